@@ -1,0 +1,221 @@
+package event
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Op is what happened to the object.
+type Op string
+
+// The operations. A change published again on a run's behalf is an UPDATE:
+// whether its file is new to Git is for the git-writer to see.
+const (
+	Create Op = "CREATE"
+	Update Op = "UPDATE"
+	Delete Op = "DELETE"
+)
+
+// Origin tells why a change was published.
+type Origin string
+
+// The origins.
+const (
+	Live      Origin = "live"      // a watch delivered it
+	Reconcile Origin = "reconcile" // a list or a run found it
+)
+
+// Object names one Kubernetes object and the way it is served.
+type Object struct {
+	Group      string // "" for the core group
+	APIVersion string // version alone, "v1"
+	Resource   string // plural, "deployments"
+	Kind       string
+	Namespace  string // "" for cluster-scoped objects
+	Name       string
+}
+
+// String is the object as people write it: deployments.apps shop/web.
+func (o Object) String() string {
+	res := o.Resource
+	if o.Group != "" {
+		res += "." + o.Group
+	}
+	if o.Namespace == "" {
+		return res + " " + o.Name
+	}
+	return res + " " + o.Namespace + "/" + o.Name
+}
+
+// Key tells objects of one cluster apart, whatever version serves them.
+func (o Object) Key() string {
+	return o.Group + "/" + o.Resource + "/" + o.Namespace + "/" + o.Name
+}
+
+// Change is one version of one object's intent.
+//
+// Invariants, checked by [ParseChange]: Op, ClusterID, Resource, Name, UID and
+// ResourceVersion are set; Hash and Manifest are set exactly when Op is not
+// DELETE; Run is set when Destination is.
+type Change struct {
+	Object
+	Op              Op
+	Cluster         string // the name people gave it
+	ClusterID       string // uid of its kube-system namespace
+	UID             string
+	ResourceVersion string
+	Hash            string    // content hash: the Git blob id of Manifest
+	Sanitizer       int       // generation of the rules that made Manifest
+	Time            time.Time // when the change was made, as far as the object tells
+	FieldManager    string    // who made it, as far as the object tells
+	Origin          Origin
+	Run             string // the run it answers, if any
+	Attempt         uint64
+	Destination     string // "" for every destination whose rules want it
+	// Registry is the revision of KS_DESTINATION its watcher had seen: a router
+	// that holds an older one waits, so no change falls between the registering
+	// of a destination and its first snapshot.
+	Registry uint64
+	// Resume is the version a watch of this type may resume from once this
+	// message is stored. It is the change's own only when a watch delivered it;
+	// while a list is being published it stays at what stood before the list.
+	Resume   string
+	Manifest []byte
+}
+
+// Message encodes the change. ID and Cursor are the publisher's to add.
+func (c Change) Message() (Header, []byte) {
+	h := NewHeader(KindChange)
+	put(h, HeaderOp, string(c.Op))
+	put(h, HeaderCluster, c.Cluster)
+	put(h, HeaderClusterID, c.ClusterID)
+	put(h, HeaderGroup, c.Group)
+	put(h, HeaderAPIVersion, c.APIVersion)
+	put(h, HeaderResource, c.Resource)
+	put(h, HeaderObjectKind, c.Kind)
+	put(h, HeaderNamespace, c.Namespace)
+	put(h, HeaderName, c.Name)
+	put(h, HeaderUID, c.UID)
+	put(h, HeaderRevision, c.ResourceVersion)
+	put(h, HeaderHash, c.Hash)
+	putUint(h, HeaderSanitizer, uint64(c.Sanitizer))
+	putTime(h, HeaderTime, c.Time)
+	put(h, HeaderFieldManager, c.FieldManager)
+	put(h, HeaderOrigin, string(c.Origin))
+	put(h, HeaderRun, c.Run)
+	putUint(h, HeaderAttempt, c.Attempt)
+	put(h, HeaderDestination, c.Destination)
+	putUint(h, HeaderRegistry, c.Registry)
+	put(h, HeaderResume, c.Resume)
+	return h, c.Manifest
+}
+
+// ParseChange decodes a message of KindChange. Its errors wrap ErrMalformed.
+func ParseChange(h Header, body []byte) (Change, error) {
+	c := Change{
+		Object: Object{
+			Group: get(h, HeaderGroup), APIVersion: get(h, HeaderAPIVersion), Resource: get(h, HeaderResource),
+			Kind: get(h, HeaderObjectKind), Namespace: get(h, HeaderNamespace), Name: get(h, HeaderName),
+		},
+		Op: Op(get(h, HeaderOp)), Cluster: get(h, HeaderCluster), ClusterID: get(h, HeaderClusterID),
+		UID: get(h, HeaderUID), ResourceVersion: get(h, HeaderRevision), Hash: get(h, HeaderHash),
+		FieldManager: get(h, HeaderFieldManager), Origin: Origin(get(h, HeaderOrigin)),
+		Run: get(h, HeaderRun), Destination: get(h, HeaderDestination), Resume: get(h, HeaderResume),
+	}
+	if len(body) > 0 {
+		c.Manifest = body
+	}
+	var err error
+	var sanitizer uint64
+	if sanitizer, err = getUint(h, HeaderSanitizer); err != nil {
+		return Change{}, err
+	}
+	c.Sanitizer = int(sanitizer)
+	if c.Attempt, err = getUint(h, HeaderAttempt); err != nil {
+		return Change{}, err
+	}
+	if c.Registry, err = getUint(h, HeaderRegistry); err != nil {
+		return Change{}, err
+	}
+	if c.Time, err = getTime(h, HeaderTime); err != nil {
+		return Change{}, err
+	}
+	return c, c.check()
+}
+
+func (c Change) check() error {
+	switch c.Op {
+	case Create, Update, Delete:
+	default:
+		return fmt.Errorf("%w: header %s is %q", ErrMalformed, HeaderOp, c.Op)
+	}
+	for name, v := range map[string]string{
+		HeaderClusterID: c.ClusterID, HeaderResource: c.Resource, HeaderName: c.Name,
+		HeaderUID: c.UID, HeaderRevision: c.ResourceVersion,
+	} {
+		if v == "" {
+			return fmt.Errorf("%w: header %s is missing", ErrMalformed, name)
+		}
+	}
+	if has := c.Hash != "" && len(c.Manifest) > 0; has != (c.Op != Delete) || (c.Hash != "") != has {
+		return fmt.Errorf("%w: a %s with %d bytes of manifest and hash %q", ErrMalformed, c.Op, len(c.Manifest), c.Hash)
+	}
+	if c.Destination != "" && c.Run == "" {
+		return fmt.Errorf("%w: meant for destination %s without a run", ErrMalformed, c.Destination)
+	}
+	return nil
+}
+
+// Mark says that the lane of Part has published, before this message, all that
+// the run asked it for.
+//
+// Invariants, checked by [ParseMark]: Cluster, Destination and Run are set.
+type Mark struct {
+	Cluster     string
+	Part        int
+	Destination string
+	Run         string
+	Attempt     uint64
+	Registry    uint64
+	// Incomplete names the types of this lane that could not be listed, as
+	// resource.group: nothing of theirs may be taken for absent.
+	Incomplete []string
+}
+
+// Message encodes the mark.
+func (m Mark) Message() (Header, []byte) {
+	h := NewHeader(KindMark)
+	put(h, HeaderCluster, m.Cluster)
+	h[HeaderPart] = []string{strconv.Itoa(m.Part)}
+	put(h, HeaderDestination, m.Destination)
+	put(h, HeaderRun, m.Run)
+	putUint(h, HeaderAttempt, m.Attempt)
+	putUint(h, HeaderRegistry, m.Registry)
+	put(h, HeaderIncomplete, strings.Join(m.Incomplete, ","))
+	return h, nil
+}
+
+// ParseMark decodes a message of KindMark. Its errors wrap ErrMalformed.
+func ParseMark(h Header) (Mark, error) {
+	m := Mark{Cluster: get(h, HeaderCluster), Destination: get(h, HeaderDestination), Run: get(h, HeaderRun)}
+	if m.Cluster == "" || m.Destination == "" || m.Run == "" {
+		return Mark{}, fmt.Errorf("%w: a mark without cluster, destination or run", ErrMalformed)
+	}
+	part, err := strconv.Atoi(get(h, HeaderPart))
+	if err != nil || part < 0 {
+		return Mark{}, fmt.Errorf("%w: header %s is %q", ErrMalformed, HeaderPart, get(h, HeaderPart))
+	}
+	m.Part = part
+	if m.Attempt, err = getUint(h, HeaderAttempt); err != nil {
+		return Mark{}, err
+	}
+	if m.Registry, err = getUint(h, HeaderRegistry); err != nil {
+		return Mark{}, err
+	}
+	if s := get(h, HeaderIncomplete); s != "" {
+		m.Incomplete = strings.Split(s, ",")
+	}
+	return m, nil
+}

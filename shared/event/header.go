@@ -1,0 +1,189 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Version is the contract's version, carried in HeaderVersion.
+const Version = 1
+
+// Header names of the envelope. Those in the Nats- namespace are the server's.
+const (
+	HeaderVersion      = "Ks-V"
+	HeaderKind         = "Ks-Kind"
+	HeaderID           = "Ks-Id"
+	HeaderCursor       = "Ks-Cursor"
+	HeaderState        = "Ks-State"
+	HeaderOp           = "Ks-Op"
+	HeaderCluster      = "Ks-Cluster"
+	HeaderClusterID    = "Ks-Cluster-Id"
+	HeaderGroup        = "Ks-Group"
+	HeaderAPIVersion   = "Ks-Api-Version"
+	HeaderResource     = "Ks-Resource"
+	HeaderObjectKind   = "Ks-Object-Kind"
+	HeaderNamespace    = "Ks-Namespace"
+	HeaderName         = "Ks-Name"
+	HeaderUID          = "Ks-Uid"
+	HeaderRevision     = "Ks-Resource-Version"
+	HeaderHash         = "Ks-Hash"
+	HeaderSanitizer    = "Ks-Sanitizer"
+	HeaderTime         = "Ks-Time"
+	HeaderFieldManager = "Ks-Field-Manager"
+	HeaderOrigin       = "Ks-Origin"
+	HeaderRun          = "Ks-Run"
+	HeaderAttempt      = "Ks-Attempt"
+	HeaderDestination  = "Ks-Destination"
+	HeaderRegistry     = "Ks-Registry"
+	HeaderResume       = "Ks-Resume"
+	HeaderPart         = "Ks-Part"
+	HeaderIncomplete   = "Ks-Incomplete"
+	HeaderReason       = "Ks-Reason"
+)
+
+// Kind tells what a message on a data stream is.
+type Kind string
+
+// The kinds of message.
+const (
+	KindChange     Kind = "change"     // one version of one object's intent
+	KindMark       Kind = "mark"       // a lane has published all that a run asked it for
+	KindFence      Kind = "fence"      // a lane has a new owner
+	KindCheckpoint Kind = "checkpoint" // nothing but a cursor
+)
+
+// ErrNewerVersion says that a message was written by a newer kubescribe than
+// its reader: the hop stalls until the reader is upgraded, losing nothing.
+var ErrNewerVersion = errors.New("message has a newer envelope version than this program reads; upgrade it")
+
+// ErrMalformed says that a message is not one this contract allows.
+var ErrMalformed = errors.New("malformed message")
+
+// Header is a message's headers: the same shape as nats.Header, without the
+// dependency.
+type Header = map[string][]string
+
+// KindOf reads a message's kind, refusing versions newer than this program.
+func KindOf(h Header) (Kind, error) {
+	v, err := strconv.Atoi(get(h, HeaderVersion))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: header %s is %q, not a number", ErrMalformed, HeaderVersion, get(h, HeaderVersion))
+	case v > Version:
+		return "", fmt.Errorf("%w: it has %d, this program reads up to %d", ErrNewerVersion, v, Version)
+	}
+	k := Kind(get(h, HeaderKind))
+	switch k {
+	case KindChange, KindMark, KindFence, KindCheckpoint:
+		return k, nil
+	}
+	return "", fmt.Errorf("%w: header %s is %q", ErrMalformed, HeaderKind, k)
+}
+
+// NewHeader is an envelope that says no more than its kind.
+func NewHeader(k Kind) Header {
+	return Header{HeaderVersion: {strconv.Itoa(Version)}, HeaderKind: {string(k)}}
+}
+
+// get reads a header value written by put.
+func get(h Header, name string) string {
+	v := h[name]
+	if len(v) == 0 {
+		return ""
+	}
+	return unescape(v[0])
+}
+
+// put writes a header value; an empty one is left out.
+func put(h Header, name, value string) {
+	if value != "" {
+		h[name] = []string{Escape(value)}
+	}
+}
+
+func putUint(h Header, name string, v uint64) {
+	if v != 0 {
+		h[name] = []string{strconv.FormatUint(v, 10)}
+	}
+}
+
+func getUint(h Header, name string) (uint64, error) {
+	s := get(h, name)
+	if s == "" {
+		return 0, nil
+	}
+	v, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: header %s is %q, not a number", ErrMalformed, name, s)
+	}
+	return v, nil
+}
+
+func putTime(h Header, name string, t time.Time) {
+	if !t.IsZero() {
+		h[name] = []string{t.UTC().Format(time.RFC3339Nano)}
+	}
+}
+
+func getTime(h Header, name string) (time.Time, error) {
+	s := get(h, name)
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w: header %s is %q, not an RFC 3339 time", ErrMalformed, name, s)
+	}
+	return t.UTC(), nil
+}
+
+// Escape keeps a value on one header line and free of the blanks that a header
+// parser would trim: control characters, DEL, %, and blanks at either end are
+// percent-encoded (RFC 3986, section 2.1).
+func Escape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		edge := c == ' ' && (i == 0 || i == len(s)-1)
+		if c < 0x20 || c == 0x7f || c == '%' || edge {
+			fmt.Fprintf(&b, "%%%02X", c)
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+func unescape(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if v, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(v))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// Forward is the envelope of a message as the next hop sends it on: the server's
+// instructions and the last hop's cursor stay behind, the ID is new.
+func Forward(h Header, id string) Header {
+	next := make(Header, len(h)+1)
+	for name, v := range h {
+		if name != HeaderCursor && name != HeaderState && !strings.HasPrefix(name, "Nats-") {
+			next[name] = v
+		}
+	}
+	next[HeaderID] = []string{id}
+	return next
+}

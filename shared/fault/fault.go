@@ -1,0 +1,92 @@
+// Package fault sorts errors by what is to be done about them. One switch over
+// [ClassOf] decides between retry, dead letter and giving up, in every role.
+package fault
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// Class is what is to be done about an error.
+type Class int
+
+const (
+	// Retry is the class of every error that nobody gave another: wait, then
+	// try the same again. Nothing is lost by waiting.
+	Retry Class = iota
+	// Poison is wrong by itself and will be wrong again: it goes to the dead
+	// letters with its reason, and the cursor moves on.
+	Poison
+	// Stalled needs a person and loses nothing: keep the backlog, say why,
+	// retry with backoff.
+	Stalled
+	// Terminate cannot be mended by this process: the role stops.
+	Terminate
+)
+
+// String names the class in logs and metric labels.
+func (c Class) String() string {
+	switch c {
+	case Poison:
+		return "poison"
+	case Stalled:
+		return "stalled"
+	case Terminate:
+		return "terminate"
+	case Retry:
+	}
+	return "retry"
+}
+
+type classed struct {
+	error
+	class Class
+}
+
+func (e classed) Unwrap() error { return e.error }
+
+// As gives err a class. The outermost class wins. A nil error stays nil.
+func As(c Class, err error) error {
+	if err == nil {
+		return nil
+	}
+	return classed{err, c}
+}
+
+// ClassOf is the class of err; Retry when nobody said otherwise.
+func ClassOf(err error) Class {
+	var e classed
+	if errors.As(err, &e) {
+		return e.class
+	}
+	return Retry
+}
+
+// Backoff is an exponential delay with full jitter between Min and Max. The
+// zero value is 100 ms to 10 s. It is not safe for concurrent use.
+type Backoff struct {
+	Min, Max time.Duration
+	n        int
+}
+
+// Next is how long to wait before the next attempt: at least half of, and at
+// most, a step that doubles from Min to Max.
+func (b *Backoff) Next() time.Duration {
+	lo, hi := b.Min, b.Max
+	if lo <= 0 {
+		lo = 100 * time.Millisecond
+	}
+	if hi < lo {
+		hi = max(lo, 10*time.Second)
+	}
+	step := hi
+	if b.n < 30 && lo<<b.n > 0 && lo<<b.n < hi {
+		step = lo << b.n
+	}
+	b.n++
+	return step/2 + rand.N(step/2+1)
+}
+
+// Reset starts over after a success.
+func (b *Backoff) Reset() { b.n = 0 }
