@@ -1,0 +1,163 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// The apiVersion of every document, and the kinds there are.
+const (
+	APIVersion = "kubescribe.dev/v1alpha1"
+
+	KindGitRemote        = "GitRemote"
+	KindGitDestination   = "GitDestination"
+	KindWatchRule        = "WatchRule"
+	KindClusterWatchRule = "ClusterWatchRule"
+)
+
+// Documents is a whole configuration. Each list keeps the order of the documents it
+// came from.
+type Documents struct {
+	GitRemotes        []GitRemote        `json:"gitRemotes,omitempty"`
+	GitDestinations   []GitDestination   `json:"gitDestinations,omitempty"`
+	WatchRules        []WatchRule        `json:"watchRules,omitempty"`
+	ClusterWatchRules []ClusterWatchRule `json:"clusterWatchRules,omitempty"`
+}
+
+// GitRemote is a Git repository and how to reach it. Destinations of its own
+// namespace may use it.
+type GitRemote struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec GitRemoteSpec `json:"spec"`
+}
+
+// GitRemoteSpec says which repository a GitRemote is.
+type GitRemoteSpec struct {
+	// URL of the repository: https://, http://, ssh:// or file://, git@host:path, or an
+	// absolute path. It carries no credentials; a user name is allowed for SSH only.
+	URL string `json:"url"`
+
+	// Committer of every commit that is pushed to this remote.
+	// +optional
+	Committer Committer `json:"committer,omitzero"`
+}
+
+// Committer is the identity in the committer line of a commit.
+type Committer struct {
+	// Name of the committer.
+	// +optional
+	// +kubebuilder:default=kubescribe
+	Name string `json:"name,omitempty"`
+
+	// Email of the committer. The default belongs to nobody, so that no forge
+	// attributes the commits to one of its users.
+	// +optional
+	// +kubebuilder:default=kubescribe@localhost
+	Email string `json:"email,omitempty"`
+}
+
+// GitDestination is a folder on a branch of a remote that is kept equal to what its
+// rules select. Where it points (remote, branch, folder) is immutable: another place
+// is another destination.
+type GitDestination struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec GitDestinationSpec `json:"spec"`
+}
+
+// GitDestinationSpec says where a GitDestination points.
+type GitDestinationSpec struct {
+	// RemoteRef names a GitRemote of the destination's own namespace.
+	RemoteRef RemoteRef `json:"remoteRef"`
+
+	// Branch that is written to, without refs/heads/.
+	// +optional
+	// +kubebuilder:default=main
+	Branch string `json:"branch,omitempty"`
+
+	// BaseFolder is the only folder of the repository that is read as state or touched,
+	// with forward slashes; "." is the root of the repository. No two destinations of
+	// one remote and branch may have overlapping folders.
+	// +optional
+	// +kubebuilder:default=live
+	BaseFolder string `json:"baseFolder,omitempty"`
+
+	// Adopt takes over a base folder that already holds resources and no marker of
+	// kubescribe. Without it such a folder is refused.
+	// +optional
+	Adopt bool `json:"adopt,omitempty"`
+}
+
+// RemoteRef names a GitRemote of the referrer's own namespace.
+type RemoteRef struct {
+	// Name of the GitRemote.
+	Name string `json:"name"`
+}
+
+// WatchRule selects resources of its own namespace for a destination.
+type WatchRule struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec WatchRuleSpec `json:"spec"`
+}
+
+// WatchRuleSpec says what a WatchRule selects, and for which destination.
+type WatchRuleSpec struct {
+	// DestinationRef names the destination that receives what the rules select. Its
+	// namespace defaults to the WatchRule's own and can be no other for now.
+	DestinationRef DestinationRef `json:"destinationRef"`
+
+	// Rules select a resource if any one of them does.
+	Rules []Rule `json:"rules"`
+}
+
+// ClusterWatchRule selects resources of any namespace, and those that have none, for
+// a destination. It is cluster-scoped.
+type ClusterWatchRule struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec ClusterWatchRuleSpec `json:"spec"`
+}
+
+// ClusterWatchRuleSpec says what a ClusterWatchRule selects, and for which
+// destination.
+type ClusterWatchRuleSpec struct {
+	// DestinationRef names the destination that receives what the rules select. Its
+	// namespace is required.
+	DestinationRef DestinationRef `json:"destinationRef"`
+
+	// Rules select a resource if any one of them does.
+	Rules []Rule `json:"rules"`
+
+	// Namespaces narrows the rules to resources of these namespaces, without
+	// cluster-scoped ones. Empty means all namespaces and cluster-scoped resources.
+	// +optional
+	Namespaces []string `json:"namespaces,omitempty"`
+}
+
+// DestinationRef names a GitDestination.
+type DestinationRef struct {
+	// Name of the GitDestination.
+	Name string `json:"name"`
+
+	// Namespace of the GitDestination.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// Rule selects the resource types that match all three of its lists, as the rules of
+// an admission webhook do. A list that is only "*" matches everything.
+type Rule struct {
+	// APIGroups such as "apps"; "" is the core group.
+	APIGroups []string `json:"apiGroups"`
+
+	// APIVersions such as "v1".
+	// +optional
+	// +kubebuilder:default={"*"}
+	APIVersions []string `json:"apiVersions,omitempty"`
+
+	// Resources in the plural, such as "deployments". Subresources cannot be selected.
+	Resources []string `json:"resources"`
+}

@@ -1,0 +1,183 @@
+package v1alpha1
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Validate returns everything that is wrong with d as [Problems], or nil. It expects
+// [SetDefaults] to have been applied, and changes nothing.
+func (d *Documents) Validate() error {
+	if problems := d.problems(true); len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+// problems looks for what is missing among the documents only if they are complete:
+// beside a document that could not be read, that would be guessing.
+func (d *Documents) problems(complete bool) Problems {
+	c := &checker{}
+	for i := range d.GitRemotes {
+		o := &d.GitRemotes[i]
+		c.begin(KindGitRemote, i, &o.ObjectMeta)
+		c.gitRemote(o)
+	}
+	for i := range d.GitDestinations {
+		o := &d.GitDestinations[i]
+		c.begin(KindGitDestination, i, &o.ObjectMeta)
+		c.gitDestination(o)
+	}
+	for i := range d.WatchRules {
+		o := &d.WatchRules[i]
+		c.begin(KindWatchRule, i, &o.ObjectMeta)
+		c.watchRule(o)
+	}
+	for i := range d.ClusterWatchRules {
+		o := &d.ClusterWatchRules[i]
+		c.begin(KindClusterWatchRule, i, &o.ObjectMeta)
+		c.clusterWatchRule(o)
+	}
+	c.overlaps(d)
+	if complete {
+		c.missing(d)
+	}
+	return c.found
+}
+
+// id is what tells objects of one kind apart.
+type id struct{ namespace, name string }
+
+func idOf(m *metav1.ObjectMeta) id { return id{m.Namespace, m.Name} }
+
+// checker gathers problems of the object that it was last told to begin.
+type checker struct {
+	found  Problems
+	kind   string
+	index  int
+	object string
+	seen   map[string]map[id]bool // by kind
+}
+
+func (c *checker) add(path, format string, args ...any) {
+	if len(c.found) == maxProblems {
+		return
+	}
+	c.found = append(c.found, Problem{
+		Object: c.object, Path: path, Text: fmt.Sprintf(format, args...),
+		kind: c.kind, index: c.index,
+	})
+}
+
+// at makes an object the one that problems are added for.
+func (c *checker) at(kind string, index int, m *metav1.ObjectMeta) {
+	c.kind, c.index, c.object = kind, index, objectName(kind, m.Namespace, m.Name)
+}
+
+// begin checks what all kinds have in common.
+func (c *checker) begin(kind string, index int, m *metav1.ObjectMeta) {
+	c.at(kind, index, m)
+	c.objectName("metadata.name", m.Name)
+	if kind == KindClusterWatchRule {
+		if m.Namespace != "" {
+			c.add("metadata.namespace", "is set, but a ClusterWatchRule has no namespace; remove it")
+		}
+	} else {
+		c.namespace("metadata.namespace", m.Namespace)
+	}
+	if m.Name == "" {
+		return
+	}
+	if c.seen == nil {
+		c.seen = make(map[string]map[id]bool)
+	}
+	if c.seen[kind] == nil {
+		c.seen[kind] = make(map[id]bool)
+	}
+	if c.seen[kind][idOf(m)] {
+		c.add("metadata.name", "another %s has this name already; rename or remove one", kind)
+	}
+	c.seen[kind][idOf(m)] = true
+}
+
+func (c *checker) gitRemote(o *GitRemote) {
+	if _, problem := parseURL(o.Spec.URL); problem != "" {
+		c.add("spec.url", "%s", problem)
+	}
+	if name := o.Spec.Committer.Name; !isIdentity(name) || strings.Trim(name, " .,:;\"'\\") == "" {
+		c.add("spec.committer.name", "is not a name that git can write down; use letters, without < > and control characters")
+	}
+	if email := o.Spec.Committer.Email; !isIdentity(email) || !emailShape.MatchString(email) {
+		c.add("spec.committer.email", "is not an email address; write one such as %s", DefaultCommitterEmail)
+	}
+}
+
+var emailShape = regexp.MustCompile(`^[^@\s]+@[^@\s]+$`)
+
+// isIdentity tells whether git can keep s in a commit's header as it is.
+func isIdentity(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsAny(s, "<>") && !strings.ContainsFunc(s, isInvisible)
+}
+
+func (c *checker) gitDestination(o *GitDestination) {
+	c.objectName("spec.remoteRef.name", o.Spec.RemoteRef.Name)
+	if problem := branchProblem(o.Spec.Branch); problem != "" {
+		c.add("spec.branch", "%s%s", subject(o.Spec.Branch), problem)
+	}
+	if problem := baseFolderProblem(o.Spec.BaseFolder); problem != "" {
+		c.add("spec.baseFolder", "%s%s", subject(o.Spec.BaseFolder), problem)
+	}
+}
+
+func (c *checker) watchRule(o *WatchRule) {
+	ref := o.Spec.DestinationRef
+	c.objectName("spec.destinationRef.name", ref.Name)
+	if ref.Namespace != o.Namespace {
+		c.add("spec.destinationRef.namespace", "%sis not the WatchRule's own namespace; for now a WatchRule may only use a GitDestination of its own, so move one of them or write a ClusterWatchRule", subject(ref.Namespace))
+	}
+	c.rules(o.Spec.Rules)
+}
+
+func (c *checker) clusterWatchRule(o *ClusterWatchRule) {
+	ref := o.Spec.DestinationRef
+	c.objectName("spec.destinationRef.name", ref.Name)
+	if ref.Namespace == "" {
+		c.add("spec.destinationRef.namespace", "is required, because a ClusterWatchRule has no namespace of its own; write the GitDestination's, which is %s unless it says otherwise", DefaultNamespace)
+	} else {
+		c.namespace("spec.destinationRef.namespace", ref.Namespace)
+	}
+	c.rules(o.Spec.Rules)
+	for i, namespace := range o.Spec.Namespaces {
+		path := fmt.Sprintf("spec.namespaces[%d]", i)
+		if namespace == "*" {
+			c.add(path, `"*" is not a namespace; leave namespaces out to select all of them`)
+			continue
+		}
+		c.namespace(path, namespace)
+	}
+}
+
+// objectName checks a name against what the Kubernetes API takes.
+func (c *checker) objectName(path, name string) {
+	switch {
+	case name == "":
+		c.add(path, "is required; give it a name")
+	case len(validation.IsDNS1123Subdomain(name)) > 0:
+		c.add(path, "%sis not a name; use at most 253 lower-case letters, digits, dashes and dots, with a letter or digit first and last", subject(name))
+	}
+}
+
+// namespace checks a namespace's name against what the Kubernetes API takes.
+func (c *checker) namespace(path, namespace string) {
+	switch {
+	case namespace == "":
+		c.add(path, "is empty; write a namespace")
+	case len(validation.IsDNS1123Label(namespace)) > 0:
+		c.add(path, "%sis not a namespace; use at most 63 lower-case letters, digits and dashes, with a letter or digit first and last", subject(namespace))
+	}
+}
