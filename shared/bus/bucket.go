@@ -1,0 +1,138 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+)
+
+// ErrConflict says that a key was written by somebody else in the meantime.
+var ErrConflict = errors.New("the key was changed by somebody else")
+
+// Bucket is a key-value bucket whose values are records of one type. Writes are
+// compare-and-swap. It is safe for concurrent use.
+type Bucket[R event.Record] struct {
+	name string
+	kv   jetstream.KeyValue
+}
+
+// OpenBucket opens a bucket of the install.
+func OpenBucket[R event.Record](ctx context.Context, b *Bus, name string) (*Bucket[R], error) {
+	kv, err := b.js.KeyValue(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("opening bucket %s: %w", name, err)
+	}
+	return &Bucket[R]{name, kv}, nil
+}
+
+// Get reads a key with its revision. ErrNoMessage when there is none. What it
+// returns may be older than the newest write, by the lag of a replica: enough
+// for whoever goes on with [Bucket.Put].
+func (b *Bucket[R]) Get(ctx context.Context, key string) (R, uint64, error) {
+	var none R
+	e, err := b.kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return none, 0, ErrNoMessage
+	}
+	if err != nil {
+		return none, 0, fmt.Errorf("reading %s of %s: %w", key, b.name, err)
+	}
+	r, err := event.Decode[R](e.Value())
+	if err != nil {
+		return none, 0, fmt.Errorf("reading %s of %s: %w", key, b.name, err)
+	}
+	return r, e.Revision(), nil
+}
+
+// Put writes a key that has not changed since revision, 0 for one that does not
+// exist, and returns the new revision. ErrConflict when it has.
+func (b *Bucket[R]) Put(ctx context.Context, key string, r R, revision uint64) (uint64, error) {
+	var err error
+	if revision == 0 {
+		revision, err = b.kv.Create(ctx, key, event.Encode(r))
+	} else {
+		revision, err = b.kv.Update(ctx, key, event.Encode(r), revision)
+	}
+	if errors.Is(err, jetstream.ErrKeyExists) || isCode(err, errWrongLastSequence) || isCode(err, errWrongLastSequenceConstant) {
+		return 0, fmt.Errorf("writing %s of %s: %w", key, b.name, ErrConflict)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("writing %s of %s: %w", key, b.name, err)
+	}
+	return revision, nil
+}
+
+// Delete removes a key, whoever wrote it last.
+func (b *Bucket[R]) Delete(ctx context.Context, key string) error {
+	if err := b.kv.Delete(ctx, key); err != nil {
+		return fmt.Errorf("removing %s of %s: %w", key, b.name, err)
+	}
+	return nil
+}
+
+// All reads every key there is.
+func (b *Bucket[R]) All(ctx context.Context) (map[string]Entry[R], error) {
+	all := map[string]Entry[R]{}
+	err := b.Watch(ctx, func(e Entry[R]) error {
+		if !e.Gone {
+			all[e.Key] = e
+		}
+		return nil
+	}, func() error { return errSynced })
+	if !errors.Is(err, errSynced) {
+		return nil, err
+	}
+	return all, nil
+}
+
+// errSynced ends a watch once it has delivered what there is.
+var errSynced = errors.New("everything was read")
+
+// Entry is one key of a bucket at one revision. Gone says that it was removed.
+type Entry[R event.Record] struct {
+	Key      string
+	Revision uint64
+	Record   R
+	Gone     bool
+}
+
+// Watch calls entry for each key there is, then synced once, then entry for
+// each further write, in the order of the revisions, until ctx ends or a
+// callback fails. Entries that cannot be read are an error: guessing at
+// configuration is worse than standing still.
+func (b *Bucket[R]) Watch(ctx context.Context, entry func(Entry[R]) error, synced func() error) error {
+	w, err := b.kv.WatchAll(ctx)
+	if err != nil {
+		return fmt.Errorf("watching %s: %w", b.name, err)
+	}
+	defer func() { _ = w.Stop() }() // the subscription goes with the connection anyway
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e, open := <-w.Updates():
+			switch {
+			case !open:
+				return fmt.Errorf("watching %s: the watch ended", b.name)
+			case e == nil:
+				if err := synced(); err != nil {
+					return err
+				}
+				continue
+			}
+			next := Entry[R]{Key: e.Key(), Revision: e.Revision(), Gone: e.Operation() != jetstream.KeyValuePut}
+			if !next.Gone {
+				if next.Record, err = event.Decode[R](e.Value()); err != nil {
+					return fmt.Errorf("watching %s: key %s: %w", b.name, e.Key(), err)
+				}
+			}
+			if err := entry(next); err != nil {
+				return err
+			}
+		}
+	}
+}

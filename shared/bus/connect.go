@@ -1,0 +1,161 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
+)
+
+// answerWait bounds how long one request to the server may go unanswered.
+const answerWait = 5 * time.Second
+
+// Config says how to reach the NATS server.
+type Config struct {
+	URL       string                     // ignored with InProcess
+	Creds     string                     // file of user credentials, "" for none
+	User      string                     // with Password, "" for none
+	Password  string                     //nolint:gosec // a field's name, not a secret
+	InProcess nats.InProcessConnProvider // an embedded server
+	Name      string                     // of the connection, as the server lists it
+	Log       *slog.Logger
+}
+
+// Bus is a connection to an install's streams. It is safe for concurrent use.
+type Bus struct {
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	log     *slog.Logger
+	Install Install
+}
+
+// Connect dials the server and goes on reconnecting for as long as the Bus
+// lives. It returns at once when the configuration is wrong, and waits for a
+// server that is not there yet until ctx ends. Install is not set until
+// [Bus.Verify] or [Bus.Provision] was called.
+func Connect(ctx context.Context, cfg Config) (*Bus, error) {
+	log := cfg.Log
+	opts := []nats.Option{
+		nats.Name(cfg.Name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(200 * time.Millisecond),
+		nats.ReconnectJitter(200*time.Millisecond, time.Second),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("bus connection lost, reconnecting", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { log.Info("bus connection is back") }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			log.Warn("bus reported an error", "err", err)
+		}),
+	}
+	switch {
+	case cfg.InProcess != nil:
+		opts = append(opts, nats.InProcessServer(cfg.InProcess))
+	default:
+		u, err := url.Parse(cfg.URL)
+		if err != nil || u.Host == "" {
+			return nil, fault.As(fault.Terminate, errors.New("the NATS URL is not one: write it like nats://127.0.0.1:4222"))
+		}
+		if u.User != nil {
+			return nil, fault.As(fault.Terminate, fmt.Errorf("the NATS URL for %s holds credentials, which would end up in logs: put them into a credentials file", u.Host))
+		}
+	}
+	if cfg.Creds != "" {
+		opts = append(opts, nats.UserCredentials(cfg.Creds))
+	}
+	if cfg.User != "" {
+		opts = append(opts, nats.UserInfo(cfg.User, cfg.Password))
+	}
+	var backoff fault.Backoff
+	for {
+		nc, err := nats.Connect(cfg.URL, opts...)
+		if err == nil {
+			return newBus(nc, log)
+		}
+		if errors.Is(err, nats.ErrAuthorization) {
+			return nil, fault.As(fault.Terminate, fmt.Errorf("connecting to NATS at %s: the server refused the credentials: %w", cfg.URL, err))
+		}
+		if werr := waitFor(ctx, backoff.Next()); werr != nil {
+			return nil, fmt.Errorf("connecting to NATS at %s: %w", cfg.URL, errors.Join(err, werr))
+		}
+		log.Warn("NATS is not reachable, retrying", "url", cfg.URL, "err", err)
+	}
+}
+
+func newBus(nc *nats.Conn, log *slog.Logger) (*Bus, error) {
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(answerWait))
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("opening JetStream: %w", err)
+	}
+	return &Bus{nc: nc, js: js, log: log}, nil
+}
+
+// Close flushes what is on its way out and disconnects.
+func (b *Bus) Close() {
+	if err := b.nc.FlushTimeout(time.Second); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		b.log.Warn("closing the bus connection", "err", err)
+	}
+	b.nc.Close()
+}
+
+// Ready is nil while the server can be reached.
+func (b *Bus) Ready() error {
+	if s := b.nc.Status(); s != nats.CONNECTED {
+		return fmt.Errorf("bus connection is %s", s)
+	}
+	return nil
+}
+
+// Message is a stored message.
+type Message struct {
+	Subject string
+	Seq     uint64
+	Time    time.Time // when the server stored it
+	Header  event.Header
+	Data    []byte
+	Pending uint64 // how many more the server had for this reader just then
+}
+
+// ID is what the publisher called the message: Ks-Id, else Nats-Msg-Id.
+func (m Message) ID() string {
+	for _, h := range []string{event.HeaderID, nats.MsgIdHdr} {
+		if v := m.Header[h]; len(v) > 0 {
+			return v[0]
+		}
+	}
+	return ""
+}
+
+// Output is a message to be published.
+type Output struct {
+	Subject string
+	Header  event.Header
+	Data    []byte
+}
+
+func (o Output) msg() *nats.Msg {
+	return &nats.Msg{Subject: o.Subject, Header: nats.Header(o.Header), Data: o.Data}
+}
+
+// waitFor waits for d, or less when ctx ends, then returning its error.
+func waitFor(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

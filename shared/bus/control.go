@@ -1,0 +1,128 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+const (
+	// ackWait is after how long without a sign of life a request is handed out
+	// again; a handler gives that sign each third of it.
+	ackWait = 30 * time.Second
+	// deliveries is how often a request is handed out before it is dead-lettered.
+	deliveries = 20
+)
+
+// Ask stores a control request under a subject. Asking again while the first is
+// waiting changes nothing.
+func (b *Bus) Ask(ctx context.Context, subj string, r event.Request) error {
+	_, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: event.Encode(r)})
+	if isCode(err, errLimitReached) {
+		if _, lerr := b.LastFor(ctx, subject.Ctl, subj); lerr == nil {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("asking for %s: %w", r.Kind, err)
+	}
+	return nil
+}
+
+// Serve hands the requests under filter to handle, one at a time, until ctx
+// ends. A request is acknowledged only after handle returned nil: whatever it
+// did must be durable by then. Otherwise it comes again, later, and must give
+// the same. One that is poison, or failed 20 times, goes to the dead letters.
+func (b *Bus) Serve(ctx context.Context, consumer, filter string, log *slog.Logger, handle func(context.Context, event.Request) error) error {
+	var backoff fault.Backoff
+	for {
+		err := b.serve(ctx, consumer, filter, log, handle, &backoff)
+		if ctx.Err() != nil {
+			return nil
+		}
+		log.Warn("serving requests interrupted", "consumer", consumer, "err", err)
+		if waitFor(ctx, backoff.Next()) != nil {
+			return nil
+		}
+	}
+}
+
+func (b *Bus) serve(ctx context.Context, consumer, filter string, log *slog.Logger, handle func(context.Context, event.Request) error, backoff *fault.Backoff) error {
+	c, err := b.js.CreateOrUpdateConsumer(ctx, subject.Ctl, jetstream.ConsumerConfig{
+		Durable: consumer, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: 1,
+	})
+	if err != nil {
+		return err
+	}
+	it, err := c.Messages(jetstream.PullMaxMessages(1))
+	if err != nil {
+		return err
+	}
+	defer it.Stop()
+	for {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		backoff.Reset()
+		if err := b.answer(ctx, m, consumer, log, handle); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *Bus) answer(ctx context.Context, m jetstream.Msg, consumer string, log *slog.Logger, handle func(context.Context, event.Request) error) error {
+	meta, err := m.Metadata()
+	if err != nil {
+		return err
+	}
+	r, err := event.Decode[event.Request](m.Data())
+	if err == nil {
+		err = keepAlive(ctx, m, func(ctx context.Context) error { return handle(ctx, r) })
+	} else if !errors.Is(err, event.ErrNewerVersion) {
+		err = fault.As(fault.Poison, err)
+	}
+	switch {
+	case err == nil:
+		return m.DoubleAck(ctx)
+	case ctx.Err() != nil:
+		return m.Nak()
+	case fault.ClassOf(err) == fault.Poison || meta.NumDelivered >= deliveries:
+		letter := Message{Subject: m.Subject(), Seq: meta.Sequence.Stream, Header: event.Header(m.Headers()), Data: m.Data()}
+		if err := b.DeadLetter(ctx, consumer, r.Destination, subject.Ctl, letter, err); err != nil {
+			return err
+		}
+		log.Error("request sent to the dead letters", "subject", m.Subject(), "attempt", meta.NumDelivered, "err", err)
+		return m.DoubleAck(ctx)
+	default:
+		delay := min(time.Duration(meta.NumDelivered)*time.Second, ackWait)
+		log.Warn("request failed, it comes again", "subject", m.Subject(), "attempt", meta.NumDelivered, "err", err)
+		return m.NakWithDelay(delay)
+	}
+}
+
+// keepAlive tells the server that the request is being worked on.
+func keepAlive(ctx context.Context, m jetstream.Msg, work func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for waitFor(ctx, ackWait/3) == nil {
+			_ = m.InProgress() // failing, the request is handed out again: handlers may be called twice
+		}
+	}()
+	err := work(ctx)
+	cancel()
+	<-done
+	return err
+}

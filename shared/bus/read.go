@@ -1,0 +1,139 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+)
+
+// ErrNoMessage says that a stream holds no message where one was asked for.
+var ErrNoMessage = errors.New("no such message")
+
+// LastFor reads the newest message of a stream under a subject, which may hold
+// wildcards, from the stream's leader: it sees every publish that was
+// acknowledged before the call. ErrNoMessage when there is none.
+func (b *Bus) LastFor(ctx context.Context, stream, filter string) (Message, error) {
+	return b.leaderGet(ctx, stream, map[string]any{"last_by_subj": filter})
+}
+
+// MessageAt reads the message with a sequence, from the stream's leader.
+// ErrNoMessage when it was trimmed or never was.
+func (b *Bus) MessageAt(ctx context.Context, stream string, seq uint64) (Message, error) {
+	return b.leaderGet(ctx, stream, map[string]any{"seq": seq})
+}
+
+// leaderGet asks the stream's leader ($JS.API.STREAM.MSG.GET, NATS ADR-31 calls
+// it the non-direct get): nats.go itself would ask any replica.
+func (b *Bus) leaderGet(ctx context.Context, stream string, req map[string]any) (Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	body, err := json.Marshal(req)
+	if err != nil {
+		return Message{}, fmt.Errorf("reading %s: %w", stream, err)
+	}
+	answer, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, body)
+	if err != nil {
+		return Message{}, fmt.Errorf("reading %s: %w", stream, err)
+	}
+	var got struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Subject string    `json:"subject"`
+			Seq     uint64    `json:"seq"`
+			Header  []byte    `json:"hdrs"`
+			Data    []byte    `json:"data"`
+			Time    time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(answer.Data, &got); err != nil {
+		return Message{}, fmt.Errorf("reading %s: %w", stream, err)
+	}
+	if got.Error != nil {
+		if got.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+			return Message{}, ErrNoMessage
+		}
+		return Message{}, fmt.Errorf("reading %s: %w", stream, got.Error)
+	}
+	m := Message{Subject: got.Message.Subject, Seq: got.Message.Seq, Time: got.Message.Time, Data: got.Message.Data}
+	if len(got.Message.Header) > 0 {
+		h, err := nats.DecodeHeadersMsg(got.Message.Header)
+		if err != nil {
+			return Message{}, fmt.Errorf("reading %s: headers of message %d: %w", stream, m.Seq, err)
+		}
+		m.Header = event.Header(h)
+	}
+	return m, nil
+}
+
+// LastSeq is the sequence of the newest message a stream ever stored.
+func (b *Bus) LastSeq(ctx context.Context, stream string) (uint64, error) {
+	s, err := b.js.Stream(ctx, stream)
+	if err != nil {
+		return 0, fmt.Errorf("reading stream %s: %w", stream, err)
+	}
+	return s.CachedInfo().State.LastSeq, nil
+}
+
+// Reader reads a stream in order, each message once, with a consumer of its own
+// that leaves with it: nobody else's cursor moves. It is not safe for
+// concurrent use.
+type Reader struct {
+	stream string
+	it     jetstream.MessagesContext
+	last   uint64
+}
+
+// Read begins at the first message with a sequence of at least start whose
+// subject matches one of filters.
+func (b *Bus) Read(ctx context.Context, stream string, filters []string, start uint64) (*Reader, error) {
+	c, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(start, 1),
+		InactiveThreshold: 30 * time.Second,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", stream, err)
+	}
+	// The bound is on bytes: 500 messages, the library's default, may be 2 GB.
+	it, err := c.Messages(jetstream.PullMaxBytes(2 * MaxPayload))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", stream, err)
+	}
+	return &Reader{stream: stream, it: it, last: max(start, 1) - 1}, nil
+}
+
+// Next waits up to wait for a message; ok is false when none came.
+func (r *Reader) Next(ctx context.Context, wait time.Duration) (m Message, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	got, err := r.it.Next(jetstream.NextContext(ctx))
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return Message{}, false, nil
+	default:
+		return Message{}, false, fmt.Errorf("reading %s after %d: %w", r.stream, r.last, err)
+	}
+	meta, err := got.Metadata()
+	if err != nil {
+		return Message{}, false, fmt.Errorf("reading %s after %d: %w", r.stream, r.last, err)
+	}
+	m = Message{
+		Subject: got.Subject(), Seq: meta.Sequence.Stream, Time: meta.Timestamp,
+		Header: event.Header(got.Headers()), Data: got.Data(), Pending: meta.NumPending,
+	}
+	if m.Seq <= r.last {
+		return Message{}, false, fmt.Errorf("reading %s: message %d came after %d", r.stream, m.Seq, r.last)
+	}
+	r.last = m.Seq
+	return m, true, nil
+}
+
+// Close ends the reading and removes its consumer.
+func (r *Reader) Close() { r.it.Stop() }
