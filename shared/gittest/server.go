@@ -1,0 +1,190 @@
+package gittest
+
+import (
+	"bytes"
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cgi"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options says how a Server serves. The zero value serves a new temporary
+// directory to anybody.
+type Options struct {
+	// Dir holds the repositories; it is made if it does not exist. Empty: a
+	// temporary one that goes with Close.
+	Dir string
+	// User and Password, if either is set, are asked for by basic
+	// authentication.
+	User, Password string
+	// Wrap, if set, puts a handler around everything else: to drop an answer
+	// after it was given, to hang, to answer 401, 403 or 429, to count.
+	Wrap func(http.Handler) http.Handler
+	// Address to listen on. Empty: a free port of 127.0.0.1.
+	Address string
+	// Stderr receives what the git processes print as errors. Nil: nobody.
+	Stderr io.Writer
+}
+
+// Server is a Git server over smart HTTP. Its methods may be called from any
+// goroutine.
+type Server struct {
+	// Dir holds the repositories.
+	Dir string
+
+	address     string
+	http        *http.Server
+	temporary   bool
+	connections atomic.Int64
+	close       sync.Once
+	closeErr    error
+	served      chan struct{}
+}
+
+// Serve starts a server. It runs until Close.
+func Serve(opts Options) (*Server, error) {
+	backend, err := httpBackend()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Dir: opts.Dir, served: make(chan struct{})}
+	if s.Dir == "" {
+		s.temporary = true
+		if s.Dir, err = os.MkdirTemp("", "gittest-"); err != nil {
+			return nil, fmt.Errorf("making directory for repositories: %w", err)
+		}
+	}
+	if s.Dir, err = filepath.Abs(s.Dir); err != nil {
+		return nil, fmt.Errorf("finding directory for repositories: %w", err)
+	}
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making directory for repositories: %w", err)
+	}
+	address := opts.Address
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	s.address = listener.Addr().String()
+
+	stderr := opts.Stderr
+	if stderr == nil {
+		stderr = io.Discard
+	}
+	var handler http.Handler = unchunk(&cgi.Handler{
+		Path: backend,
+		// cgi adds what it knows of the request; nothing of this process's
+		// environment is inherited but what is named here.
+		Env:    env("GIT_PROJECT_ROOT="+s.Dir, "GIT_HTTP_EXPORT_ALL=1"),
+		Stderr: stderr,
+	})
+	if opts.User != "" || opts.Password != "" {
+		handler = basicAuth(handler, opts.User, opts.Password)
+	}
+	if opts.Wrap != nil {
+		handler = opts.Wrap(handler)
+	}
+	s.http = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: time.Minute,
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				s.connections.Add(1)
+			}
+		},
+	}
+	go func() {
+		defer close(s.served)
+		_ = s.http.Serve(listener) // always fails, with ErrServerClosed after Close
+	}()
+	return s, nil
+}
+
+// URL is where the repository of that name (a path below Dir) is served.
+func (s *Server) URL(name string) string { return "http://" + s.address + "/" + name }
+
+// Path is where the repository of that name lies.
+func (s *Server) Path(name string) string { return filepath.Join(s.Dir, filepath.FromSlash(name)) }
+
+// Init makes an empty bare repository of that name and returns its path.
+func (s *Server) Init(name, branch string) (string, error) {
+	dir := s.Path(name)
+	return dir, InitBare(dir, branch)
+}
+
+// Connections is how many connections were accepted so far.
+func (s *Server) Connections() int { return int(s.connections.Load()) }
+
+// Close ends the server and every request in it. A temporary Dir goes with it.
+func (s *Server) Close() error {
+	s.close.Do(func() {
+		// Git processes end with their requests; a short while is left for
+		// them, so that nothing writes into a directory being removed.
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if err := s.http.Shutdown(ctx); err != nil {
+			s.closeErr = s.http.Close()
+		}
+		<-s.served
+		if s.temporary {
+			s.closeErr = errors.Join(s.closeErr, os.RemoveAll(s.Dir))
+		}
+	})
+	return s.closeErr
+}
+
+// httpBackend finds canonical git's CGI program.
+func httpBackend() (string, error) {
+	dir, err := Git(".", "--exec-path")
+	if err != nil {
+		return "", fmt.Errorf("finding git: %w", err)
+	}
+	path := filepath.Join(dir, "git-http-backend")
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("finding git's http-backend: %w", err)
+	}
+	return path, nil
+}
+
+// unchunk reads a body of unannounced length first: CGI has no way to pass one
+// on, and stock git sends large pushes so.
+func unchunk(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength < 0 {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				http.Error(w, "reading request", http.StatusBadRequest)
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			r.ContentLength = int64(len(body))
+			r.TransferEncoding = nil
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func basicAuth(next http.Handler, user, password string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u, p, ok := r.BasicAuth()
+		same := subtle.ConstantTimeCompare([]byte(u), []byte(user)) & subtle.ConstantTimeCompare([]byte(p), []byte(password))
+		if !ok || same != 1 {
+			w.Header().Set("WWW-Authenticate", `Basic realm="gittest"`)
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

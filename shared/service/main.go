@@ -1,0 +1,134 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/fault"
+)
+
+// Exit codes of every kubescribe program.
+const (
+	ExitOK    = 0
+	ExitError = 1
+	ExitUsage = 2
+)
+
+// Env is what a role is built from.
+type Env struct {
+	Bus     *bus.Bus
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+	Owner   string // this process, for those who look at who does what
+}
+
+// Process is a program that runs one role against a NATS server.
+type Process struct {
+	Name   string
+	Owner  string   // host name and process, say
+	Args   []string // without the program's name
+	Stderr io.Writer
+	// Flags declares the role's own flags; may be nil.
+	Flags func(*flag.FlagSet)
+	// Build makes the role once the bus is there and verified.
+	Build func(context.Context, Env) (Role, error)
+}
+
+// Main runs the process until ctx ends and returns its exit code. What went
+// wrong stands on Stderr, once.
+func (p Process) Main(ctx context.Context) int {
+	fs := flag.NewFlagSet(p.Name, flag.ContinueOnError)
+	fs.SetOutput(p.Stderr)
+	natsURL := fs.String("nats", "nats://127.0.0.1:4222", "`URL` of the NATS server")
+	creds := fs.String("nats-creds", "", "`file` with NATS user credentials")
+	listen := fs.String("listen", "127.0.0.1:8080", "`address` of /healthz, /readyz and /metrics")
+	verbose := fs.Bool("verbose", false, "log debug messages too")
+	if p.Flags != nil {
+		p.Flags(fs)
+	}
+	if err := fs.Parse(p.Args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return ExitOK
+		}
+		return ExitUsage
+	}
+	if fs.NArg() > 0 {
+		fmt.Fprintf(p.Stderr, "%s: unexpected argument %q; see %s --help\n", p.Name, fs.Arg(0), p.Name)
+		return ExitUsage
+	}
+	level := slog.LevelInfo
+	if *verbose {
+		level = slog.LevelDebug
+	}
+	log := NewLogger(p.Stderr, level)
+	if err := p.run(ctx, bus.Config{URL: *natsURL, Creds: *creds, Name: p.Name, Log: log}, *listen); err != nil {
+		log.Error("stopped", "role", p.Name, "err", err)
+		return ExitError
+	}
+	return ExitOK
+}
+
+// run connects while /readyz already answers, so that a person sees what a
+// process that cannot reach its bus is waiting for.
+func (p Process) run(ctx context.Context, cfg bus.Config, listen string) error {
+	reg := NewRegistry()
+	role := &pending{why: errors.New("connecting to NATS at " + cfg.URL)}
+	roles := []Role{{Name: p.Name, Ready: role.Ready, StopWithin: 8 * time.Second, Run: func(ctx context.Context) error {
+		b, err := bus.Connect(ctx, cfg)
+		if err != nil {
+			return stopped(ctx, err)
+		}
+		defer b.Close()
+		if err := p.verify(ctx, b, cfg.Log, role); err != nil {
+			return stopped(ctx, err)
+		}
+		r, err := p.Build(ctx, Env{b, cfg.Log, reg, p.Owner})
+		if err != nil {
+			return stopped(ctx, err)
+		}
+		role.become(func() error { return errors.Join(b.Ready(), r.Ready()) })
+		return r.Run(ctx)
+	}}}
+	admin, addr, err := Admin(listen, reg, roles)
+	if err != nil {
+		return err
+	}
+	cfg.Log.Info("starting", "role", p.Name, "listen", addr.String(), "nats", cfg.URL)
+	return RunAll(ctx, cfg.Log, append(roles, admin))
+}
+
+// verify waits for an install: services may start before it is provisioned.
+func (p Process) verify(ctx context.Context, b *bus.Bus, log *slog.Logger, role *pending) error {
+	var backoff fault.Backoff
+	for {
+		err := b.Verify(ctx)
+		if err == nil || fault.ClassOf(err) == fault.Terminate {
+			return err
+		}
+		role.wait(err)
+		log.Warn("bus is not usable yet, retrying", "err", err)
+		t := time.NewTimer(backoff.Next())
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+}
+
+// stopped drops an error that only says that ctx ended.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
