@@ -1,0 +1,28 @@
+// Command reconciler runs the reconciler against a NATS server.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/kubescribe/kubescribe/services/reconciler"
+	"github.com/kubescribe/kubescribe/shared/service"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := service.Process{
+		Name: "reconciler", Args: os.Args[1:], Stderr: os.Stderr,
+		Build: func(ctx context.Context, e service.Env) (service.Role, error) {
+			r, err := reconciler.New(ctx, reconciler.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics})
+			if err != nil {
+				return service.Role{}, err
+			}
+			return service.Role{Name: "reconciler", Run: r.Run, Ready: r.Ready}, nil
+		},
+	}.Main(ctx)
+	stop()
+	os.Exit(code)
+}

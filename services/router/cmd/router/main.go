@@ -1,0 +1,25 @@
+// Command router runs the router against a NATS server.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/kubescribe/kubescribe/services/router"
+	"github.com/kubescribe/kubescribe/shared/service"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := service.Process{
+		Name: "router", Args: os.Args[1:], Stderr: os.Stderr,
+		Build: func(_ context.Context, e service.Env) (service.Role, error) {
+			r := router.New(router.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics})
+			return service.Role{Name: "router", Run: r.Run, Ready: r.Ready}, nil
+		},
+	}.Main(ctx)
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,206 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// registryWait bounds how long one event may wait for the registry before the
+// hop says that it does not move and begins anew.
+const registryWait = 10 * time.Second
+
+// Deps is what a router works with.
+type Deps struct {
+	Bus     *bus.Bus
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+// Router is the role. Make it with [New].
+type Router struct {
+	bus      *bus.Bus
+	log      *slog.Logger
+	registry *bus.Registry
+	hop      *bus.Hop
+	routed   *prometheus.CounterVec
+}
+
+// New makes a router of all parts.
+func New(d Deps) *Router {
+	log := d.Log.With("role", "router")
+	r := &Router{bus: d.Bus, log: log, registry: bus.NewRegistry()}
+	r.routed = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kubescribe_router_events_total", Help: "Events read, by what became of them: routed, unwanted or unregistered.",
+	}, []string{"outcome"})
+	lag := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "kubescribe_router_lag_messages", Help: "Events stored and not yet routed.",
+	})
+	d.Metrics.MustRegister(r.routed, lag)
+	filters := make([]string, subject.Parts)
+	for p := range filters {
+		filters[p] = subject.EventPart(p)
+	}
+	r.hop = &bus.Hop{
+		Bus: d.Bus, Name: "router", Input: subject.Events, Filters: filters, Stage: r, Log: log,
+		Lag: func(n uint64) { lag.Set(float64(n)) },
+	}
+	return r
+}
+
+// Run routes until ctx ends, then stores its cursors and returns nil.
+func (r *Router) Run(ctx context.Context) error {
+	rctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- r.registry.Run(rctx, r.bus, r.log) }()
+	err := r.hop.Run(ctx)
+	cancel()
+	return errors.Join(err, <-done)
+}
+
+// Ready is nil while events are being routed.
+func (r *Router) Ready() error { return errors.Join(r.registry.Ready(), r.hop.Ready()) }
+
+// Ledgers is one for each part.
+func (r *Router) Ledgers(context.Context) ([]bus.LedgerConfig, error) {
+	all := make([]bus.LedgerConfig, subject.Parts)
+	for p := range all {
+		all[p] = ledger(p)
+	}
+	return all, nil
+}
+
+// Ledger is that of the subject's part.
+func (r *Router) Ledger(subj string) (bus.LedgerConfig, error) {
+	p, err := subject.ParseEventPart(subj)
+	if err != nil {
+		return bus.LedgerConfig{}, err
+	}
+	return ledger(p), nil
+}
+
+func ledger(part int) bus.LedgerConfig {
+	return bus.LedgerConfig{
+		Input: subject.Events, InputFilter: subject.EventPart(part),
+		Output: subject.Live, OwnerFilter: subject.LivePart(part), Checkpoint: subject.LiveCheckpoint(part),
+	}
+}
+
+// Reset has nothing to forget: routing has no memory.
+func (r *Router) Reset() {}
+
+// Opened has nothing to learn: routing has no state.
+func (r *Router) Opened(context.Context, bus.LedgerConfig, string) error { return nil }
+
+// Decide routes one event.
+func (r *Router) Decide(ctx context.Context, m bus.Message, state string) (bus.Decision, error) {
+	kind, err := event.KindOf(m.Header)
+	if err != nil {
+		return bus.Decision{}, err
+	}
+	part, err := subject.ParseEventPart(m.Subject)
+	if err != nil {
+		return bus.Decision{}, err
+	}
+	var to []event.DestinationKey
+	var hash, outcome string
+	switch kind {
+	case event.KindChange:
+		c, err := event.ParseChange(m.Header, m.Data)
+		if err != nil {
+			return bus.Decision{}, err
+		}
+		if err := r.hold(ctx, c.Registry); err != nil {
+			return bus.Decision{}, err
+		}
+		to, outcome, err = r.wanted(c)
+		if err != nil {
+			return bus.Decision{}, err
+		}
+		hash = c.Hash
+	case event.KindMark:
+		mark, err := event.ParseMark(m.Header)
+		if err != nil {
+			return bus.Decision{}, err
+		}
+		if err := r.hold(ctx, mark.Registry); err != nil {
+			return bus.Decision{}, err
+		}
+		to, outcome, err = r.addressed(mark.Destination)
+		if err != nil {
+			return bus.Decision{}, err
+		}
+	case event.KindFence, event.KindCheckpoint:
+		return bus.Decision{}, fmt.Errorf("%w: a %s among the events", event.ErrMalformed, kind)
+	}
+	d := bus.Decision{State: state, Note: outcome}
+	for _, k := range to {
+		d.Outputs = append(d.Outputs, bus.Output{
+			Subject: subject.LiveData(part, k),
+			Header:  event.Forward(m.Header, subject.OutputID(r.bus.Install.Incarnation, m.Seq, k, hash)),
+			Data:    m.Data,
+		})
+	}
+	return d, nil
+}
+
+// Stored counts.
+func (r *Router) Stored(_ context.Context, _ bus.Message, d bus.Decision) error {
+	if outcome, ok := d.Note.(string); ok {
+		r.routed.WithLabelValues(outcome).Inc()
+	}
+	return nil
+}
+
+// hold waits for a registry revision: under an older one a destination that the
+// watcher knew might be left out.
+func (r *Router) hold(ctx context.Context, revision uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, registryWait)
+	defer cancel()
+	return r.registry.Wait(ctx, revision)
+}
+
+// What became of an event.
+const (
+	outcomeRouted       = "routed"
+	outcomeUnwanted     = "unwanted"
+	outcomeUnregistered = "unregistered" // its destination left while it was under way
+)
+
+// wanted lists the destinations that a change goes to.
+func (r *Router) wanted(c event.Change) ([]event.DestinationKey, string, error) {
+	if c.Destination != "" {
+		return r.addressed(c.Destination)
+	}
+	all, _ := r.registry.All()
+	var to []event.DestinationKey
+	for k, d := range all {
+		if d.Selects(c.Cluster, c.Object) {
+			to = append(to, k)
+		}
+	}
+	if len(to) == 0 {
+		return nil, outcomeUnwanted, nil
+	}
+	return to, outcomeRouted, nil
+}
+
+// addressed is the one destination that a message names.
+func (r *Router) addressed(name string) ([]event.DestinationKey, string, error) {
+	k, err := event.ParseDestinationKey(name)
+	if err != nil {
+		return nil, "", err
+	}
+	if _, ok := r.registry.Get(k); !ok {
+		return nil, outcomeUnregistered, nil
+	}
+	return []event.DestinationKey{k}, outcomeRouted, nil
+}
