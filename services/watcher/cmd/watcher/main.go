@@ -1,0 +1,31 @@
+// Command watcher runs the watcher of one cluster against a NATS server.
+package main
+
+import (
+	"context"
+	"flag"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/kubescribe/kubescribe/services/watcher"
+	"github.com/kubescribe/kubescribe/shared/service"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	var o watcher.Options
+	code := service.Process{
+		Name: "watcher", Args: os.Args[1:], Stderr: os.Stderr,
+		Flags: func(fs *flag.FlagSet) { o.Flags(fs) },
+		Build: func(ctx context.Context, e service.Env) (service.Role, error) {
+			w, err := o.Watcher(ctx, watcher.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics}, e.Owner)
+			if err != nil {
+				return service.Role{}, err
+			}
+			return service.Role{Name: "watcher", Run: w.Run, Ready: w.Ready}, nil
+		},
+	}.Main(ctx)
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,49 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+const (
+	// pageSize bounds how many whole objects are in memory at once.
+	pageSize = 500
+	// listAttempts is how often a list is begun again because the API server
+	// dropped the version it was being read at.
+	listAttempts = 5
+)
+
+// list reads all objects of the type at one version, page by page, and returns
+// that version. begin is called before the first page, and again when the list
+// has to begin anew.
+func (w *Worker) list(ctx context.Context, begin func(), each func(*unstructured.Unstructured) error) (version string, err error) {
+	for range listAttempts {
+		begin()
+		if version, err = w.pages(ctx, each); !apierrors.IsResourceExpired(err) {
+			return version, err
+		}
+	}
+	return "", err
+}
+
+func (w *Worker) pages(ctx context.Context, each func(*unstructured.Unstructured) error) (string, error) {
+	opts := metav1.ListOptions{Limit: pageSize}
+	for {
+		page, err := w.Client.List(ctx, opts)
+		if err != nil {
+			return "", fmt.Errorf("listing %s: %w", w.name(), err)
+		}
+		for i := range page.Items {
+			if err := each(&page.Items[i]); err != nil {
+				return "", err
+			}
+		}
+		if opts.Continue = page.GetContinue(); opts.Continue == "" {
+			return page.GetResourceVersion(), nil
+		}
+	}
+}

@@ -1,0 +1,582 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+const (
+	// watchLength is how long one watch request lives, plus up to as much
+	// again, so that not all of them end together.
+	watchLength = 5 * time.Minute
+	// catchUpLength is the same while the index waits for the watch to pass the
+	// list's version: the API server sends a bookmark shortly before the end.
+	catchUpLength = 5 * time.Second
+	// bookmarkEvery is how often a position is stored while nothing is published.
+	bookmarkEvery = 10 * time.Second
+	// stopWait bounds what a stopping worker may still store.
+	stopWait = time.Second
+	// shortWatch is how soon a watch may not end without a reason to wait
+	// before the next.
+	shortWatch = time.Second
+)
+
+// ErrTypeGone says that the API server no longer serves the type.
+var ErrTypeGone = errors.New("the API server no longer serves this type")
+
+// Lane is where changes are published: in order, durable once it returns, under
+// an ID that makes a second call of the same a duplicate. It fails with
+// bus.ErrFenced once another owner has taken over, and with fault.Poison for
+// what can never be stored.
+type Lane interface {
+	Publish(ctx context.Context, id string, out bus.Output) (duplicate bool, err error)
+}
+
+// Config is what a worker follows and with what.
+type Config struct {
+	Type      discover.Type
+	Namespace string // "" for all
+	Cluster   string
+	ClusterID string
+	Part      int
+	Client    dynamic.ResourceInterface
+	Lane      Lane
+	Bus       *bus.Bus
+	Bookmarks *bus.Bucket[event.Bookmark]
+	Registry  func() uint64 // the newest revision of the registry this watcher has written
+	Log       *slog.Logger
+	Events    *prometheus.CounterVec // by outcome
+}
+
+// Worker follows one type. Make it with [New]; everything but Offer and Ready
+// happens in Run's goroutine.
+type Worker struct {
+	Config
+	rv       string // the watch's position: everything up to here is in the lane, or needs not to be
+	index    index  // nil until it is exact as of rv
+	seen     overlay
+	listing  chan listed // where an index that is being listed arrives; nil while none is
+	waiting  *listed     // arrived, and ahead of rv
+	fullAt   uint64      // the registry's revision when everything was last published to everyone; 0 if never
+	bookmark uint64      // revision of the stored bookmark
+	stored   string      // the position that stands there
+	storedAt time.Time
+	offers   chan offer
+	ended    chan struct{} // closed when Run returns
+
+	mu     sync.Mutex
+	status error // why nothing is being watched; guarded by mu
+}
+
+type listed struct {
+	index index
+	at    string
+}
+
+type offer struct {
+	Offer
+	done chan error
+}
+
+// Offer asks for what a run wants to know of a type.
+type Offer struct {
+	Destination event.Destination
+	Revision    uint64 // at which the destination was registered
+	Run         string
+	Attempt     uint64
+	New         bool // nothing but what reached it since Revision is known to the destination
+}
+
+// New makes a worker.
+func New(cfg Config) *Worker {
+	return &Worker{Config: cfg, offers: make(chan offer), ended: make(chan struct{}), status: errors.New("starting")}
+}
+
+func (w *Worker) name() string {
+	n := w.Type.GroupResource().String()
+	if w.Namespace != "" {
+		n += " in " + w.Namespace
+	}
+	return n
+}
+
+// Ready is nil while the type is being watched.
+func (w *Worker) Ready() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.status
+}
+
+func (w *Worker) setStatus(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.status = err
+}
+
+// Offer publishes to one destination all objects of the type that it selects,
+// as of the lane's position, and returns once they are durable. What changed
+// since is on its way behind them. It waits while the API server cannot be
+// reached; it fails when the server answered that the type cannot be listed.
+func (w *Worker) Offer(ctx context.Context, o Offer) error {
+	q := offer{o, make(chan error, 1)}
+	select {
+	case w.offers <- q:
+	case <-w.ended:
+		return ErrTypeGone
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-q.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run follows the type until ctx ends, and then stores its position and returns
+// nil. It returns ErrTypeGone, and bus.ErrFenced when the lane has another
+// owner.
+func (w *Worker) Run(ctx context.Context) error {
+	defer close(w.ended)
+	ictx, cancel := context.WithCancel(ctx) // ends the listing of an index with Run
+	defer cancel()
+	backoff := fault.Backoff{Max: 5 * time.Second}
+	resumed := false
+	for ctx.Err() == nil {
+		var err error
+		switch {
+		case !resumed:
+			if err = w.resume(ctx); err == nil {
+				resumed = true
+				continue
+			}
+		case w.rv == "":
+			err = w.publishAll(ctx)
+		default:
+			err = w.watch(ctx, ictx)
+		}
+		if err == nil {
+			backoff.Reset()
+			continue
+		}
+		switch {
+		case ctx.Err() != nil:
+		case errors.Is(err, bus.ErrFenced):
+			return err
+		case apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err):
+			return fmt.Errorf("%w: %s: %w", ErrTypeGone, w.name(), err)
+		case apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
+			w.Log.Info("the API server forgot our version, listing", "resource", w.name(), "resource_version", w.rv)
+			if err = w.afterGone(ctx); err != nil {
+				w.pause(ctx, backoff.Next(), err)
+			}
+		default:
+			w.pause(ctx, backoff.Next(), err)
+		}
+	}
+	stop, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), stopWait)
+	defer cancelStop()
+	if err := w.store(stop, true); err != nil {
+		w.Log.Debug("position not stored at stop, the next start reads again from the one before", "resource", w.name(), "err", err)
+	}
+	return nil
+}
+
+// pause waits, and tells offers why they cannot be answered if the API server
+// gave the reason itself.
+func (w *Worker) pause(ctx context.Context, d time.Duration, why error) {
+	w.setStatus(why)
+	if ctx.Err() != nil {
+		return
+	}
+	var refused apierrors.APIStatus
+	offers := w.offers
+	if !errors.As(why, &refused) {
+		offers = nil
+		w.Log.Warn("cannot watch, retrying", "resource", w.name(), "err", why)
+	} else if apierrors.IsForbidden(why) {
+		d = max(d, 30*time.Second) // rights do not change by the second
+		w.Log.Warn("not allowed to watch: nothing of it is mirrored until list and watch are granted", "resource", w.name(), "err", why)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			return
+		case o := <-offers:
+			o.done <- why
+		}
+	}
+}
+
+// resume finds where the type's events end: the newer of what its last message
+// says and its bookmark. Without a bookmark no list was ever finished, so
+// whatever the messages say, it begins anew.
+func (w *Worker) resume(ctx context.Context) error {
+	b, rev, err := w.Bookmarks.Get(ctx, w.bookmarkKey())
+	if errors.Is(err, bus.ErrNoMessage) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.rv, w.stored, w.bookmark = b.ResourceVersion, b.ResourceVersion, rev
+	m, err := w.Bus.LastFor(ctx, subject.Events, subject.EventType(w.Part, w.Cluster, w.Type.Group, w.Type.Resource, w.Namespace))
+	if errors.Is(err, bus.ErrNoMessage) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c, err := event.ParseChange(m.Header, m.Data)
+	if err != nil {
+		return fmt.Errorf("message %d of %s: %w", m.Seq, subject.Events, err)
+	}
+	if newer(c.Resume, w.rv) {
+		w.rv = c.Resume
+	}
+	return nil
+}
+
+// publishAll lists a type that was never listed, or whose past is lost, and
+// publishes every object to whoever wants it.
+//
+// A crash in the middle leaves no bookmark, or one from before, so the next
+// start does it again: under the same IDs, and with contents that the
+// git-writer sees standing.
+func (w *Worker) publishAll(ctx context.Context) error {
+	w.index, w.seen, w.listing, w.waiting = nil, nil, nil, nil
+	at := w.Registry()
+	fresh := index{}
+	version, err := w.list(ctx, func() { clear(fresh) }, func(o *unstructured.Unstructured) error {
+		return w.found(ctx, o, fresh, event.Reconcile, nil)
+	})
+	if err != nil {
+		return err
+	}
+	w.index, w.rv, w.fullAt = fresh, version, at
+	// Only from here on may a restart resume by watching.
+	return w.store(ctx, true)
+}
+
+// found publishes an object of a list unless known says that the lane has it.
+func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured, into index, origin event.Origin, known index) error {
+	if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
+		w.count("excluded")
+		return nil
+	}
+	key := nameOf(o)
+	c := w.change(o)
+	c.Op, c.Origin = event.Create, origin
+	e, err := w.rendered(ctx, &c, o)
+	if err != nil || e == nil {
+		return err
+	}
+	old, had := known[key]
+	switch {
+	case had && old == *e:
+		into[key] = *e
+		return nil
+	case had:
+		c.Op = event.Update
+	}
+	if err := w.publish(ctx, c); err != nil {
+		return err
+	}
+	into[key] = *e
+	return nil
+}
+
+// afterGone closes the gap that a 410 leaves: the newest version of what
+// changed since the index was exact, and deletions, at the list's version.
+//
+// A crash in the middle resumes from the position before the list, is told 410
+// again, and finds the rest; by then without an index, so it publishes all.
+func (w *Worker) afterGone(ctx context.Context) error {
+	if w.index == nil {
+		w.rv = ""
+		return w.publishAll(ctx)
+	}
+	fresh := index{}
+	version, err := w.list(ctx, func() { clear(fresh) }, func(o *unstructured.Unstructured) error {
+		err := w.found(ctx, o, fresh, event.Live, w.index)
+		if e, ok := fresh[nameOf(o)]; ok {
+			w.index[nameOf(o)] = e // published: a list that begins again does not repeat it
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for key, e := range w.index {
+		if _, stands := fresh[key]; stands {
+			continue
+		}
+		o := &unstructured.Unstructured{Object: map[string]any{}}
+		o.SetNamespace(key.Namespace)
+		o.SetName(key.Name)
+		o.SetUID(e.uid)
+		o.SetResourceVersion(version)
+		c := w.change(o)
+		c.Op, c.Time = event.Delete, time.Now()
+		if err := w.publish(ctx, c); err != nil {
+			return err
+		}
+		delete(w.index, key)
+	}
+	w.index, w.rv = fresh, version
+	return w.store(ctx, true)
+}
+
+// watch follows the type from its position until the request ends.
+func (w *Worker) watch(ctx, ictx context.Context) error {
+	length := watchLength + rand.N(watchLength)
+	if w.index == nil {
+		length = catchUpLength
+	}
+	seconds := int64(length / time.Second)
+	wi, err := w.Client.Watch(ctx, metav1.ListOptions{ResourceVersion: w.rv, AllowWatchBookmarks: true, TimeoutSeconds: &seconds})
+	if err != nil {
+		return fmt.Errorf("watching %s: %w", w.name(), err)
+	}
+	defer wi.Stop()
+	w.setStatus(nil)
+	begun, events := time.Now(), 0
+	if w.index == nil && w.listing == nil && w.waiting == nil {
+		w.seen = overlay{}
+		w.listing = make(chan listed, 1)
+		go w.listIndex(ictx, w.listing)
+	}
+	for {
+		offers := w.offers
+		if w.index == nil {
+			offers = nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case ev, open := <-wi.ResultChan():
+			if !open {
+				if events == 0 && time.Since(begun) < shortWatch {
+					return fmt.Errorf("watching %s: the API server ended the watch at once", w.name())
+				}
+				return nil
+			}
+			events++
+			if err := w.handle(ctx, ev); err != nil {
+				return err
+			}
+		case l := <-w.listing:
+			w.waiting, w.listing = &l, nil
+		case o := <-offers:
+			o.done <- w.offer(ctx, o.Offer)
+		}
+		if w.waiting != nil && !newer(w.waiting.at, w.rv) {
+			w.index = merge(w.waiting.index, w.waiting.at, w.seen)
+			w.waiting, w.seen = nil, nil
+			w.Log.Debug("index is exact again", "resource", w.name(), "objects", len(w.index), "resource_version", w.rv)
+		}
+	}
+}
+
+// listIndex lists the type for its index alone, as often as it takes.
+func (w *Worker) listIndex(ctx context.Context, to chan<- listed) {
+	var backoff fault.Backoff
+	for {
+		idx := index{}
+		at, err := w.list(ctx, func() { clear(idx) }, func(o *unstructured.Unstructured) error {
+			if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
+				return nil
+			}
+			var c event.Change
+			if err := render(&c, o); err == nil {
+				idx[nameOf(o)] = entry{o.GetUID(), c.Hash}
+			}
+			return nil // one that cannot be rendered was dead-lettered when it came
+		})
+		if err == nil {
+			to <- listed{idx, at}
+			return
+		}
+		t := time.NewTimer(backoff.Next())
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// handle takes one event of the watch.
+func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
+	o, ok := ev.Object.(*unstructured.Unstructured)
+	switch {
+	case ev.Type == watch.Error:
+		return fmt.Errorf("watching %s: %w", w.name(), apierrors.FromObject(ev.Object))
+	case !ok:
+		return fmt.Errorf("watching %s: an event holds a %T", w.name(), ev.Object)
+	case ev.Type == watch.Bookmark:
+		w.rv = o.GetResourceVersion()
+		return w.store(ctx, false)
+	}
+	key := nameOf(o)
+	c := w.change(o)
+	c.Resume = c.ResourceVersion
+	known, had := w.index[key]
+	next := version{rv: c.ResourceVersion}
+	switch _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); {
+	case out && (ev.Type != watch.Deleted || !had):
+		w.count("excluded")
+		w.rv = c.ResourceVersion
+		return nil
+	case ev.Type == watch.Deleted:
+		c.Op, c.Time, next.gone = event.Delete, time.Now(), true
+	default:
+		c.Op = event.Update
+		if ev.Type == watch.Added {
+			c.Op = event.Create
+		}
+		e, err := w.rendered(ctx, &c, o)
+		if err != nil {
+			return err
+		}
+		if e == nil || (had && known == *e) {
+			w.rv = c.ResourceVersion
+			return w.store(ctx, false)
+		}
+		next.entry = *e
+	}
+	if err := w.publish(ctx, c); err != nil {
+		return err
+	}
+	w.rv = c.ResourceVersion
+	switch {
+	case w.index == nil:
+		w.seen[key] = next
+	case next.gone:
+		delete(w.index, key)
+	default:
+		w.index[key] = next.entry
+	}
+	return nil
+}
+
+// rendered renders a change. One that cannot be goes to the dead letters, and
+// then there is no entry.
+func (w *Worker) rendered(ctx context.Context, c *event.Change, o *unstructured.Unstructured) (*entry, error) {
+	if err := render(c, o); err != nil {
+		return nil, w.deadLetter(ctx, *c, err)
+	}
+	return &entry{o.GetUID(), c.Hash}, nil
+}
+
+// offer publishes to one destination what the index holds and the API server
+// still has: an object that is different there has a newer version coming by
+// the watch.
+func (w *Worker) offer(ctx context.Context, o Offer) error {
+	if o.New && w.fullAt >= o.Revision {
+		return nil // everything was published after it had registered
+	}
+	_, err := w.list(ctx, func() {}, func(u *unstructured.Unstructured) error {
+		known, ok := w.index[nameOf(u)]
+		c := w.change(u)
+		if !ok || !o.Destination.Selects(w.Cluster, c.Object) {
+			return nil
+		}
+		if err := render(&c, u); err != nil || known != (entry{u.GetUID(), c.Hash}) {
+			return nil //nolint:nilerr // one that cannot be rendered was dead-lettered when it came
+		}
+		c.Op, c.Origin = event.Update, event.Reconcile
+		c.Destination, c.Run, c.Attempt = o.Destination.Key.String(), o.Run, o.Attempt
+		return w.publish(ctx, c)
+	})
+	return err
+}
+
+// publish stores a change in the lane, or in the dead letters if it never can.
+func (w *Worker) publish(ctx context.Context, c event.Change) error {
+	h, body := c.Message()
+	dup, err := w.Lane.Publish(ctx, subject.ChangeID(c), bus.Output{
+		Subject: subject.EventChange(w.Part, w.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body,
+	})
+	switch {
+	case err == nil && dup:
+		w.count("duplicate")
+	case err == nil:
+		w.count("published")
+	case fault.ClassOf(err) == fault.Poison:
+		return w.deadLetter(ctx, c, err)
+	}
+	return err
+}
+
+// deadLetter keeps what a change was about, not what it held.
+func (w *Worker) deadLetter(ctx context.Context, c event.Change, why error) error {
+	size := len(c.Manifest)
+	c.Manifest, c.Hash, c.Op = nil, "", event.Delete // an envelope without a body is a DELETE's
+	h, _ := c.Message()
+	delete(h, event.HeaderOp)
+	seq, _ := strconv.ParseUint(c.ResourceVersion, 10, 64) // 0 for none: still one letter an object's type
+	m := bus.Message{
+		Subject: subject.EventChange(w.Part, w.Cluster, c.Group, c.Resource, c.Namespace), Seq: seq, Header: h,
+	}
+	from := event.DestinationKey{Cluster: w.Cluster, Namespace: c.Namespace, Name: c.Name}
+	if err := w.Bus.DeadLetter(ctx, "watcher", from, w.Type.GroupResource().String(), m, why); err != nil {
+		return err
+	}
+	w.count("dead_lettered")
+	w.Log.Error("version cannot be written, sent to the dead letters", "resource", c.Object.String(), "bytes", size, "err", why)
+	return nil
+}
+
+// store keeps the position, so that the next start watches from here.
+func (w *Worker) store(ctx context.Context, now bool) error {
+	if w.rv == "" || w.rv == w.stored || (!now && time.Since(w.storedAt) < bookmarkEvery) {
+		return nil
+	}
+	rev, err := w.Bookmarks.Put(ctx, w.bookmarkKey(), event.Bookmark{V: event.Version, ResourceVersion: w.rv}, w.bookmark)
+	if errors.Is(err, bus.ErrConflict) {
+		return fmt.Errorf("%w: %w", bus.ErrFenced, err)
+	}
+	if err != nil {
+		return err
+	}
+	w.bookmark, w.stored, w.storedAt = rev, w.rv, time.Now()
+	return nil
+}
+
+func (w *Worker) bookmarkKey() string {
+	return subject.BookmarkKey(w.Cluster, w.Type.Group, w.Type.Resource, w.Namespace)
+}
+
+func (w *Worker) count(outcome string) { w.Events.WithLabelValues(outcome).Inc() }
+
+func nameOf(o *unstructured.Unstructured) types.NamespacedName {
+	return types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}
+}

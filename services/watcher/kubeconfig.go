@@ -1,0 +1,54 @@
+package watcher
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
+)
+
+// LoadREST finds an API server by the usual rules: the file given, else
+// $KUBECONFIG, else ~/.kube/config, else the service account of the Pod; in it
+// the context given, else the current one. It also returns a name for the
+// cluster: that of the context's cluster entry, "in-cluster" inside a Pod.
+func LoadREST(kubeconfig, kubecontext string) (*rest.Config, string, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubecontext})
+	raw, err := loader.RawConfig()
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	if kubecontext != "" && raw.Contexts[kubecontext] == nil {
+		return nil, "", fmt.Errorf("the kubeconfig has no context %q: see kubectl config get-contexts", kubecontext)
+	}
+	rc, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, "", errors.New("no cluster to watch: there is no kubeconfig; name one with --kubeconfig or $KUBECONFIG")
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	name := raw.CurrentContext
+	if kubecontext != "" {
+		name = kubecontext
+	}
+	if c := raw.Contexts[name]; c != nil && c.Cluster != "" {
+		return rc, c.Cluster, nil
+	}
+	return rc, "in-cluster", nil
+}
+
+// LoadDocuments reads a configuration file, complete and valid.
+func LoadDocuments(file string) (*v1alpha1.Documents, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	return v1alpha1.Load(f, file)
+}

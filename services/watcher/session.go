@@ -1,0 +1,340 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/kubescribe/kubescribe/services/watcher/internal/capture"
+	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+const (
+	// discoverEvery is how often the served types are looked at without a reason.
+	discoverEvery = 30 * time.Second
+	// discoverAfter are the waits, after a definition changed, before looking:
+	// the server serves a new type a moment after it says so.
+	discoverAfter = 150 * time.Millisecond
+	discoverAgain = 2 * time.Second
+)
+
+// workerKey is what one worker follows.
+type workerKey struct {
+	resource  schema.GroupResource
+	namespace string // "" for all
+}
+
+// running is a worker and the way to stop it.
+type running struct {
+	*capture.Worker
+	typ    discover.Type
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// session is the time during which a watcher holds its lanes.
+type session struct {
+	*Watcher
+	clusterID    string
+	destinations []event.Destination
+	registered   uint64 // the registry's revision that holds all our destinations
+	lanes        [subject.Parts]*bus.Lane
+
+	mu      sync.Mutex
+	workers map[workerKey]*running // guarded by mu
+	failed  []string               // groups whose types are unknown; guarded by mu
+	known   chan struct{}          // closed once the types are known
+}
+
+// run works until ctx ends or a worker has lost its lane.
+func (s *session) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel(nil)
+	kick := make(chan struct{}, 1)
+	all.Go(func() { s.followDefinitions(ctx, kick) })
+	for part := range subject.Parts {
+		all.Go(func() {
+			_ = s.bus.Serve(ctx, subject.ConsumerClusterState(s.cfg.Cluster, part), subject.CtlClusterStates(s.cfg.Cluster, part), s.log, s.answer)
+		})
+	}
+	s.discover(ctx, cancel, kick)
+	all.Wait()
+	s.stopAll()
+	return context.Cause(ctx)
+}
+
+// discover keeps a worker on each selected type that is served.
+func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, kick <-chan struct{}) {
+	for {
+		wait := discoverEvery
+		found, err := discover.Types(ctx, s.discovery)
+		if err == nil {
+			s.adjust(ctx, lost, found)
+		} else if ctx.Err() == nil {
+			s.log.Warn("cannot see which types are served, retrying", "err", err)
+			wait = discoverAgain
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+			continue
+		case <-kick:
+			t.Reset(discoverAfter)
+		}
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// adjust starts and stops workers.
+func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, found discover.Found) {
+	want := map[workerKey]discover.Type{}
+	for _, t := range found.Types {
+		for _, ns := range s.namespacesOf(t) {
+			want[workerKey{t.GroupResource(), ns}] = t
+		}
+	}
+	var failed []string
+	unknown := map[string]bool{}
+	for gv, err := range found.Failed {
+		failed = append(failed, "*."+gv.Group)
+		unknown[gv.Group] = true
+		s.log.Warn("an API group does not answer, its types keep as they are", "group", gv.String(), "err", err)
+	}
+	slices.Sort(failed)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, r := range s.workers {
+		t, wanted := want[key]
+		if wanted && t == r.typ && !r.ended() {
+			delete(want, key)
+			continue
+		}
+		if !wanted && unknown[key.resource.Group] {
+			continue
+		}
+		r.cancel()
+		<-r.done
+		delete(s.workers, key)
+		if !wanted {
+			s.forget(ctx, key)
+		}
+	}
+	for key, t := range want {
+		s.workers[key] = s.start(ctx, lost, key, t)
+	}
+	s.failed = slices.Compact(failed)
+	select {
+	case <-s.known:
+	default:
+		close(s.known)
+		s.log.Info("capturing", "cluster", s.cfg.Cluster, "server", s.cfg.REST.Host, "types", len(s.workers))
+	}
+}
+
+// namespacesOf is where a type is to be followed: nowhere, in every namespace
+// (""), or in some.
+func (s *session) namespacesOf(t discover.Type) []string {
+	var some []string
+	for _, d := range s.destinations {
+		for _, r := range d.Rules {
+			if !r.SelectsType(t.Group, t.Version, t.Resource) {
+				continue
+			}
+			if len(r.Namespaces) == 0 {
+				return []string{""}
+			}
+			if t.Namespaced {
+				some = append(some, r.Namespaces...)
+			}
+		}
+	}
+	slices.Sort(some)
+	return slices.Compact(some)
+}
+
+func (s *session) start(ctx context.Context, lost context.CancelCauseFunc, key workerKey, t discover.Type) *running {
+	part := subject.Part(s.cfg.Cluster, t.Group, t.Resource)
+	var client dynamic.ResourceInterface = s.dynamic.Resource(t.GroupVersionResource)
+	if key.namespace != "" {
+		client = s.dynamic.Resource(t.GroupVersionResource).Namespace(key.namespace)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &running{typ: t, cancel: cancel, done: make(chan struct{})}
+	r.Worker = capture.New(capture.Config{
+		Type: t, Namespace: key.namespace, Cluster: s.cfg.Cluster, ClusterID: s.clusterID, Part: part,
+		Client: client, Lane: s.lanes[part], Bus: s.bus, Bookmarks: s.bookmarks,
+		Registry: func() uint64 { return s.registered }, Log: s.log, Events: s.events,
+	})
+	go func() {
+		defer close(r.done)
+		defer cancel()
+		switch err := r.Run(ctx); {
+		case errors.Is(err, capture.ErrTypeGone):
+			s.log.Info("type is no longer served", "resource", key.resource.String())
+		case err != nil:
+			lost(err)
+		}
+	}()
+	return r
+}
+
+func (r *running) ended() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// forget drops the bookmark of a type that is not served any more: should it
+// come back, it begins anew.
+func (s *session) forget(ctx context.Context, key workerKey) {
+	k := subject.BookmarkKey(s.cfg.Cluster, key.resource.Group, key.resource.Resource, key.namespace)
+	if err := s.bookmarks.Delete(ctx, k); err != nil && ctx.Err() == nil {
+		s.log.Warn("bookmark not removed", "resource", key.resource.String(), "err", err)
+	}
+}
+
+func (s *session) stopAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.workers {
+		r.cancel()
+	}
+	for _, r := range s.workers {
+		<-r.done
+	}
+}
+
+// ready is nil while every type that may be watched is.
+func (s *session) ready() error {
+	select {
+	case <-s.known:
+	default:
+		return fmt.Errorf("waiting for the API server at %s", s.cfg.REST.Host)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var why []string
+	for key, r := range s.workers {
+		if err := r.Ready(); err != nil && !apierrors.IsForbidden(err) && !r.ended() {
+			why = append(why, key.resource.String()+": "+err.Error())
+		}
+	}
+	s.typesSeen.WithLabelValues("watched").Set(float64(len(s.workers) - len(why)))
+	s.typesSeen.WithLabelValues("unwatched").Set(float64(len(why)))
+	for _, l := range s.lanes {
+		if err := l.Ready(); err != nil {
+			why = append(why, err.Error())
+		}
+	}
+	if len(why) == 0 {
+		return nil
+	}
+	slices.Sort(why)
+	return fmt.Errorf("%d of %d types are not watched, among them %s", len(why), len(s.workers), why[0])
+}
+
+// answer carries out one REQUEST_CLUSTER_STATE: it has each type of the lane
+// that the destination's rules touch published to it, and then the MARK.
+//
+// A crash before the MARK is stored leaves the request unacknowledged: it is
+// answered again, under the same IDs.
+func (s *session) answer(ctx context.Context, q event.Request) error {
+	select {
+	case <-s.known:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	i := slices.IndexFunc(s.destinations, func(d event.Destination) bool { return d.Key == q.Destination })
+	if i < 0 {
+		return nil // it left while the request was waiting
+	}
+	d := s.destinations[i]
+	offer := capture.Offer{
+		Destination: d, Revision: s.registered, Run: q.Run, Attempt: q.Attempt, New: q.Reason == event.ReasonNewDestination,
+	}
+	s.mu.Lock()
+	incomplete := slices.Clone(s.failed)
+	var asked []*running
+	for key, r := range s.workers {
+		touches := slices.ContainsFunc(d.Rules, func(rule event.Rule) bool {
+			return rule.SelectsType(r.typ.Group, r.typ.Version, r.typ.Resource)
+		})
+		if touches && subject.Part(s.cfg.Cluster, key.resource.Group, key.resource.Resource) == q.Part {
+			asked = append(asked, r)
+		}
+	}
+	s.mu.Unlock()
+	for _, r := range asked {
+		var refused apierrors.APIStatus
+		switch err := r.Offer(ctx, offer); {
+		case err == nil:
+		case errors.Is(err, capture.ErrTypeGone):
+		case errors.As(err, &refused):
+			incomplete = append(incomplete, r.typ.GroupResource().String())
+			s.log.Warn("type is missing from the run", "resource", r.typ.GroupResource().String(), "destination", q.Destination.String(), "err", err)
+		default:
+			return err
+		}
+	}
+	slices.Sort(incomplete)
+	mark := event.Mark{
+		Cluster: s.cfg.Cluster, Part: q.Part, Destination: q.Destination.String(), Run: q.Run, Attempt: q.Attempt,
+		Registry: s.registered, Incomplete: slices.Compact(incomplete),
+	}
+	h, body := mark.Message()
+	_, err := s.lanes[q.Part].Publish(ctx, subject.MarkID(mark), bus.Output{
+		Subject: subject.EventMark(q.Part, s.cfg.Cluster), Header: h, Data: body,
+	})
+	return err
+}
+
+// followDefinitions asks for a look at the types whenever a definition of types
+// changes. Where that may not be watched, the regular look has to do.
+func (s *session) followDefinitions(ctx context.Context, kick chan<- struct{}) {
+	crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	for ctx.Err() == nil {
+		wi, err := s.metadata.Resource(crds).Watch(ctx, metav1.ListOptions{})
+		if err == nil {
+			for range wi.ResultChan() {
+				select {
+				case kick <- struct{}{}:
+				default:
+				}
+			}
+			wi.Stop()
+		} else if ctx.Err() == nil {
+			s.log.Debug("type definitions are not watched", "err", err)
+		}
+		t := time.NewTimer(discoverAgain)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}

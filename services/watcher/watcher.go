@@ -1,0 +1,176 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
+	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// Config says what is watched.
+type Config struct {
+	Cluster   string // the name people give it
+	Documents *v1alpha1.Documents
+	REST      *rest.Config
+	Owner     string // who this is, for those who look at a lane's fence
+}
+
+// Deps is what a watcher works with.
+type Deps struct {
+	Bus     *bus.Bus
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+// Watcher is the role. Make it with [New].
+type Watcher struct {
+	cfg       Config
+	bus       *bus.Bus
+	log       *slog.Logger
+	dynamic   dynamic.Interface
+	discovery discovery.DiscoveryInterfaceWithContext
+	metadata  metadata.Interface
+	client    kubernetes.Interface
+	bookmarks *bus.Bucket[event.Bookmark]
+	events    *prometheus.CounterVec
+	typesSeen *prometheus.GaugeVec
+
+	mu      sync.Mutex
+	why     error    // why nothing is captured; nil once a session works; guarded by mu
+	session *session // guarded by mu
+}
+
+// New makes a watcher of one cluster. It does not talk to the API server yet.
+func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
+	w := &Watcher{cfg: cfg, bus: d.Bus, log: d.Log.With("role", "watcher"), why: errors.New("starting")}
+	rc := rest.CopyConfig(cfg.REST)
+	if rc.QPS == 0 { // client-go's 5 a second would take half a minute to look at sixty types
+		rc.QPS, rc.Burst = 100, 200
+	}
+	rc.UserAgent = rest.DefaultKubernetesUserAgent() + " kubescribe"
+	var err error
+	if w.dynamic, err = dynamic.NewForConfig(rc); err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	if w.metadata, err = metadata.NewForConfig(rc); err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	client, err := kubernetes.NewForConfig(rc)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	w.client = client
+	if w.discovery, err = discovery.NewDiscoveryClientForConfig(rc); err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	if w.bookmarks, err = bus.OpenBucket[event.Bookmark](ctx, d.Bus, subject.BucketCursor); err != nil {
+		return nil, err
+	}
+	w.events = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kubescribe_watcher_events_total",
+		Help: "Versions seen, by what became of them: published, duplicate, excluded or dead_lettered.",
+	}, []string{"outcome"})
+	w.typesSeen = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "kubescribe_watcher_types", Help: "Types selected by any rule, by state: watched or unwatched.",
+	}, []string{"state"})
+	d.Metrics.MustRegister(w.events, w.typesSeen)
+	return w, nil
+}
+
+// Run captures until ctx ends, then stores where it stands and returns nil.
+// Whatever goes wrong, it begins a new session: the lanes tell it where to go on.
+func (w *Watcher) Run(ctx context.Context) error {
+	w.log.Info("Secrets are not mirrored by this version: they are neither listed nor written")
+	backoff := fault.Backoff{Max: 5 * time.Second}
+	for ctx.Err() == nil {
+		begun := time.Now()
+		err := w.capture(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if fault.ClassOf(err) == fault.Terminate {
+			return err
+		}
+		w.setSession(nil, err)
+		w.log.Warn("capture interrupted, resuming from the lanes", "err", err)
+		if time.Since(begun) > time.Minute {
+			backoff.Reset()
+		}
+		t := time.NewTimer(backoff.Next())
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		t.Stop()
+	}
+	return nil
+}
+
+// Ready is nil while all types that may be watched are being watched.
+func (w *Watcher) Ready() error {
+	w.mu.Lock()
+	s, why := w.session, w.why
+	w.mu.Unlock()
+	if s == nil {
+		return why
+	}
+	return s.ready()
+}
+
+func (w *Watcher) setSession(s *session, why error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.session, w.why = s, why
+}
+
+// capture is one session: it registers the destinations, takes the lanes and
+// works until ctx ends or it has lost a lane.
+func (w *Watcher) capture(ctx context.Context) error {
+	id, err := w.clusterID(ctx)
+	if err != nil {
+		return err
+	}
+	destinations, err := registry.Compile(w.cfg.Documents, w.cfg.Cluster, id)
+	if err != nil {
+		return fault.As(fault.Terminate, err)
+	}
+	registered, err := registry.Sync(ctx, w.bus, w.cfg.Cluster, destinations)
+	if err != nil {
+		return err
+	}
+	s := &session{Watcher: w, clusterID: id, destinations: destinations, registered: registered, workers: map[workerKey]*running{}, known: make(chan struct{})}
+	for part := range s.lanes {
+		if s.lanes[part], err = w.bus.TakeLane(ctx, part, w.cfg.Cluster, w.cfg.Owner); err != nil {
+			return err
+		}
+	}
+	w.setSession(s, nil)
+	return s.run(ctx)
+}
+
+// clusterID is the uid of the namespace kube-system: it stays while the cluster
+// lives, whatever name, address or certificate it goes by.
+func (w *Watcher) clusterID(ctx context.Context) (string, error) {
+	ns, err := w.client.CoreV1().Namespaces().Get(ctx, "kube-system", metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("reading the namespace kube-system of %s, whose uid identifies the cluster: %w", w.cfg.REST.Host, err)
+	}
+	return string(ns.UID), nil
+}
