@@ -1,0 +1,35 @@
+// Command git-writer runs the git-writer against a NATS server.
+package main
+
+import (
+	"context"
+	"flag"
+	"os"
+	"os/signal"
+	"syscall"
+
+	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
+	"github.com/kubescribe/kubescribe/shared/service"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	cfg := gitwriter.Config{Credentials: gitwriter.Credentials{
+		Username: os.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: os.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
+	}}
+	code := service.Process{
+		Name: "git-writer", Args: os.Args[1:], Stderr: os.Stderr,
+		Flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&cfg.CacheDir, "cache-dir", os.TempDir()+"/kubescribe-git", "`directory` of the caches of remotes")
+		},
+		Build: func(ctx context.Context, e service.Env) (service.Role, error) {
+			w, err := gitwriter.New(ctx, cfg, gitwriter.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics})
+			if err != nil {
+				return service.Role{}, err
+			}
+			return service.Role{Name: "git-writer", Run: w.Run, Ready: w.Ready}, nil
+		},
+	}.Main(ctx)
+	stop()
+	os.Exit(code)
+}

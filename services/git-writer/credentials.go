@@ -1,0 +1,119 @@
+package gitwriter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/plumbing/transport/http"
+	"github.com/go-git/go-git/v5/plumbing/transport/ssh"
+)
+
+// helperWait bounds how long a credential helper may think.
+const helperWait = 20 * time.Second
+
+// Credentials says what opens remotes. For http and https: the user name and
+// the password in a file, if given, else what git's credential helpers know.
+// For ssh: the agent, and hosts that known_hosts names. They are read again for
+// each session, so that rotation needs no restart.
+type Credentials struct {
+	Username     string
+	PasswordFile string
+}
+
+// Validate checks that what is given is whole.
+func (c Credentials) Validate() error {
+	if (c.Username == "") != (c.PasswordFile == "") {
+		return errors.New("git credentials: KUBESCRIBE_GIT_USERNAME and KUBESCRIBE_GIT_PASSWORD_FILE belong together; set both or none")
+	}
+	if c.PasswordFile == "" {
+		return nil
+	}
+	_, err := c.password()
+	return err
+}
+
+func (c Credentials) password() (string, error) {
+	b, err := os.ReadFile(c.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("git credentials: reading the password file: %w", err)
+	}
+	p := strings.TrimRight(string(b), "\r\n")
+	if p == "" {
+		return "", fmt.Errorf("git credentials: the password file %s is empty", c.PasswordFile)
+	}
+	return p, nil
+}
+
+// auth is what a session with a remote is opened with, nil for nothing.
+func (c Credentials) auth(ctx context.Context, remote string) (transport.AuthMethod, error) {
+	end, err := transport.NewEndpoint(remote)
+	if err != nil {
+		return nil, errors.New("git credentials: the remote's URL is not one")
+	}
+	switch end.Protocol {
+	case "http", "https":
+		if c.Username != "" {
+			p, err := c.password()
+			if err != nil {
+				return nil, err
+			}
+			return &http.BasicAuth{Username: c.Username, Password: p}, nil
+		}
+		return fromHelper(ctx, remote)
+	case "ssh":
+		user := end.User
+		if user == "" {
+			user = ssh.DefaultUsername
+		}
+		auth, err := ssh.NewSSHAgentAuth(user)
+		if err != nil {
+			return nil, fmt.Errorf("git credentials: no SSH agent answers ($SSH_AUTH_SOCK): %w", err)
+		}
+		if auth.HostKeyCallback, err = ssh.NewKnownHostsCallback(); err != nil {
+			return nil, fmt.Errorf("git credentials: reading known_hosts, without which no SSH host is trusted: %w", err)
+		}
+		return auth, nil
+	}
+	return nil, nil //nolint:nilnil // a bare path needs nothing
+}
+
+// fromHelper asks git's own helpers (gitcredentials(7)), without a prompt. Knowing
+// nothing is no error: the remote may be open to all.
+func fromHelper(ctx context.Context, remote string) (transport.AuthMethod, error) {
+	u, err := url.Parse(remote)
+	if err != nil {
+		return nil, errors.New("git credentials: the remote's URL is not one")
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperWait)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "git", "credential", "fill")
+	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=")
+	cmd.Stdin = strings.NewReader(fmt.Sprintf("protocol=%s\nhost=%s\npath=%s\n\n", u.Scheme, u.Host, strings.TrimPrefix(u.Path, "/")))
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Run(); err != nil {
+		return nil, nil //nolint:nilnil,nilerr // no helper, or none that knows this host
+	}
+	var user, password string
+	for line := range strings.Lines(out.String()) {
+		key, value, _ := strings.Cut(strings.TrimRight(line, "\n"), "=")
+		switch key {
+		case "username":
+			user = value
+		case "password":
+			password = value
+		}
+	}
+	if password == "" {
+		return nil, nil //nolint:nilnil // the helper knows nothing
+	}
+	return &http.BasicAuth{Username: user, Password: password}, nil
+}

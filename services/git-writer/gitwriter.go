@@ -1,0 +1,163 @@
+package gitwriter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/branch"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// Config says where caches are kept and what opens remotes.
+type Config struct {
+	CacheDir    string // may be deleted at any time: losing it costs a fetch
+	Credentials Credentials
+}
+
+// Deps is what a writer works with.
+type Deps struct {
+	Bus     *bus.Bus
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+// Snapshot is what a person wants to know of a branch right now.
+type Snapshot = branch.Snapshot
+
+// Writer is the role. Make it with [New].
+type Writer struct {
+	cfg      Config
+	bus      *bus.Bus
+	log      *slog.Logger
+	metrics  *branch.Metrics
+	registry *bus.Registry
+	hints    *bus.Bucket[event.Hint]
+	statuses *bus.Bucket[event.Status]
+
+	mu      sync.Mutex
+	workers map[string]*running // by branch key; guarded by mu
+}
+
+type running struct {
+	*branch.Worker
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// New makes a writer of all shards. It talks to no remote yet.
+func New(ctx context.Context, cfg Config, d Deps) (*Writer, error) {
+	if err := cfg.Credentials.Validate(); err != nil {
+		return nil, err
+	}
+	w := &Writer{
+		cfg: cfg, bus: d.Bus, log: d.Log.With("role", "git-writer"), metrics: branch.NewMetrics(d.Metrics),
+		registry: bus.NewRegistry(), workers: map[string]*running{},
+	}
+	var err error
+	if w.hints, err = bus.OpenBucket[event.Hint](ctx, d.Bus, subject.BucketCursor); err != nil {
+		return nil, err
+	}
+	if w.statuses, err = bus.OpenBucket[event.Status](ctx, d.Bus, subject.BucketStatus); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Run writes until ctx ends, then brings what it has built to the remotes and
+// returns nil.
+func (w *Writer) Run(ctx context.Context) error {
+	rctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the last push may still need the registry
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		_ = w.registry.Run(rctx, w.bus, w.log) // returns only with its context, without error
+	}()
+	defer func() { cancel(); <-followed }()
+	if w.registry.Wait(ctx, 0) != nil {
+		return nil
+	}
+	for {
+		all, changed := w.registry.All()
+		w.adjust(ctx, all)
+		select {
+		case <-ctx.Done():
+			w.adjust(ctx, nil)
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// adjust keeps a worker on each branch that destinations point to.
+func (w *Writer) adjust(ctx context.Context, all map[event.DestinationKey]bus.Registered) {
+	want := map[string]event.Destination{}
+	for _, d := range all {
+		want[d.BranchKey] = d.Destination
+	}
+	w.mu.Lock()
+	var leaving []*running
+	for key, r := range w.workers {
+		if _, ok := want[key]; !ok {
+			r.cancel()
+			leaving = append(leaving, r)
+			delete(w.workers, key)
+		}
+		delete(want, key)
+	}
+	for key, d := range want {
+		w.workers[key] = w.start(ctx, d)
+	}
+	w.mu.Unlock()
+	for _, r := range leaving {
+		<-r.done
+	}
+}
+
+func (w *Writer) start(ctx context.Context, d event.Destination) *running {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &running{cancel: cancel, done: make(chan struct{})}
+	r.Worker = branch.New(branch.Config{
+		BranchKey: d.BranchKey, URL: d.URL, Branch: d.Branch, CacheDir: filepath.Join(w.cfg.CacheDir, d.BranchKey),
+		Auth: w.cfg.Credentials.auth, Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
+		Log: w.log, Metrics: w.metrics,
+	})
+	go func() {
+		defer close(r.done)
+		defer cancel()
+		_ = r.Run(ctx) // returns only with its context, without error
+	}()
+	return r
+}
+
+// Ready is nil while every branch moves.
+func (w *Writer) Ready() error {
+	errs := []error{w.registry.Ready()}
+	for _, s := range w.Snapshots() {
+		if s.Why != nil {
+			errs = append(errs, fmt.Errorf("branch %s of %s: %w", s.Branch, s.URL, s.Why))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Snapshots is how things stand on each branch, sorted.
+func (w *Writer) Snapshots() []Snapshot {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []Snapshot
+	for _, r := range w.workers {
+		all = append(all, r.Snapshot())
+	}
+	slices.SortFunc(all, func(a, b Snapshot) int { return strings.Compare(a.URL+" "+a.Branch, b.URL+" "+b.Branch) })
+	return all
+}

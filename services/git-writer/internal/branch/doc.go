@@ -1,0 +1,12 @@
+// Package branch writes one branch of one remote: the only writer of its writer
+// shard, whatever number of destinations share it.
+//
+// It is a loop: take what waits in KS_WRITE, build commits, push them together,
+// take what gathered meanwhile. Low load pays for one push and no window; high
+// load shares pushes.
+//
+// What was consumed is known from the branch itself: each commit carries the
+// position in KS_WRITE up to which everything is in it. A session, at start or
+// after any doubt, reads that position and goes on behind it, so a crash at any
+// point loses nothing and commits nothing twice.
+package branch

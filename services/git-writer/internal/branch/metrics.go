@@ -1,0 +1,42 @@
+package branch
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics of all workers of a process. Branches are told apart by their key:
+// there are as many as a person has configured.
+type Metrics struct {
+	Changes     *prometheus.CounterVec // by outcome
+	Commits     *prometheus.CounterVec // by origin
+	Pushes      *prometheus.CounterVec // by result
+	PushSeconds prometheus.Histogram
+	Failures    *prometheus.CounterVec // by reason
+	Lag         *prometheus.GaugeVec   // by branch
+}
+
+// NewMetrics registers them.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		Changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kubescribe_git_writer_changes_total",
+			Help: "Changes read, by what became of them: committed, unchanged, refused, unregistered or dead_lettered.",
+		}, []string{"outcome"}),
+		Commits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kubescribe_git_writer_commits_total", Help: "Commits built, by origin of their changes.",
+		}, []string{"origin"}),
+		Pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kubescribe_git_writer_pushes_total", Help: "Pushes, by result: landed or failed.",
+		}, []string{"result"}),
+		PushSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "kubescribe_git_writer_push_seconds", Help: "How long pushes that landed took.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
+		}),
+		Failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kubescribe_git_writer_stalls_total", Help: "How often a branch could not move, by reason.",
+		}, []string{"reason"}),
+		Lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "kubescribe_git_writer_lag_messages", Help: "Changes that wait for their commit, by branch.",
+		}, []string{"branch"}),
+	}
+	r.MustRegister(m.Changes, m.Commits, m.Pushes, m.PushSeconds, m.Failures, m.Lag)
+	return m
+}

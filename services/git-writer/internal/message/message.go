@@ -1,0 +1,127 @@
+// Package message writes commit messages and reads the position back from them.
+//
+// The position is the ledger: everything of a branch's messages in KS_WRITE up
+// to it is in that commit, in its ancestors, or was no change.
+package message
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/shared/event"
+)
+
+// The trailers (git-interpret-trailers(1)) of every commit.
+const (
+	TrailerPosition    = "Kubescribe-Position"
+	TrailerOrigin      = "Kubescribe-Origin"
+	TrailerDestination = "Kubescribe-Destination"
+	TrailerResource    = "Kubescribe-Resource"
+	TrailerVersion     = "Kubescribe-Resource-Version"
+	TrailerManager     = "Kubescribe-Field-Manager"
+)
+
+// listed is how many objects the body of a run's commit names.
+const listed = 200
+
+// Position says how far a branch has come.
+type Position struct {
+	Incarnation string // of the streams: sequences of another mean nothing
+	BranchKey   string // commits merged in from other branches carry theirs
+	Seq         uint64 // of KS_WRITE
+}
+
+// String is the trailer's value.
+func (p Position) String() string {
+	return p.Incarnation + "/" + p.BranchKey + "/" + strconv.FormatUint(p.Seq, 10)
+}
+
+// Item is one change of a commit.
+type Item struct {
+	Change event.Change
+	Effect repo.What // on the tree it was committed to
+}
+
+// Live is the message of one change's commit.
+func Live(i Item, d event.DestinationKey, p Position) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n\n", i.Effect, i.Change.Object)
+	trailers(&b, i.Change.Origin, "", d, p)
+	trailer(&b, TrailerResource, i.Change.APIVersion+" "+i.Change.Object.String())
+	trailer(&b, TrailerVersion, i.Change.ResourceVersion)
+	trailer(&b, TrailerManager, i.Change.FieldManager)
+	return b.String()
+}
+
+// Reconcile is the message of a commit that holds many changes found by lists
+// or runs.
+func Reconcile(items []Item, d event.DestinationKey, p Position) string {
+	var n [3]int
+	run := ""
+	for _, i := range items {
+		n[i.Effect]++
+		run = i.Change.Run
+	}
+	var counts []string
+	for e, what := range []string{"created", "updated", "deleted"} {
+		if n[e] > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n[e], what))
+		}
+	}
+	var b strings.Builder
+	if len(items) == 0 {
+		fmt.Fprintf(&b, "Mark the folder of %s\n\n", d.Name)
+	} else {
+		fmt.Fprintf(&b, "Reconcile %s: %s\n\n", d.Name, strings.Join(counts, ", "))
+	}
+	for k, i := range items {
+		if k == listed {
+			fmt.Fprintf(&b, "and %d more\n", len(items)-listed)
+			break
+		}
+		fmt.Fprintf(&b, "%s %s\n", i.Effect, i.Change.Object)
+	}
+	if len(items) > 0 {
+		b.WriteByte('\n')
+	}
+	trailers(&b, event.Reconcile, run, d, p)
+	return b.String()
+}
+
+func trailers(b *strings.Builder, origin event.Origin, run string, d event.DestinationKey, p Position) {
+	trailer(b, TrailerPosition, p.String())
+	trailer(b, TrailerOrigin, strings.TrimSpace(string(origin)+" "+run))
+	trailer(b, TrailerDestination, d.String())
+}
+
+// trailer writes one line; what comes from a cluster cannot add another.
+func trailer(b *strings.Builder, key, value string) {
+	if value = strings.Join(strings.Fields(value), " "); value != "" {
+		fmt.Fprintf(b, "%s: %s\n", key, value)
+	}
+}
+
+// ParsePosition reads the position from a commit's message, if it has one of
+// this incarnation and branch. Only the trailers count: the last paragraph.
+func ParsePosition(msg, incarnation, branchKey string) (seq uint64, ok bool) {
+	msg = strings.TrimRight(msg, "\n")
+	if i := strings.LastIndex(msg, "\n\n"); i >= 0 {
+		msg = msg[i+2:]
+	}
+	for line := range strings.Lines(msg) {
+		value, is := strings.CutPrefix(strings.TrimRight(line, "\n"), TrailerPosition+": ")
+		if !is {
+			continue
+		}
+		p := strings.Split(value, "/")
+		if len(p) != 3 || p[0] != incarnation || p[1] != branchKey {
+			continue
+		}
+		if n, err := strconv.ParseUint(p[2], 10, 64); err == nil && n >= seq {
+			seq, ok = n, true
+		}
+	}
+	return seq, ok
+}

@@ -1,0 +1,237 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+)
+
+// answer is what the remote said to a push that it understood.
+type answer struct {
+	report *packp.ReportStatus
+	words  string // for people: hooks' output
+}
+
+// landed says whether the branch was moved.
+func (a *answer) landed() bool { return a.report.Error() == nil }
+
+// unpacked says whether the remote could read the pack.
+func (a *answer) unpacked() bool { return a.report.UnpackStatus == "ok" }
+
+// discovery is what an advertisement of git-receive-pack said, for the next
+// pushes over HTTP: a push there is one request, and the branch's tip, the only
+// other thing in an advertisement, is of no use to it.
+type discovery struct {
+	caps     *capability.List
+	endpoint transport.Endpoint
+	auth     transport.AuthMethod // with which it was read
+}
+
+// receivePack sends one command with its pack. A nil answer comes with an error
+// that leaves open whether the branch was moved. thin says whether the server
+// takes a thin pack.
+func (r *remote) receivePack(ctx context.Context, command *packp.Command, pack func(w io.Writer, thin bool) error) (*answer, error) {
+	s, err := r.begin(ctx, "pushing to")
+	if err != nil {
+		return nil, err
+	}
+	defer s.end()
+	if s.overHTTP() {
+		return s.receiveHTTP(command, pack)
+	}
+	conn, err := open(s, func() (transport.ReceivePackSession, error) {
+		return s.transport().NewReceivePackSession(s.endpoint, s.auth)
+	}, func(conn transport.ReceivePackSession) { _ = conn.Close() })
+	if err != nil {
+		return nil, s.classify(err)
+	}
+	defer conn.Close()
+	adv, err := conn.AdvertisedReferencesContext(s.ctx)
+	if err != nil {
+		return nil, s.classify(err)
+	}
+	s.watch.alive()
+	words := &talk{watch: s.watch}
+	req, err := s.request(adv.Capabilities, command, pack)
+	if err != nil {
+		return nil, err
+	}
+	req.Progress = words
+	report, err := conn.ReceivePack(s.ctx, req)
+	if report == nil {
+		return nil, s.classifyPush(err, words)
+	}
+	return &answer{report, clean(words.String(), maxWords, s.secrets)}, nil
+}
+
+// request is the message of gitprotocol-pack, "Reference Update Request and
+// Packfile Transfer". No shallow line is needed: the remote has all of the history
+// below Old, and the pack all that is above it.
+func (s *session) request(caps *capability.List, command *packp.Command, pack func(w io.Writer, thin bool) error) (*packp.ReferenceUpdateRequest, error) {
+	req := packp.NewReferenceUpdateRequestFromCapabilities(caps) // report-status, agent
+	for _, c := range []capability.Capability{capability.Sideband64k, capability.Quiet} {
+		if caps.Supports(c) {
+			_ = req.Capabilities.Set(c)
+		}
+	}
+	req.Commands = []*packp.Command{command}
+	var body bytes.Buffer
+	if err := pack(&body, !caps.Supports("no-thin")); err != nil {
+		return nil, err
+	}
+	req.Packfile = io.NopCloser(moving{&body, s.watch})
+	return req, nil
+}
+
+// receiveHTTP pushes in one request (gitprotocol-http, "Smart Service
+// git-receive-pack"), if an earlier push with the same credentials told what the
+// server can do. go-git's session does the same and never closes the answer,
+// which costs a connection per push.
+func (s *session) receiveHTTP(command *packp.Command, pack func(w io.Writer, thin bool) error) (_ *answer, err error) {
+	known, err := s.discover()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.remote.forget()
+		}
+	}()
+	req, err := s.request(known.caps, command, pack)
+	if err != nil {
+		return nil, err
+	}
+	var body bytes.Buffer
+	if err := req.Encode(&body); err != nil {
+		return nil, fmt.Errorf("encoding push: %w", err)
+	}
+	post, err := http.NewRequestWithContext(s.ctx, http.MethodPost, known.endpoint.String()+"/git-receive-pack", &body)
+	if err != nil {
+		return nil, s.classify(err)
+	}
+	post.Header.Set("User-Agent", capability.DefaultAgent())
+	post.Header.Set("Content-Type", "application/x-git-receive-pack-request")
+	post.Header.Set("Accept", "application/x-git-receive-pack-result")
+	if auth, ok := s.auth.(interface{ SetAuth(*http.Request) }); ok && sameOrigin(s.remote.where.endpoint(), &known.endpoint) {
+		auth.SetAuth(post)
+	}
+	client := s.client()
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := client.Do(post)
+	if err != nil {
+		return nil, s.classify(err)
+	}
+	defer res.Body.Close()
+	words := &talk{watch: s.watch}
+	if res.StatusCode != http.StatusOK {
+		_, _ = io.CopyN(words, res.Body, maxErrorPage)
+		return nil, s.classifyPush(errors.New("push was not taken"), words)
+	}
+	a, err := readAnswer(res.Body, req.Capabilities, words)
+	if err != nil {
+		return nil, s.classifyPush(err, words)
+	}
+	a.words = clean(words.String(), maxWords, s.secrets)
+	if !a.landed() {
+		s.remote.forget()
+	}
+	return a, nil
+}
+
+// readAnswer reads to the end, past the report: a post-receive hook may be
+// running still, and would be killed with the connection.
+func readAnswer(r io.Reader, caps *capability.List, words io.Writer) (*answer, error) {
+	report := r
+	if caps.Supports(capability.Sideband64k) {
+		band := sideband.NewDemuxer(sideband.Sideband64k, r)
+		band.Progress = words
+		report = band
+	}
+	if !caps.Supports(capability.ReportStatus) {
+		return nil, errors.New("the server does not report")
+	}
+	a := &answer{report: packp.NewReportStatus()}
+	if err := a.report.Decode(report); err != nil {
+		return nil, fmt.Errorf("reading report: %w", err)
+	}
+	_, _ = io.Copy(io.Discard, report) // what fails now changes nothing
+	return a, nil
+}
+
+// classifyPush is classify for the request with the pack. An answer in the
+// range of the client's faults that is none of the known ones is the server's
+// judgement of the push: too large, not allowed there.
+func (s *session) classifyPush(err error, words *talk) *RemoteError {
+	if err == nil {
+		err = errors.New("no answer")
+	}
+	e := s.classify(err)
+	if s.wire != nil && e.Kind == ErrUnreachable {
+		switch status := s.wire.status(); status {
+		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		default:
+			if status >= 400 && status < 500 {
+				e.Kind = ErrRefused
+			}
+		}
+	}
+	e.Words = clean(words.String(), maxWords, s.secrets)
+	return e
+}
+
+// discover reads what the server can do, unless it is known.
+func (s *session) discover() (*discovery, error) {
+	r := s.remote
+	r.mu.Lock()
+	known := r.pushes
+	r.mu.Unlock()
+	if known != nil && reflect.DeepEqual(known.auth, s.auth) {
+		return known, nil
+	}
+	conn, err := s.transport().NewReceivePackSession(s.endpoint, s.auth)
+	if err != nil {
+		return nil, s.classify(err)
+	}
+	defer conn.Close()
+	adv, err := conn.AdvertisedReferencesContext(s.ctx)
+	if err != nil {
+		return nil, s.classify(err)
+	}
+	known = &discovery{adv.Capabilities, *s.endpoint, s.auth}
+	// A redirect is followed again each time: it may be there for this moment only.
+	if reflect.DeepEqual(s.endpoint, r.where.endpoint()) {
+		r.mu.Lock()
+		r.pushes = known
+		r.mu.Unlock()
+	}
+	return known, nil
+}
+
+func (r *remote) forget() {
+	r.mu.Lock()
+	r.pushes = nil
+	r.mu.Unlock()
+}
+
+// talk collects what the remote says to people, as much of it as fits.
+type talk struct {
+	bytes.Buffer
+	watch *watchdog
+}
+
+func (t *talk) Write(p []byte) (int, error) {
+	t.watch.alive()
+	if room := maxWords + 1 - t.Len(); room > 0 {
+		t.Buffer.Write(p[:min(len(p), room)])
+	}
+	return len(p), nil
+}

@@ -1,0 +1,234 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/plumbing/transport/file"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+func init() {
+	// go-git hides multi_ack from its callers because it cannot negotiate with
+	// it. Nothing is negotiated here (no fetch has haves), and there are
+	// servers (Azure DevOps) that refuse a client that does not ask for it.
+	transport.UnsupportedCapabilities = []capability.Capability{capability.ThinPack}
+}
+
+const defaultTimeout = time.Minute
+
+// remote is how to reach the repository.
+type remote struct {
+	url     string // without credentials
+	ref     plumbing.ReferenceName
+	where   location
+	err     error // what is wrong with the configuration
+	auth    func(ctx context.Context, url string) (transport.AuthMethod, error)
+	http    *http.Client
+	timeout time.Duration
+
+	mu     sync.Mutex
+	pushes *discovery // of the last HTTP push; nil if it is to be read
+}
+
+func newRemote(cfg Config) *remote {
+	r := &remote{
+		url: Redact(cfg.URL), ref: plumbing.NewBranchReferenceName(cfg.Branch),
+		auth: cfg.Auth, http: cfg.HTTPClient, timeout: cfg.Timeout,
+	}
+	if r.http == nil {
+		r.http = http.DefaultClient
+	}
+	if r.timeout <= 0 {
+		r.timeout = defaultTimeout
+	}
+	var err error
+	if r.where, err = locate(cfg.URL); err != nil {
+		r.err = fmt.Errorf("reading %q: %w: %w", r.url, ErrBadURL, err)
+	} else if cfg.Branch == "" || r.ref.Validate() != nil {
+		r.err = fmt.Errorf("reading %q: %w", cfg.Branch, ErrBadBranch)
+	}
+	return r
+}
+
+// session is one exchange with the remote, of one service, with credentials
+// of its own. Its context ends when nothing moves for the timeout.
+type session struct {
+	remote   *remote
+	doing    string
+	ctx      context.Context
+	caller   context.Context
+	watch    *watchdog
+	auth     transport.AuthMethod
+	secrets  []string
+	endpoint *transport.Endpoint // go-git changes it when it is redirected
+	wire     *wire               // of http and https
+}
+
+// begin starts a session; end has to be called.
+func (r *remote) begin(ctx context.Context, doing string) (*session, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	s := &session{remote: r, doing: doing, caller: ctx, endpoint: r.where.endpoint()}
+	s.ctx, s.watch = watch(ctx, r.timeout)
+	s.secrets = secretsOf(r.where.user, nil)
+	if r.auth != nil {
+		auth, err := r.auth(s.ctx, r.url)
+		if err != nil {
+			defer s.end()
+			return nil, s.fail(ErrAuth, "reading credentials: "+err.Error())
+		}
+		s.auth = auth
+		s.secrets = append(s.secrets, secretsOf(nil, auth)...)
+	}
+	if s.overHTTP() {
+		if s.auth == nil && r.where.user != nil {
+			password, _ := r.where.user.Password()
+			s.auth = &githttp.BasicAuth{Username: r.where.user.Username(), Password: password}
+		}
+		s.wire = &wire{base: r.http.Transport, watch: s.watch}
+	}
+	return s, nil
+}
+
+func (s *session) end() { s.watch.stop() }
+
+func (s *session) overHTTP() bool {
+	return s.endpoint.Protocol == "http" || s.endpoint.Protocol == "https"
+}
+
+// client is an HTTP client for this session: the configured one, watched.
+func (s *session) client() *http.Client {
+	c := *s.remote.http
+	c.Transport = s.wire
+	return &c
+}
+
+// transport is what speaks the URL's protocol.
+func (s *session) transport() transport.Transport {
+	switch s.endpoint.Protocol {
+	case "ssh":
+		return gitssh.DefaultClient
+	case "file":
+		return file.DefaultClient
+	default:
+		return githttp.NewClient(s.client())
+	}
+}
+
+// open runs connect, which may block without looking at a context (an SSH
+// handshake does), for as long as the session lives. A connection that comes
+// later is closed by abandon.
+func open[T any](s *session, connect func() (T, error), abandon func(T)) (T, error) {
+	type outcome struct {
+		got T
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		got, err := connect()
+		done <- outcome{got, err}
+	}()
+	select {
+	case o := <-done:
+		return o.got, o.err
+	case <-s.ctx.Done():
+		go func() {
+			if o := <-done; o.err == nil {
+				abandon(o.got)
+			}
+		}()
+		var none T
+		return none, s.ctx.Err()
+	}
+}
+
+// fail makes an error of a known kind.
+func (s *session) fail(kind error, detail string) *RemoteError {
+	e := &RemoteError{Kind: kind, Doing: s.doing, URL: s.remote.url, Detail: clean(detail, maxDetail, s.secrets)}
+	if s.wire != nil {
+		e.RetryAfter = s.wire.retryAfter()
+	}
+	return e
+}
+
+// classify makes an error of what a transport failed with: by who ended the
+// session, by the status of the last HTTP answer, by go-git's sentinels. What is
+// left is the network's or the server's doing and may pass.
+func (s *session) classify(err error) *RemoteError {
+	if s.caller.Err() != nil {
+		e := s.fail(ErrUnreachable, s.caller.Err().Error())
+		e.ctx = s.caller.Err()
+		return e
+	}
+	if errors.Is(context.Cause(s.ctx), errStalled) {
+		return s.fail(ErrUnreachable, fmt.Sprintf("nothing came or went for %s", s.remote.timeout))
+	}
+	if s.wire != nil {
+		if status := s.wire.status(); status >= 300 {
+			return s.fail(kindOfStatus(status), fmt.Sprintf("%d %s: %v", status, http.StatusText(status), err))
+		}
+	}
+	var hostKey *knownhosts.KeyError
+	switch {
+	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrInvalidAuthMethod), errors.As(err, &hostKey),
+		// x/crypto/ssh has no type for this one.
+		strings.Contains(err.Error(), "ssh: unable to authenticate"):
+		return s.fail(ErrAuth, err.Error())
+	case errors.Is(err, transport.ErrAuthorizationFailed):
+		return s.fail(ErrForbidden, err.Error())
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		return s.fail(ErrNotFound, err.Error())
+	default:
+		return s.fail(ErrUnreachable, err.Error())
+	}
+}
+
+// refused says whether err was the server's answer to what was asked, as far as can
+// be told: another question may do.
+func (s *session) refused(err error) bool {
+	var e *RemoteError
+	return errors.As(err, &e) && e.Kind == ErrUnreachable && s.ctx.Err() == nil &&
+		(s.wire == nil || s.wire.status() == http.StatusOK)
+}
+
+func kindOfStatus(status int) error {
+	switch status {
+	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
+		return ErrAuth
+	case http.StatusForbidden:
+		return ErrForbidden
+	case http.StatusNotFound, http.StatusGone:
+		return ErrNotFound
+	default:
+		return ErrUnreachable
+	}
+}
+
+// sameOrigin says whether credentials for one endpoint may go to another, to
+// which go-git was redirected: the same host and port, or from http to https on
+// their default ports.
+func sameOrigin(from, to *transport.Endpoint) bool {
+	port := func(ep *transport.Endpoint) int {
+		if ep.Port != 0 {
+			return ep.Port
+		}
+		return defaultPorts[ep.Protocol]
+	}
+	if !strings.EqualFold(from.Host, to.Host) {
+		return false
+	}
+	return from.Protocol == to.Protocol && port(from) == port(to) ||
+		from.Protocol == "http" && to.Protocol == "https" && port(from) == 80 && port(to) == 443
+}
