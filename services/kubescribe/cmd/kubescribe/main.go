@@ -1,0 +1,24 @@
+// Command kubescribe writes a Kubernetes cluster into Git as it changes.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/kubescribe/kubescribe/services/kubescribe/internal/cli"
+)
+
+// version is set by the linker.
+var version = "devel"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	host, _ := os.Hostname() // "" names nobody, which is all it costs
+	code := cli.Main(ctx, cli.Env{
+		Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Version: version, Host: host,
+	})
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,84 @@
+// Package cli is kubescribe's command line.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubescribe/kubescribe/shared/service"
+)
+
+// Env is what a command line gets from its process.
+type Env struct {
+	Args    []string
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Getenv  func(string) string
+	Version string
+	Host    string
+}
+
+// usageError is something that was typed wrong.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// usage makes an error of what was typed.
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// Main runs a command until it is done or ctx ends, and returns the exit code: 2
+// for what was typed wrong, 1 for everything else that goes wrong.
+func Main(ctx context.Context, env Env) int {
+	root := &cobra.Command{
+		Use:           "kubescribe",
+		Short:         "Write a Kubernetes cluster into Git as it changes",
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetArgs(env.Args)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w; see %s --help", err, cmd.CommandPath())
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(runCommand(env), versionCommand(env))
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return service.ExitOK
+	}
+	fmt.Fprintf(env.Stderr, "%s: %v\n", cmd.CommandPath(), err)
+	var typed usageError
+	if errors.As(err, &typed) || isUnknown(cmd, root) {
+		return service.ExitUsage
+	}
+	return service.ExitError
+}
+
+// isUnknown reports whether no command was found: cobra says so on the root,
+// which does nothing that could go wrong otherwise.
+func isUnknown(cmd, root *cobra.Command) bool { return cmd == root }
+
+func versionCommand(env Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(env.Stdout, "kubescribe %s (%s, %s/%s)\n", env.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// noArgs is cobra.NoArgs as a usage error.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("unexpected argument %q; see %s --help", args[0], cmd.CommandPath())
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kubescribe/kubescribe/services/kubescribe"
+	"github.com/kubescribe/kubescribe/services/kubescribe/internal/screen"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// redrawEvery is how often the status line is drawn.
+const redrawEvery = 250 * time.Millisecond
+
+// errRefused ends a run whose only destination may not be written to.
+var errRefused = errors.New("nothing can be written")
+
+// follow shows how things stand until ctx ends. With only one destination, given
+// by flags, it stops the process when that is refused: nobody is there to
+// change it but who typed the command.
+func follow(ctx context.Context, stop context.CancelCauseFunc, p *kubescribe.Process, scr *screen.Screen, only bool) {
+	var mu sync.Mutex
+	phases := map[string]event.Phase{}
+	var all sync.WaitGroup
+	all.Go(func() {
+		watch(ctx, p.Bus, subject.BucketPhase, func(e bus.Entry[event.PhaseRecord]) {
+			mu.Lock()
+			defer mu.Unlock()
+			if delete(phases, e.Key); !e.Gone {
+				phases[e.Key] = e.Record.Phase
+			}
+		})
+	})
+	if only {
+		all.Go(func() {
+			watch(ctx, p.Bus, subject.BucketStatus, func(e bus.Entry[event.Status]) {
+				if st := e.Record.Stalled; !e.Gone && st != nil && st.Reason == event.StalledFolderNotOurs {
+					stop(fmt.Errorf("%w: %s", errRefused, st.Message))
+				}
+			})
+		})
+	}
+	if scr.Live() {
+		all.Go(func() {
+			tick := time.NewTicker(redrawEvery)
+			defer tick.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					scr.Draw("")
+					return
+				case now := <-tick.C:
+					mu.Lock()
+					phase := worst(phases)
+					mu.Unlock()
+					scr.Draw(statusLine(now, phase, p))
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// watch follows a bucket for display: failing, the display stands still.
+func watch[R event.Record](ctx context.Context, b *bus.Bus, name string, entry func(bus.Entry[R])) {
+	kv, err := bus.OpenBucket[R](ctx, b, name)
+	if err != nil {
+		return
+	}
+	_ = kv.Watch(ctx, func(e bus.Entry[R]) error { entry(e); return nil }, func() error { return nil })
+}
+
+// worst is the phase to show for all destinations together.
+func worst(phases map[string]event.Phase) event.Phase {
+	if len(phases) == 0 {
+		return event.StartupReconcile
+	}
+	for _, p := range []event.Phase{event.Parked, event.StartupReconcile} {
+		for _, q := range phases {
+			if p == q {
+				return p
+			}
+		}
+	}
+	return event.LiveProcessing
+}
+
+func statusLine(now time.Time, phase event.Phase, p *kubescribe.Process) string {
+	line := string(phase)
+	for _, s := range p.Writer.Snapshots() {
+		line += fmt.Sprintf("  pending %d", s.Pending)
+		if s.Commit != "" {
+			line += fmt.Sprintf("  last commit %.8s %q %s ago", s.Commit, s.Subject, now.Sub(s.Pushed).Round(time.Second))
+		} else {
+			line += "  no commit yet"
+		}
+		switch {
+		case s.Why != nil && s.Next.After(now):
+			line += fmt.Sprintf("  next push in %s (%v)", s.Next.Sub(now).Round(time.Second), s.Why)
+		case s.Why != nil:
+			line += fmt.Sprintf("  waiting: %v", s.Why)
+		default:
+			line += "  next push with the next change"
+		}
+	}
+	return line
+}

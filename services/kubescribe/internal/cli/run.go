@@ -1,0 +1,208 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubescribe/kubescribe/services/kubescribe"
+	"github.com/kubescribe/kubescribe/services/kubescribe/internal/screen"
+	"github.com/kubescribe/kubescribe/services/watcher"
+	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
+	"github.com/kubescribe/kubescribe/shared/service"
+
+	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
+)
+
+// runFlags are the flags of kubescribe run.
+type runFlags struct {
+	repo, branch, baseFolder string
+	namespaces               []string
+	adopt                    bool
+	config                   string
+	cluster                  string
+	kubeconfig, context      string
+	dataDir                  string
+	listen                   string
+	verbose                  bool
+}
+
+const runLong = `Mirror a cluster into a Git repository for as long as the command runs.
+
+With --repo, everything in the cluster goes to one folder of one branch; with
+--config, what the documents of a file say. The API server is found as kubectl
+finds it. A second start resumes where the first stopped.
+
+Credentials for https come from KUBESCRIBE_GIT_USERNAME and the file named by
+KUBESCRIBE_GIT_PASSWORD_FILE, else from git's credential helpers; for ssh from
+the agent, and hosts must stand in known_hosts.
+
+Secrets are not mirrored by this version.`
+
+func runCommand(env Env) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use: "run {--repo URL | --config FILE}", Short: "Mirror a cluster into Git", Long: runLong, Args: noArgs,
+		Example: "  kubescribe run --repo https://git.example.com/platform/live.git\n" +
+			"  kubescribe run --repo git@git.example.com:platform/live.git --namespace shop --namespace billing",
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), env, cmd, f) },
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.repo, "repo", "", "`URL` or path of the Git repository")
+	fs.StringVar(&f.branch, "branch", v1alpha1.DefaultBranch, "`branch` that is written to")
+	fs.StringVar(&f.baseFolder, "base-folder", v1alpha1.DefaultBaseFolder, "`folder` of the repository that is written to, . for its root")
+	fs.StringArrayVar(&f.namespaces, "namespace", nil, "mirror only this `namespace`; may be given several times")
+	fs.BoolVar(&f.adopt, "adopt", false, "take over a base folder that holds resources already")
+	fs.StringVar(&f.config, "config", "", "`file` with GitRemote, GitDestination, WatchRule and ClusterWatchRule documents")
+	fs.StringVar(&f.cluster, "cluster", "", "`name` of the cluster (default: as the kubeconfig calls it)")
+	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: $KUBECONFIG, ~/.kube/config)")
+	fs.StringVar(&f.context, "context", "", "`name` of the kubeconfig context (default: the current one)")
+	fs.StringVar(&f.dataDir, "data-dir", "", "`directory` of the message bus (default: ~/.local/share/kubescribe/CLUSTER)")
+	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "`address` of /healthz, /readyz and /metrics")
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "log debug messages too")
+	return cmd
+}
+
+func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
+	docs, err := documents(cmd, f)
+	if err != nil {
+		return err
+	}
+	rc, cluster, err := watcher.LoadREST(f.kubeconfig, f.context)
+	if err != nil {
+		return err
+	}
+	if f.cluster != "" {
+		cluster = f.cluster
+	}
+	if strings.Contains(cluster, "/") {
+		return usage("the cluster's name %q holds a slash: give it another with --cluster", cluster)
+	}
+	if f.dataDir == "" {
+		if f.dataDir, err = defaultDataDir(env.Getenv, cluster); err != nil {
+			return err
+		}
+	}
+	level := slog.LevelInfo
+	if f.verbose {
+		level = slog.LevelDebug
+	}
+	scr := screen.New(env.Stderr)
+	log := service.NewLogger(scr.Log(), level)
+
+	p, err := kubescribe.Start(ctx, kubescribe.Config{
+		DataDir: f.dataDir, Listen: f.listen,
+		Watcher: watcher.Config{Cluster: cluster, Documents: docs, REST: rc, Owner: fmt.Sprintf("%s-%d", env.Host, os.Getpid())},
+		Credentials: gitwriter.Credentials{
+			Username: env.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: env.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
+		},
+	}, log)
+	if err != nil {
+		return err
+	}
+	log.Info("kubescribe is running", "version", env.Version, "cluster", cluster, "server", rc.Host,
+		"data_dir", p.DataDir(), "listen", p.Addr.String())
+	rctx, stop := context.WithCancelCause(ctx)
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		follow(rctx, stop, p, scr, len(docs.GitDestinations) == 1 && f.config == "")
+	}()
+	err = p.Run(rctx)
+	stop(nil)
+	<-shown
+	log.Info("kubescribe has stopped")
+	if cause := context.Cause(rctx); errors.Is(cause, errRefused) {
+		err = errors.Join(cause, err)
+	}
+	return errors.Join(err, p.Close())
+}
+
+// documents are what flags or a file ask for.
+func documents(cmd *cobra.Command, f runFlags) (*v1alpha1.Documents, error) {
+	switch {
+	case f.repo == "" && f.config == "":
+		return nil, usage("where to? name a repository with --repo URL, or documents with --config FILE")
+	case f.repo != "" && f.config != "":
+		return nil, usage("--repo and --config exclude each other: the file says what goes where")
+	case f.config != "":
+		for _, name := range []string{"branch", "base-folder", "namespace", "adopt"} {
+			if cmd.Flags().Changed(name) {
+				return nil, usage("--%s goes with --repo: with --config the file says what goes where", name)
+			}
+		}
+		docs, err := watcher.LoadDocuments(f.config)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return docs, nil
+	}
+	docs := v1alpha1.ZeroConfig(v1alpha1.ZeroConfigOptions{
+		Repo: absolute(f.repo), Branch: f.branch, BaseFolder: f.baseFolder, Namespaces: f.namespaces, Adopt: f.adopt,
+	})
+	return docs, asFlags(docs.Validate())
+}
+
+// absolute makes a relative path of a local repository absolute; URLs and what
+// looks like git@host:path stay.
+func absolute(repo string) string {
+	if repo == "" || filepath.IsAbs(repo) || strings.Contains(repo, ":") {
+		return repo
+	}
+	if abs, err := filepath.Abs(repo); err == nil {
+		return abs
+	}
+	return repo
+}
+
+// asFlags says what is wrong with documents that flags stand for in terms of
+// those flags.
+func asFlags(err error) error {
+	var problems v1alpha1.Problems
+	if !errors.As(err, &problems) {
+		return err
+	}
+	var lines []string
+	for _, p := range problems {
+		flag := p.Path
+		for path, name := range map[string]string{
+			"spec.url": "--repo", "spec.branch": "--branch", "spec.baseFolder": "--base-folder", "spec.namespaces": "--namespace",
+		} {
+			if strings.HasPrefix(p.Path, path) {
+				flag = name
+			}
+		}
+		lines = append(lines, flag+": "+p.Text)
+	}
+	return usageError{errors.New(strings.Join(lines, "\n"))}
+}
+
+// defaultDataDir is one directory for each cluster, where the XDG base directory
+// specification puts a user's data.
+func defaultDataDir(getenv func(string) string, cluster string) (string, error) {
+	base := getenv("XDG_DATA_HOME")
+	if base == "" {
+		home := getenv("HOME")
+		if home == "" {
+			return "", usage("there is no $HOME to keep data in: name a directory with --data-dir")
+		}
+		base = filepath.Join(home, ".local", "share")
+	}
+	return filepath.Join(base, "kubescribe", safeName(cluster)), nil
+}
+
+// safeName makes one path component of a cluster's name.
+func safeName(cluster string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '/' || r == '\\' || r == ':' || r < ' ' {
+			return '_'
+		}
+		return r
+	}, "cluster-"+cluster)
+}

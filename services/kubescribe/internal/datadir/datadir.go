@@ -1,0 +1,104 @@
+// Package datadir owns the directory in which kubescribe keeps its bus.
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// layout is the version of what stands in the directory.
+const layout = 1
+
+// Errors a person can do something about.
+var (
+	ErrInUse        = errors.New("the data directory is in use")
+	ErrOtherVersion = errors.New("the data directory is from another version")
+)
+
+// Dir is a data directory that this process alone uses.
+type Dir struct {
+	Path string
+	lock *flock.Flock
+}
+
+// Open makes the directory if need be and locks it: two servers on one store
+// lose acknowledged messages. The lock goes with the process, however it ends.
+func Open(path string) (*Dir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening data directory: %w", err)
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("opening data directory: %w; choose another with --data-dir", err)
+	}
+	lock := flock.New(filepath.Join(path, "LOCK"))
+	got, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("opening data directory %s: %w; choose another with --data-dir", path, err)
+	}
+	if !got {
+		return nil, fmt.Errorf("%w by another kubescribe: %s; stop that one, or choose another with --data-dir", ErrInUse, path)
+	}
+	d := &Dir{path, lock}
+	if err := d.checkVersion(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return d, nil
+}
+
+// checkVersion reads VERSION, or writes it into a directory that has none.
+func (d *Dir) checkVersion() error {
+	file := d.Join("VERSION")
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		others, err := os.ReadDir(d.Path)
+		if err != nil {
+			return fmt.Errorf("opening data directory: %w", err)
+		}
+		for _, e := range others {
+			// A crash just before the rename below leaves a temporary file.
+			if e.Name() != "LOCK" && !strings.HasPrefix(e.Name(), ".VERSION-") {
+				return fmt.Errorf("%s is not empty and not a kubescribe data directory (it holds %s and no VERSION): choose another with --data-dir", d.Path, e.Name())
+			}
+		}
+		return d.Write("VERSION", []byte("layout "+strconv.Itoa(layout)+"\n"))
+	}
+	if err != nil {
+		return fmt.Errorf("opening data directory: %w", err)
+	}
+	if got := strings.TrimSpace(string(b)); got != "layout "+strconv.Itoa(layout) {
+		return fmt.Errorf("%w: %s says %q, this program writes \"layout %d\"; run the version that made it, or choose another with --data-dir", ErrOtherVersion, file, got, layout)
+	}
+	return nil
+}
+
+// Join is a path within the directory.
+func (d *Dir) Join(name ...string) string { return filepath.Join(append([]string{d.Path}, name...)...) }
+
+// Write replaces a file, readable by its owner alone. After a crash the file is
+// the old or the new one, whole.
+func (d *Dir) Write(name string, content []byte) error {
+	f, err := os.CreateTemp(d.Path, "."+name+"-")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", d.Join(name), err)
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), d.Join(name))
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", d.Join(name), errors.Join(err, os.Remove(f.Name())))
+	}
+	return nil
+}
+
+// Close releases the directory.
+func (d *Dir) Close() error { return d.lock.Close() }

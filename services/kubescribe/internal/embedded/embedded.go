@@ -1,0 +1,105 @@
+// Package embedded is the NATS server inside the kubescribe process.
+package embedded
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/kubescribe/kubescribe/services/kubescribe/internal/datadir"
+	"github.com/kubescribe/kubescribe/shared/bus"
+)
+
+const (
+	startWait = 30 * time.Second
+	// storeLimit is what all streams together may grow to. It is said in so
+	// many words because the server would else promise no more than most of
+	// the disk's free space, and refuse to make streams on a full one.
+	storeLimit = 6 << 30
+)
+
+// Access is how local programs reach the server: nats.json in the data
+// directory, readable by its owner alone.
+type Access struct {
+	URL      string `json:"url"`
+	User     string `json:"user"`
+	Password string `json:"password"` //nolint:gosec // a generated one, for loopback
+}
+
+// Server is a running server. It implements nats.InProcessConnProvider.
+type Server struct {
+	*server.Server
+	Access Access
+}
+
+// Start runs a server on a data directory: JetStream on disk, every write
+// synced before it is acknowledged, reachable on loopback with credentials that
+// are made anew at each start.
+func Start(dir *datadir.Dir, log *slog.Logger) (*Server, error) {
+	access := Access{User: "kubescribe", Password: rand.Text()}
+	// The password is random, so the cheapest hash keeps it as safe as any.
+	hash, err := bcrypt.GenerateFromPassword([]byte(access.Password), bcrypt.MinCost)
+	if err != nil {
+		return nil, fmt.Errorf("starting the embedded NATS server: %w", err)
+	}
+	s, err := server.NewServer(&server.Options{
+		ServerName: "kubescribe", Host: "127.0.0.1", Port: server.RANDOM_PORT,
+		JetStream: true, StoreDir: dir.Join("nats"), SyncAlways: true, JetStreamMaxStore: storeLimit,
+		MaxPayload: bus.MaxPayload + 64<<10, // headers beside the largest stored message's
+		Users:      []*server.User{{Username: access.User, Password: string(hash)}},
+		NoSigs:     true, DisableShortFirstPing: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting the embedded NATS server: %w", err)
+	}
+	s.SetLoggerV2(logger{log.With("role", "nats")}, false, false, false)
+	s.Start()
+	if !s.ReadyForConnections(startWait) {
+		s.Shutdown()
+		return nil, fmt.Errorf("starting the embedded NATS server: not ready after %s; the log says why", startWait)
+	}
+	if !s.JetStreamEnabled() {
+		s.Shutdown()
+		return nil, errors.New("starting the embedded NATS server: its store could not be opened; the log says why")
+	}
+	access.URL = s.ClientURL()
+	b, err := json.MarshalIndent(access, "", "  ")
+	if err == nil {
+		err = dir.Write("nats.json", append(b, '\n'))
+	}
+	if err != nil {
+		s.Shutdown()
+		return nil, fmt.Errorf("starting the embedded NATS server: %w", err)
+	}
+	return &Server{s, access}, nil
+}
+
+// Stop ends the server once its store is closed.
+func (s *Server) Stop() {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// logger passes on what a person should know of.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Noticef(format string, v ...any) {
+	l.log.Debug("server notice", "text", fmt.Sprintf(format, v...))
+}
+func (l logger) Warnf(format string, v ...any) {
+	l.log.Warn("server warning", "text", fmt.Sprintf(format, v...))
+}
+func (l logger) Errorf(format string, v ...any) {
+	l.log.Error("server error", "text", fmt.Sprintf(format, v...))
+}
+func (l logger) Fatalf(format string, v ...any) {
+	l.log.Error("server failed", "text", fmt.Sprintf(format, v...))
+}
+func (l logger) Debugf(string, ...any) {}
+func (l logger) Tracef(string, ...any) {}

@@ -1,0 +1,177 @@
+package kubescribe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
+	"github.com/kubescribe/kubescribe/services/kubescribe/internal/datadir"
+	"github.com/kubescribe/kubescribe/services/kubescribe/internal/embedded"
+	"github.com/kubescribe/kubescribe/services/reconciler"
+	"github.com/kubescribe/kubescribe/services/router"
+	"github.com/kubescribe/kubescribe/services/stream"
+	"github.com/kubescribe/kubescribe/services/watcher"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/service"
+)
+
+// Config is what one process runs with.
+type Config struct {
+	DataDir     string
+	Listen      string
+	Watcher     watcher.Config
+	Credentials gitwriter.Credentials
+}
+
+// env is what roles are built from.
+type env struct {
+	Config
+	dir     *datadir.Dir
+	bus     *bus.Bus
+	log     *slog.Logger
+	metrics prometheus.Registerer
+	writer  *gitwriter.Writer
+}
+
+// roles are all roles, in the order in which they stop: sources first, so that
+// what is under way can still land. What has not stays on the bus.
+var roles = []struct {
+	name       string
+	stopWithin time.Duration
+	build      func(context.Context, *env) (service.Role, error)
+}{
+	{"watcher", 2 * time.Second, func(ctx context.Context, e *env) (service.Role, error) {
+		w, err := watcher.New(ctx, e.Watcher, watcher.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
+		if err != nil {
+			return service.Role{}, err
+		}
+		return service.Role{Run: w.Run, Ready: w.Ready}, nil
+	}},
+	{"router", time.Second, func(_ context.Context, e *env) (service.Role, error) {
+		r := router.New(router.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
+		return service.Role{Run: r.Run, Ready: r.Ready}, nil
+	}},
+	{"stream", time.Second, func(ctx context.Context, e *env) (service.Role, error) {
+		s, err := stream.New(ctx, stream.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics, Owner: e.Watcher.Owner})
+		if err != nil {
+			return service.Role{}, err
+		}
+		return service.Role{Run: s.Run, Ready: s.Ready}, nil
+	}},
+	{"reconciler", time.Second, func(ctx context.Context, e *env) (service.Role, error) {
+		r, err := reconciler.New(ctx, reconciler.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
+		if err != nil {
+			return service.Role{}, err
+		}
+		return service.Role{Run: r.Run, Ready: r.Ready}, nil
+	}},
+	{"git-writer", 4 * time.Second, func(ctx context.Context, e *env) (service.Role, error) {
+		cfg := gitwriter.Config{CacheDir: e.dir.Join("git"), Credentials: e.Credentials}
+		w, err := gitwriter.New(ctx, cfg, gitwriter.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
+		if err != nil {
+			return service.Role{}, err
+		}
+		e.writer = w
+		return service.Role{Run: w.Run, Ready: w.Ready}, nil
+	}},
+}
+
+// RoleNames lists the roles, in the order in which they stop.
+func RoleNames() []string {
+	var names []string
+	for _, r := range roles {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// Process is a process that has started: its bus is up and its roles are built.
+type Process struct {
+	Addr   net.Addr // of /healthz, /readyz and /metrics
+	Bus    *bus.Bus
+	Writer *gitwriter.Writer
+	Roles  []service.Role
+	log    *slog.Logger
+	dir    *datadir.Dir
+	server *embedded.Server
+}
+
+// Start locks the data directory, starts the bus, provisions it and builds the
+// roles. It runs nothing yet. Close is due even if Run is never called.
+func Start(ctx context.Context, cfg Config, log *slog.Logger) (p *Process, err error) {
+	p = &Process{log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+			p = nil
+		}
+	}()
+	if p.dir, err = datadir.Open(cfg.DataDir); err != nil {
+		return p, err
+	}
+	if p.server, err = embedded.Start(p.dir, log); err != nil {
+		return p, err
+	}
+	p.Bus, err = bus.Connect(ctx, bus.Config{
+		InProcess: p.server, User: p.server.Access.User, Password: p.server.Access.Password, Name: "kubescribe", Log: log,
+	})
+	if err != nil {
+		return p, err
+	}
+	if err := p.Bus.Provision(ctx, bus.Options{Replicas: 1}); err != nil {
+		return p, err
+	}
+	reg := service.NewRegistry()
+	e := &env{Config: cfg, dir: p.dir, bus: p.Bus, log: log, metrics: reg}
+	for _, r := range roles {
+		role, err := r.build(ctx, e)
+		if err != nil {
+			return p, fmt.Errorf("%s: %w", r.name, err)
+		}
+		role.Name, role.StopWithin = r.name, r.stopWithin
+		p.Roles = append(p.Roles, role)
+	}
+	p.Writer = e.writer
+	admin, addr, err := service.Admin(cfg.Listen, reg, p.Roles)
+	if err != nil {
+		return p, err
+	}
+	p.Addr = addr
+	p.Roles = append(p.Roles, admin)
+	return p, nil
+}
+
+// DataDir is where the bus is kept, as an absolute path.
+func (p *Process) DataDir() string { return p.dir.Path }
+
+// Run runs the roles until ctx ends or one of them cannot go on, and stops them
+// in order. Roles that need longer than they may lose nothing: what they had
+// not finished stands on the bus.
+func (p *Process) Run(ctx context.Context) error {
+	err := service.RunAll(ctx, p.log, p.Roles)
+	if err != nil && service.OnlyLate(err) {
+		p.log.Warn("stopped before everything was written; it is kept and the next start goes on", "err", err)
+		return nil
+	}
+	return err
+}
+
+// Close stops the bus and gives the data directory back.
+func (p *Process) Close() error {
+	if p.Bus != nil {
+		p.Bus.Close()
+	}
+	if p.server != nil {
+		p.server.Stop()
+	}
+	if p.dir != nil {
+		return p.dir.Close()
+	}
+	return nil
+}

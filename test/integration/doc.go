@@ -1,0 +1,3 @@
+// Package integration tests the services together, on real NATS and Git
+// servers.
+package integration
