@@ -146,6 +146,7 @@ func (w *Writer) Ready() error {
 		if s.Why != nil {
 			errs = append(errs, fmt.Errorf("branch %s of %s: %w", s.Branch, s.URL, s.Why))
 		}
+		errs = append(errs, s.Refused...)
 	}
 	return errors.Join(errs...)
 }

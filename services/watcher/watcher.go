@@ -64,6 +64,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 	if rc.QPS == 0 { // client-go's 5 a second would take half a minute to look at sixty types
 		rc.QPS, rc.Burst = 100, 200
 	}
+	rc.WarningHandler = rest.NoWarnings{} // about types that are old, at each look at them
 	rc.UserAgent = rest.DefaultKubernetesUserAgent() + " kubescribe"
 	var err error
 	if w.dynamic, err = dynamic.NewForConfig(rc); err != nil {

@@ -83,6 +83,7 @@ type Snapshot struct {
 	Pushed  time.Time
 	Next    time.Time // when the next push is tried, if it waits for that
 	Why     error     // why nothing moves, nil when it does
+	Refused []error   // destinations whose folder is not ours
 }
 
 // New makes a worker.
@@ -207,6 +208,7 @@ type session struct {
 func (s *session) admit(ctx context.Context) error {
 	s.recheck = false
 	refused := map[event.DestinationKey]uint64{}
+	var reasons []error
 	for k, d := range s.destinations() {
 		want := marker.Of(d.Destination, s.Bus.Install.Incarnation)
 		folder, err := s.folder(ctx, d.BaseFolder)
@@ -215,13 +217,15 @@ func (s *session) admit(ctx context.Context) error {
 		}
 		if err := marker.Admit(folder, want, d.Adopt); err != nil {
 			refused[k] = d.Revision
+			reasons = append(reasons, fmt.Errorf("destination %s: %w", k, err))
 			s.recheck = true
 			s.Log.Error("destination refused", "destination", k.String(), "err", err)
 			s.status(ctx, k, func(st *event.Status) { st.Stalled = stalled(st.Stalled, event.StalledFolderNotOurs, err.Error()) })
 			continue
 		}
-		if _, was := s.Worker.refused[k]; was {
-			// What came while it was refused was not written.
+		if s.wasRefused(ctx, k) {
+			// What came while it was refused was not written. Only once the run
+			// is asked for does the status stop saying so.
 			q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: k, Reason: event.ReasonAdmitted}
 			if err := s.Bus.Ask(ctx, subject.CtlRun(k), q); err != nil {
 				return err
@@ -231,8 +235,16 @@ func (s *session) admit(ctx context.Context) error {
 		s.unmarked[k] = string(folder.Marker) != string(want.Bytes())
 		s.status(ctx, k, func(st *event.Status) { st.Stalled = nil })
 	}
+	s.show(func(sn *Snapshot) { sn.Refused = reasons })
 	s.Worker.refused = refused
 	return nil
+}
+
+// wasRefused reports whether a destination was refused the last time that
+// anybody looked, in this process or in one before it.
+func (w *Worker) wasRefused(ctx context.Context, k event.DestinationKey) bool {
+	st, _, err := w.Statuses.Get(ctx, subject.DestinationToken(k))
+	return err == nil && st.Stalled != nil && st.Stalled.Reason == event.StalledFolderNotOurs
 }
 
 // folder looks at a base folder.
@@ -289,11 +301,9 @@ func (s *session) position(ctx context.Context) (uint64, error) {
 		}
 	}
 	switch {
-	case rev == 0: // never pushed, or crashed just after the first push: found above
+	case rev == 0: // never pushed, or crashed just after the first push, which was found
 		return highest, s.note(ctx, highest)
-	case found, base.String() == hint.Commit, hint.Commit == "" && highest == 0:
-		return max(highest, hint.Position), nil
-	case hint.Commit == "":
+	case found, base.String() == hint.Commit, hint.Commit == "": // the last: there was no branch
 		return max(highest, hint.Position), nil
 	}
 	// The branch does not hold any more what was pushed: it was rewritten or

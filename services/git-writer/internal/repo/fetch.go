@@ -171,17 +171,18 @@ func (b *Branch) obtain(ctx context.Context, up *upload) (*store, error) {
 // at hand, for which the caller answers; a failure of the network ends it.
 func (r *remote) fetchFirst(ctx context.Context, up *upload, wants []want, store func(io.Reader) error) error {
 	err := up.fetch(wants[0], store)
+	again := up.refused(err)
 	for _, w := range wants[1:] {
-		if err == nil || !up.refused(err) {
-			return err
+		if !again {
+			break
 		}
-		again, openErr := r.upload(ctx)
+		next, openErr := r.upload(ctx)
 		if openErr != nil {
 			return openErr
 		}
-		err = again.fetch(w, store)
-		again.close()
-		up = again
+		err = next.fetch(w, store)
+		again = next.refused(err)
+		next.close()
 	}
 	return err
 }

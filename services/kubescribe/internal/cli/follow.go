@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
 	"github.com/kubescribe/kubescribe/services/kubescribe"
 	"github.com/kubescribe/kubescribe/services/kubescribe/internal/screen"
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -36,33 +37,25 @@ func follow(ctx context.Context, stop context.CancelCauseFunc, p *kubescribe.Pro
 			}
 		})
 	})
-	if only {
-		all.Go(func() {
-			watch(ctx, p.Bus, subject.BucketStatus, func(e bus.Entry[event.Status]) {
-				if st := e.Record.Stalled; !e.Gone && st != nil && st.Reason == event.StalledFolderNotOurs {
-					stop(fmt.Errorf("%w: %s", errRefused, st.Message))
-				}
-			})
-		})
-	}
-	if scr.Live() {
-		all.Go(func() {
-			tick := time.NewTicker(redrawEvery)
-			defer tick.Stop()
-			for {
-				select {
-				case <-ctx.Done():
-					scr.Draw("")
-					return
-				case now := <-tick.C:
-					mu.Lock()
-					phase := worst(phases)
-					mu.Unlock()
-					scr.Draw(statusLine(now, phase, p))
+	tick := time.NewTicker(redrawEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case now := <-tick.C:
+			snapshots := p.Writer.Snapshots()
+			for _, s := range snapshots {
+				if only && len(s.Refused) > 0 {
+					stop(fmt.Errorf("%w: %w", errRefused, s.Refused[0]))
 				}
 			}
-		})
+			mu.Lock()
+			phase := worst(phases)
+			mu.Unlock()
+			scr.Draw(statusLine(now, phase, snapshots))
+		}
 	}
+	scr.Draw("")
 	all.Wait()
 }
 
@@ -90,9 +83,9 @@ func worst(phases map[string]event.Phase) event.Phase {
 	return event.LiveProcessing
 }
 
-func statusLine(now time.Time, phase event.Phase, p *kubescribe.Process) string {
+func statusLine(now time.Time, phase event.Phase, branches []gitwriter.Snapshot) string {
 	line := string(phase)
-	for _, s := range p.Writer.Snapshots() {
+	for _, s := range branches {
 		line += fmt.Sprintf("  pending %d", s.Pending)
 		if s.Commit != "" {
 			line += fmt.Sprintf("  last commit %.8s %q %s ago", s.Commit, s.Subject, now.Sub(s.Pushed).Round(time.Second))

@@ -6,10 +6,9 @@ import (
 )
 
 const (
-	contextName        = "kubescribe-demo"
-	kubeconfigFile     = "kubeconfig"
-	unprivilegedFile   = "kubeconfig-unprivileged"
-	unprivilegedSuffix = "-" + limitedUser
+	contextName      = "kubescribe-demo"
+	kubeconfigFile   = "kubeconfig"
+	unprivilegedFile = "kubeconfig-unprivileged"
 )
 
 // writeKubeconfigs writes a kubeconfig for the cluster admin, with the context
@@ -19,7 +18,7 @@ func writeKubeconfigs(st *state) error {
 	if err := writeKubeconfig(kubeconfigFile, contextName, adminUser, st); err != nil {
 		return err
 	}
-	return writeKubeconfig(unprivilegedFile, contextName+unprivilegedSuffix, limitedUser, st)
+	return writeKubeconfig(unprivilegedFile, contextName+"-"+limitedUser, limitedUser, st)
 }
 
 func writeKubeconfig(path, context, user string, st *state) error {

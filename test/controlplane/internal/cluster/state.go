@@ -72,6 +72,11 @@ func loadState(port int) (*state, net.Listener, error) {
 			return nil, nil, fmt.Errorf("%s: %w", stateFile, err)
 		}
 	}
+	for _, u := range users() {
+		if st.Tokens[u.name] == "" { // a new directory, or a new kind of user
+			st.Tokens[u.name] = rand.Text()
+		}
+	}
 	if port != 0 && st.Port != 0 && port != st.Port {
 		return nil, nil, fmt.Errorf("--port %d: this directory already has port %d; leave --port out or use another --dir", port, st.Port)
 	}
@@ -90,7 +95,7 @@ func loadState(port int) (*state, net.Listener, error) {
 	return st, listener, nil
 }
 
-// generate makes the certificates, keys and tokens of a new control plane.
+// generate makes the certificates and keys of a new control plane.
 func (s *state) generate() (err error) {
 	s.ServingCert, s.ServingKey, err = cert.GenerateSelfSignedCertKeyWithOptions(cert.SelfSignedCertKeyOptions{
 		Host:         "127.0.0.1",
@@ -100,13 +105,8 @@ func (s *state) generate() (err error) {
 	if err != nil {
 		return err
 	}
-	if s.ServiceAccountKey, err = keyutil.MakeEllipticPrivateKeyPEM(); err != nil {
-		return err
-	}
-	for _, u := range users() {
-		s.Tokens[u.name] = rand.Text()
-	}
-	return nil
+	s.ServiceAccountKey, err = keyutil.MakeEllipticPrivateKeyPEM()
+	return err
 }
 
 // url returns the API server's address.

@@ -1,0 +1,112 @@
+# kubescribe. `make` alone lists the targets.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+SERVICES := watcher router stream reconciler git-writer
+BINARIES := kubescribe $(SERVICES)
+MODULES  := shared $(addprefix services/,$(BINARIES)) test/integration
+APART    := test/controlplane test/e2e
+GO       ?= go
+
+KUBERNETES := v1.37.2
+KUBE_LDFLAGS := -s -w \
+  -X k8s.io/component-base/version.gitVersion=$(KUBERNETES) \
+  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37 \
+  -X k8s.io/client-go/pkg/version.gitVersion=$(KUBERNETES) \
+  -X k8s.io/client-go/pkg/version.gitMajor=1 -X k8s.io/client-go/pkg/version.gitMinor=37
+
+GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+FUZZTIME  ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help need demo run build test unit integration controlplane e2e check lint tidy-check vuln verify fuzz images up down clean FORCE
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+need:
+	@test/scripts/need
+
+demo: need ## build all, run a cluster, a repository and kubescribe, and watch commits land (KEEP=1 leaves it running)
+	@test/scripts/first-build
+	@$(MAKE) --no-print-directory build bin/demo
+	@bin/demo --bin bin $(if $(KEEP),--keep)
+
+run: need bin/kubescribe ## mirror the current kubectl context: make run REPO=URL [ARGS="--namespace shop"]
+	@test -n "$(REPO)" || { echo 'where to? make run REPO=https://git.example.com/me/live.git (or a path)'; exit 2; }
+	bin/kubescribe run --repo '$(REPO)' $(ARGS)
+
+build: $(addprefix bin/,$(BINARIES)) bin/controlplane bin/kubectl ## put every binary into bin/
+
+# Go knows best what is out of date; building what is not takes a second.
+$(addprefix bin/,$(BINARIES)): bin/%: FORCE
+	@echo "build $@"
+	@cd services/$* && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath \
+	  -ldflags '-s -w$(if $(filter kubescribe,$*), -X main.version=$(VERSION))' -o ../../$@ ./cmd/$*
+
+bin/controlplane: FORCE
+	@echo "build $@ (the first time: minutes)"
+	@cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ .
+
+bin/kubectl: FORCE
+	@echo "build $@"
+	@cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ k8s.io/kubernetes/cmd/kubectl
+
+bin/demo: FORCE
+	@echo "build $@"
+	@cd test/e2e && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -o ../../$@ ./cmd/demo
+
+test: need ## unit, integration and end-to-end tests on real parts
+	@test/scripts/first-build
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory unit integration controlplane e2e
+
+unit: ## shared and the services, with the race detector
+	$(GO) test -race $(addprefix ./,$(addsuffix /...,$(filter-out test/%,$(MODULES))))
+
+integration: ## the roles on real NATS servers, with the race detector
+	$(GO) test -race -timeout 10m ./test/integration/...
+
+controlplane: ## the control plane that the tests run on
+	cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(GO) test -trimpath -count=1 ./acceptance
+
+e2e: ## the binaries on a real API server and real Git servers
+	cd test/e2e && GOWORK=off $(GO) test -count=1 -timeout 20m ./...
+
+check: lint tidy-check ## format, lint, vet, tidiness, separate builds, import rules
+	$(GO) vet work
+	$(GO) test -count=1 -run 'TestImports|TestLists' ./test/integration/
+
+vuln: ## known vulnerabilities, from vuln.go.dev: needs the internet
+	@for m in $(addprefix services/,$(BINARIES)) shared; do echo "govulncheck $$m"; (cd $$m && GOWORK=off $(GO) run $(GOVULN) ./...) || exit 1; done
+
+lint:
+	@for m in $(MODULES) test/e2e; do echo "lint $$m"; (cd $$m && GOWORK=off $(GO) run $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+# Releases build each module by itself: a newer dependency of a neighbour in the
+# workspace must not be what makes it work.
+tidy-check:
+	@for m in $(MODULES) $(APART); do echo "tidy $$m"; (cd $$m && GOWORK=off $(GO) mod tidy -diff) || exit 1; done
+	@for m in $(MODULES); do echo "build $$m alone"; (cd $$m && GOWORK=off $(GO) build ./...) || exit 1; done
+
+verify: fuzz ## longer proofs: every fuzz target for FUZZTIME
+fuzz:
+	@FUZZTIME=$(FUZZTIME) GO=$(GO) test/scripts/fuzz $(MODULES)
+
+images: build bin/nats-server ## container images of every program, from scratch
+	@for p in $(BINARIES) nats-server; do docker build -q -t kubescribe/$$p --build-arg PROGRAM=$$p -f deploy/docker/Dockerfile . || exit 1; done
+
+bin/nats-server: FORCE
+	@echo "build $@"
+	@cd test/integration && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -o ../../$@ github.com/nats-io/nats-server/v2
+
+up: images ## run the services in containers: make up KUBECONFIG=FILE CONFIG=FILE
+	docker-compose up -d
+
+down: ## stop them; their volumes stay
+	docker-compose down
+
+clean: ## remove what was built
+	rm -rf bin
+
+FORCE:

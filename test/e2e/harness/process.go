@@ -1,0 +1,151 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Command is a program to be run.
+type Command struct {
+	Bins    Bins
+	Program string   // its name in Bins
+	Args    []string
+	Env     []string // besides what [environment] gives
+	Log     string   // file that standard error, and output without Stdout, are appended to
+	Stdout  io.Writer
+}
+
+// Process is a program that was started. Its methods may be called from any
+// goroutine. It does not outlive the process that started it.
+type Process struct {
+	Name string
+	Log  string // file
+
+	cmd    *exec.Cmd
+	begin  int64         // where in Log this process's words begin
+	exited chan struct{} // closed once the process is gone
+	waited error         // what waiting for it gave; valid once exited is closed
+}
+
+// StartProcess starts a program and returns at once.
+func StartProcess(c Command) (*Process, error) {
+	path, err := c.Bins.Program(c.Program)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(c.Log), 0o755); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", c.Program, err)
+	}
+	log, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", c.Program, err)
+	}
+	defer func() { _ = log.Close() }() // the process has its own
+	at, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", c.Program, err)
+	}
+	p := &Process{Name: c.Program, Log: c.Log, begin: at, exited: make(chan struct{})}
+	p.cmd = exec.Command(path, c.Args...)
+	p.cmd.Env = append(environment(), c.Env...)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if c.Stdout != nil {
+		p.cmd.Stdout = c.Stdout
+	}
+	p.cmd.SysProcAttr = attributes()
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", c.Program, err)
+	}
+	go func() {
+		defer close(p.exited)
+		p.waited = p.cmd.Wait()
+	}()
+	return p, nil
+}
+
+// environment is this process's, without what would let the machine's Git or
+// Kubernetes settings in.
+func environment() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		switch {
+		case strings.HasPrefix(name, "GIT_"), strings.HasPrefix(name, "KUBE"), strings.HasPrefix(name, "XDG_"),
+			name == "HOME", name == "SSH_AUTH_SOCK":
+		default:
+			env = append(env, kv)
+		}
+	}
+	return append(env, "HOME=/nonexistent", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull)
+}
+
+// PID is the process's number.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Exited is closed once the process is gone.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Kill sends SIGKILL and waits until the process is gone. It is not told.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // gone already is as good
+	<-p.exited
+}
+
+// Terminate sends SIGTERM and waits for an orderly end. It returns how long that
+// took, and an error unless the exit code is 0. A process that is still there
+// when ctx ends is killed.
+func (p *Process) Terminate(ctx context.Context) (time.Duration, error) {
+	begun := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return 0, fmt.Errorf("stopping %s: %w", p.Name, err)
+	}
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+		p.Kill()
+		return time.Since(begun), fmt.Errorf("stopping %s: it still ran after %s and was killed", p.Name, time.Since(begun).Round(time.Millisecond))
+	}
+	took := time.Since(begun)
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		return took, fmt.Errorf("stopping %s: it exited with code %d; its log ends with:\n%s", p.Name, code, p.Tail(20))
+	}
+	return took, nil
+}
+
+// Exit waits for the process to end by itself and returns its exit code.
+func (p *Process) Exit(ctx context.Context) (int, error) {
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+		return 0, fmt.Errorf("%s still runs; its log ends with:\n%s", p.Name, p.Tail(20))
+	}
+	if p.waited != nil && !errors.As(p.waited, new(*exec.ExitError)) {
+		return 0, fmt.Errorf("waiting for %s: %w", p.Name, p.waited)
+	}
+	return p.cmd.ProcessState.ExitCode(), nil
+}
+
+// Output is what this process has logged so far, not what earlier ones wrote to
+// the same file.
+func (p *Process) Output() []byte {
+	b, err := os.ReadFile(p.Log)
+	if err != nil || int64(len(b)) < p.begin {
+		return nil // removed: nothing can be said
+	}
+	return b[p.begin:]
+}
+
+// Tail is the last lines that this process has logged.
+func (p *Process) Tail(lines int) string {
+	all := bytes.Split(bytes.TrimRight(p.Output(), "\n"), []byte("\n"))
+	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))
+}

@@ -1,0 +1,45 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/kubescribe/kubescribe/shared/gittest"
+)
+
+// RemoteOptions says how a remote is served.
+type RemoteOptions struct {
+	Dir            string // of the repositories
+	Name           string // of the repository; empty: live.git
+	User, Password string // asked for, if set
+	Address        string // to listen on; empty: any free one
+}
+
+// Branch is the branch that kubescribe writes to when nobody names one.
+const Branch = "main"
+
+// Remote is a bare repository behind canonical git's smart HTTP on loopback.
+type Remote struct {
+	*gittest.Server
+	Repository
+	URL string
+}
+
+// ServeRemote makes the repository, if it is not there, and serves it until Close.
+func ServeRemote(o RemoteOptions) (*Remote, error) {
+	if o.Name == "" {
+		o.Name = "live.git"
+	}
+	dir := filepath.Join(o.Dir, o.Name)
+	if _, err := os.Stat(filepath.Join(dir, "HEAD")); err != nil {
+		if err := gittest.InitBare(dir, Branch); err != nil {
+			return nil, fmt.Errorf("making the remote: %w", err)
+		}
+	}
+	s, err := gittest.Serve(gittest.Options{Dir: o.Dir, User: o.User, Password: o.Password, Address: o.Address})
+	if err != nil {
+		return nil, fmt.Errorf("serving the remote: %w", err)
+	}
+	return &Remote{Server: s, Repository: Repository{Dir: dir, Branch: Branch}, URL: s.URL(o.Name)}, nil
+}

@@ -1,0 +1,134 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/kubescribe/kubescribe/shared/gittest"
+)
+
+// Repository is a branch of a bare repository on this machine, read by stock git.
+type Repository struct {
+	Dir    string
+	Branch string
+}
+
+// Tip is the commit that the branch points to, empty if there is no such branch
+// yet. It reads one file, so it may be asked a thousand times a second.
+func (r Repository) Tip() (string, error) {
+	b, err := os.ReadFile(filepath.Join(r.Dir, "refs", "heads", filepath.FromSlash(r.Branch)))
+	if err == nil {
+		return strings.TrimSpace(string(b)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("reading the branch: %w", err)
+	}
+	return gittest.Git(r.Dir, "for-each-ref", "--format=%(objectname)", "refs/heads/"+r.Branch) // one that git has packed, or none
+}
+
+// Count is how many commits the branch has.
+func (r Repository) Count() (int, error) {
+	tip, err := r.Tip()
+	if err != nil || tip == "" {
+		return 0, err
+	}
+	out, err := gittest.Git(r.Dir, "rev-list", "--count", tip)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(out)
+}
+
+// Contains reports whether a commit is in the branch.
+func (r Repository) Contains(commit string) bool {
+	tip, err := r.Tip()
+	if err != nil || tip == "" {
+		return false
+	}
+	_, err = gittest.Git(r.Dir, "merge-base", "--is-ancestor", commit, tip)
+	return err == nil
+}
+
+// File is a file of a commit's tree.
+type File struct {
+	Mode    string
+	Content string
+}
+
+// Files reads all files of the branch's tip that lie in a folder ("" or "." for
+// all there are), by their paths from the root.
+func (r Repository) Files(folder string) (map[string]File, error) {
+	files := map[string]File{}
+	tip, err := r.Tip()
+	if err != nil || tip == "" {
+		return files, err
+	}
+	args := []string{"ls-tree", "-r", "-z", tip}
+	if folder != "" && folder != "." {
+		args = append(args, "--", folder+"/")
+	}
+	listing, err := gittest.Git(r.Dir, args...)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	var hashes strings.Builder
+	for entry := range strings.SplitSeq(strings.TrimSuffix(listing, "\x00"), "\x00") {
+		if entry == "" {
+			continue
+		}
+		what, path, ok := strings.Cut(entry, "\t")
+		fields := strings.Fields(what)
+		if !ok || len(fields) != 3 {
+			return nil, fmt.Errorf("reading git ls-tree: unexpected entry %q", entry)
+		}
+		files[path] = File{Mode: fields[0]}
+		if fields[1] == "blob" {
+			paths = append(paths, path)
+			hashes.WriteString(fields[2] + "\n")
+		}
+	}
+	blobs, err := gittest.GitInput(r.Dir, hashes.String(), "cat-file", "--batch")
+	if err != nil {
+		return nil, err
+	}
+	blobs += "\n" // of which the last was cut off
+	for _, path := range paths {
+		head, rest, ok := strings.Cut(blobs, "\n")
+		fields := strings.Fields(head)
+		if !ok || len(fields) != 3 {
+			return nil, fmt.Errorf("reading git cat-file: unexpected line %q", head)
+		}
+		size, err := strconv.Atoi(fields[2])
+		if err != nil || size+1 > len(rest) {
+			return nil, fmt.Errorf("reading git cat-file: unexpected line %q", head)
+		}
+		files[path] = File{Mode: files[path].Mode, Content: rest[:size]}
+		blobs = rest[size+1:]
+	}
+	return files, nil
+}
+
+// History reads the branch's commits, oldest first: all of them, or those of a
+// range such as "OLD..NEW".
+func (r Repository) History(revisions ...string) ([]Commit, error) {
+	if len(revisions) == 0 {
+		tip, err := r.Tip()
+		if err != nil || tip == "" {
+			return nil, err
+		}
+		revisions = []string{tip}
+	}
+	out, err := gittest.Git(r.Dir, append([]string{
+		"log", "--reverse", "--topo-order", "--name-status", "--no-renames", "-z", "--format=" + historyFormat,
+	}, revisions...)...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHistory(out)
+}

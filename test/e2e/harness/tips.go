@@ -1,0 +1,42 @@
+package harness
+
+import (
+	"context"
+	"time"
+)
+
+// Tip is a commit that a branch was seen to point to, and when that was first
+// seen.
+type Tip struct {
+	Commit string
+	Seen   time.Time
+}
+
+// tipEvery is how often a branch is looked at: the error of [Tip.Seen].
+const tipEvery = time.Millisecond
+
+// FollowTips looks at a branch on disk every millisecond and sends each new tip,
+// starting from the one that stands there, until ctx ends. Then it closes tips.
+// It must be received from without delay, or times are late.
+func (r Repository) FollowTips(ctx context.Context, tips chan<- Tip) {
+	defer close(tips)
+	tick := time.NewTicker(tipEvery)
+	defer tick.Stop()
+	last := ""
+	for {
+		tip, err := r.Tip()
+		if err == nil && tip != last {
+			last = tip
+			select {
+			case tips <- Tip{Commit: tip, Seen: time.Now()}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
