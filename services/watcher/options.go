@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"flag"
-
-	"github.com/kubescribe/kubescribe/shared/fault"
+	"fmt"
+	"strings"
 )
 
 // Options are the settings of a watcher that runs by itself.
@@ -14,6 +14,7 @@ type Options struct {
 	Kubeconfig string
 	Context    string
 	Config     string
+	loaded     Config
 }
 
 // Flags declares the options.
@@ -24,21 +25,40 @@ func (o *Options) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&o.Config, "config", "", "`file` with GitRemote, GitDestination, WatchRule and ClusterWatchRule documents (required)")
 }
 
-// Watcher makes the watcher that the options describe.
-func (o Options) Watcher(ctx context.Context, d Deps, owner string) (*Watcher, error) {
+// Load reads the files that the options name.
+func (o *Options) Load() error {
 	if o.Config == "" {
-		return nil, fault.As(fault.Terminate, errors.New("nothing to watch: name a configuration file with --config"))
+		return errors.New("nothing to watch: name a configuration file with --config")
 	}
 	docs, err := LoadDocuments(o.Config)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rc, name, err := LoadREST(o.Kubeconfig, o.Context)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if o.Cluster != "" {
 		name = o.Cluster
 	}
-	return New(ctx, Config{Cluster: name, Documents: docs, REST: rc, Owner: owner}, d)
+	if err := CheckCluster(name); err != nil {
+		return err
+	}
+	o.loaded = Config{Cluster: name, Documents: docs, REST: rc}
+	return nil
+}
+
+// Watcher makes the watcher that the loaded options describe.
+func (o *Options) Watcher(ctx context.Context, d Deps, owner string) (*Watcher, error) {
+	cfg := o.loaded
+	cfg.Owner = owner
+	return New(ctx, cfg, d)
+}
+
+// CheckCluster refuses names that cannot stand in a destination's key.
+func CheckCluster(name string) error {
+	if name == "" || strings.Contains(name, "/") {
+		return fmt.Errorf("the cluster's name %q is empty or holds a slash: give it another with --cluster", name)
+	}
+	return nil
 }

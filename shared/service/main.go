@@ -38,6 +38,9 @@ type Process struct {
 	Stderr io.Writer
 	// Flags declares the role's own flags; may be nil.
 	Flags func(*flag.FlagSet)
+	// Check finds what is wrong with the flags' values before anything is
+	// started; may be nil. Its error exits with ExitUsage.
+	Check func() error
 	// Build makes the role once the bus is there and verified.
 	Build func(context.Context, Env) (Role, error)
 }
@@ -63,6 +66,12 @@ func (p Process) Main(ctx context.Context) int {
 	if fs.NArg() > 0 {
 		fmt.Fprintf(p.Stderr, "%s: unexpected argument %q; see %s --help\n", p.Name, fs.Arg(0), p.Name)
 		return ExitUsage
+	}
+	if p.Check != nil {
+		if err := p.Check(); err != nil {
+			fmt.Fprintf(p.Stderr, "%s: %v\n", p.Name, err)
+			return ExitUsage
+		}
 	}
 	level := slog.LevelInfo
 	if *verbose {

@@ -22,6 +22,7 @@ func main() {
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&cfg.CacheDir, "cache-dir", os.TempDir()+"/kubescribe-git", "`directory` of the caches of remotes")
 		},
+		Check: cfg.Credentials.Validate,
 		Build: func(ctx context.Context, e service.Env) (service.Role, error) {
 			w, err := gitwriter.New(ctx, cfg, gitwriter.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics})
 			if err != nil {

@@ -81,8 +81,14 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	if f.cluster != "" {
 		cluster = f.cluster
 	}
-	if strings.Contains(cluster, "/") {
-		return usage("the cluster's name %q holds a slash: give it another with --cluster", cluster)
+	if err := watcher.CheckCluster(cluster); err != nil {
+		return usageError{err}
+	}
+	credentials := gitwriter.Credentials{
+		Username: env.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: env.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
+	}
+	if err := credentials.Validate(); err != nil {
+		return usageError{err}
 	}
 	if f.dataDir == "" {
 		if f.dataDir, err = defaultDataDir(env.Getenv, cluster); err != nil {
@@ -98,10 +104,8 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 
 	p, err := kubescribe.Start(ctx, kubescribe.Config{
 		DataDir: f.dataDir, Listen: f.listen,
-		Watcher: watcher.Config{Cluster: cluster, Documents: docs, REST: rc, Owner: fmt.Sprintf("%s-%d", env.Host, os.Getpid())},
-		Credentials: gitwriter.Credentials{
-			Username: env.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: env.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
-		},
+		Watcher:     watcher.Config{Cluster: cluster, Documents: docs, REST: rc, Owner: fmt.Sprintf("%s-%d", env.Host, os.Getpid())},
+		Credentials: credentials,
 	}, log)
 	if err != nil {
 		return err

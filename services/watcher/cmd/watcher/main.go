@@ -18,6 +18,7 @@ func main() {
 	code := service.Process{
 		Name: "watcher", Args: os.Args[1:], Stderr: os.Stderr,
 		Flags: func(fs *flag.FlagSet) { o.Flags(fs) },
+		Check: o.Load,
 		Build: func(ctx context.Context, e service.Env) (service.Role, error) {
 			w, err := o.Watcher(ctx, watcher.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics}, e.Owner)
 			if err != nil {
