@@ -101,10 +101,10 @@ bin/nats-server: FORCE
 	@cd test/integration && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -o ../../$@ github.com/nats-io/nats-server/v2
 
 up: images ## run the services in containers: make up KUBECONFIG=FILE CONFIG=FILE
-	docker-compose up -d
+	KUBECONFIG='$(KUBECONFIG)' CONFIG='$(CONFIG)' docker-compose up -d
 
 down: ## stop them; their volumes stay
-	docker-compose down
+	KUBECONFIG=- CONFIG=- KUBESCRIBE_GIT_USERNAME=- KUBESCRIBE_GIT_PASSWORD_FILE=- docker-compose down
 
 clean: ## remove what was built
 	rm -rf bin

@@ -274,13 +274,18 @@ func (s *session) folder(ctx context.Context, name string) (marker.Folder, error
 
 // position is what the branch holds: the highest number that any of its commits
 // carries for this branch, back to the commit that the hint names. Commits
-// merged in, cherry-picked or reverted carry lower numbers or other keys.
+// merged in, cherry-picked or reverted carry lower numbers or other keys; a
+// number that KS_WRITE has not reached was not written by us.
 func (s *session) position(ctx context.Context) (uint64, error) {
 	hint, rev, err := s.Hints.Get(ctx, subject.HintKey(s.BranchKey))
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 		return 0, err
 	}
 	s.hint, s.hintRev = hint, rev
+	last, err := s.Bus.LastSeq(ctx, subject.Write)
+	if err != nil {
+		return 0, err
+	}
 	var highest uint64
 	found, seen := false, 0
 	base := s.repo.Base()
@@ -290,7 +295,7 @@ func (s *session) position(ctx context.Context) (uint64, error) {
 				found = true
 				return false
 			}
-			if seq, ok := message.ParsePosition(c.Message, s.Bus.Install.Incarnation, s.BranchKey); ok {
+			if seq, ok := message.ParsePosition(c.Message, s.Bus.Install.Incarnation, s.BranchKey); ok && seq <= last {
 				highest = max(highest, seq)
 			}
 			seen++

@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -252,9 +251,7 @@ func TestWalk(t *testing.T) {
 				if transport == "file" {
 					where = "file://" + r.dir
 				}
-				for i := range 20 {
-					r.foreign("main", fmt.Sprint("main ", i), map[string]string{"a": fmt.Sprint(i)})
-				}
+				r.foreignMany("main", 20)
 				tree := r.git("rev-parse", "main^{tree}")
 				side := r.git("commit-tree", "-p", r.git("rev-parse", "main~5"), "-m", "side", tree)
 				r.git("update-ref", "refs/heads/main", r.git("commit-tree", "-p", r.tip("main"), "-p", side, "-m", "merge", tree))
@@ -296,16 +293,8 @@ func TestWalkDeepensInSteps(t *testing.T) {
 	if err := gittest.AllowFilter(r.dir, true); err != nil {
 		t.Fatal(err)
 	}
-	// Several thousand commits from one stream.
-	var stream bytes.Buffer
-	const commits = 5000
-	for i := range commits {
-		fmt.Fprintf(&stream, "commit refs/heads/main\ncommitter A <a@example.com> %d +0000\ndata 4\n%04d\n", epoch.Unix()+int64(i), i)
-		fmt.Fprintf(&stream, "M 100644 inline f\ndata 4\n%04d\n\n", i)
-	}
-	if _, err := gittest.GitInput(r.dir, stream.String(), "fast-import", "--quiet"); err != nil {
-		t.Fatal(err)
-	}
+	const commits = 4200
+	r.foreignMany("main", commits)
 	b := r.fetched()
 	var fetches atomic.Int64
 	r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
@@ -317,10 +306,10 @@ func TestWalkDeepensInSteps(t *testing.T) {
 	for _, step := range []struct {
 		visit   int
 		fetches int64
-	}{{1, 0}, {10, 1}, {16, 1}, {200, 2}, {256, 2}, {300, 3}, {4096, 3}, {commits, 4}, {commits + 1, 4}} {
+	}{{1, 0}, {2, 1}, {16, 1}, {17, 2}, {256, 2}, {257, 3}, {commits + 1, 4}} {
 		n, last := 0, ""
 		err := b.Walk(t.Context(), func(c CommitInfo) bool {
-			if want := fmt.Sprintf("%04d", commits-1-n); c.Message[:4] != want {
+			if want := fmt.Sprintf("theirs %d", commits-1-n); strings.TrimSpace(c.Message) != want {
 				t.Fatalf("commit %d is %q", n, c.Message)
 			}
 			n, last = n+1, c.Message

@@ -166,6 +166,24 @@ func (r *remoteRepo) foreign(branch, message string, files map[string]string) st
 	return r.tip(branch)
 }
 
+// foreignMany is n commits by somebody else, to one file, a second apart.
+func (r *remoteRepo) foreignMany(branch string, n int) {
+	r.t.Helper()
+	var b strings.Builder
+	tip := r.tip(branch)
+	for i := range n {
+		message, content := fmt.Sprintf("theirs %d", i), fmt.Sprint(i)
+		fmt.Fprintf(&b, "commit refs/heads/%s\ncommitter Somebody Else <else@example.com> %d +0000\ndata %d\n%s\n", branch, epoch.Unix()+int64(i), len(message), message)
+		if i == 0 && tip != "" {
+			fmt.Fprintf(&b, "from %s\n", tip)
+		}
+		fmt.Fprintf(&b, "M 100644 inline many.yaml\ndata %d\n%s\n", len(content), content)
+	}
+	if _, err := gittest.GitInput(r.dir, b.String(), "fast-import", "--quiet"); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // branch opens a Branch with a cache of its own.
 func (r *remoteRepo) branch(change ...func(*Config)) *Branch {
 	r.t.Helper()

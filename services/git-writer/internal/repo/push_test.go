@@ -117,38 +117,62 @@ func TestPushOnFilledBranch(t *testing.T) {
 	}
 }
 
-// A foreign commit that arrives between any advertisement and the push must not
-// be overwritten: Old is what was built on.
-func TestForeignCommitJustBeforePush(t *testing.T) {
-	r := newRemoteRepo(t, gittest.Options{})
-	r.foreign("main", "start", map[string]string{"a.yaml": "1", "both.yaml": "1"})
-	b := r.fetched()
-	put(t, b, 1, "b.yaml", "ours")
-	put(t, b, 2, "both.yaml", "ours")
-	put(t, b, 3, "same.yaml", "same")
-
-	var once sync.Once
-	r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
-		if isPush(req) {
-			once.Do(func() {
-				r.foreign("main", "theirs", map[string]string{"c.yaml": "theirs", "both.yaml": "theirs", "same.yaml": "same"})
+// A foreign commit that arrives at any moment before the push must not be
+// overwritten: Old is what was built on.
+func TestForeignCommitBeforePush(t *testing.T) {
+	tests := map[string]struct {
+		file bool
+		when func(*http.Request) bool // nil: before Push is called
+	}{
+		"before the push":                    {},
+		"before the push, file":              {file: true},
+		"before the advertisement":           {when: func(r *http.Request) bool { return r.URL.RawQuery == "service=git-receive-pack" }},
+		"between the advertisement and push": {when: isPush},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newRemoteRepo(t, gittest.Options{})
+			r.foreign("main", "start", map[string]string{"a.yaml": "1", "both.yaml": "1"})
+			b := r.fetched(func(c *Config) {
+				if test.file {
+					c.URL = r.dir
+				}
 			})
-		}
-		next.ServeHTTP(w, req)
-	})
-	res := push(t, b)
-	if res.Landed != 2 || res.Rebuilt != 1 || res.Position != 3 {
-		t.Errorf("result %+v", res)
-	}
-	equal(t, "replaced", res.Replaced, []string{"both.yaml"})
-	r.check()
-	equal(t, "log", r.subjects("main"), []string{"Update both.yaml", "Create b.yaml", "theirs", "start"})
-	want := map[string]string{"a.yaml": "1", "b.yaml": "ours", "c.yaml": "theirs", "both.yaml": "ours", "same.yaml": "same"}
-	if got := r.files("main"); fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("files %v, want %v", got, want)
-	}
-	if c := r.log("-1", "main")[0]; !c.When.Equal(epoch.Add(2 * time.Second)) {
-		t.Errorf("the rebuild changed the date to %v", c.When)
+			put(t, b, 1, "b.yaml", "ours")
+			put(t, b, 2, "both.yaml", "ours")
+			put(t, b, 3, "same.yaml", "same")
+			if changed, err := b.Commit(newCommit(4, Op{Path: "same.yaml", Content: []byte("same")})); changed || err != nil {
+				t.Fatal(changed, err)
+			}
+
+			var once sync.Once
+			arrive := func() {
+				r.foreign("main", "theirs", map[string]string{"c.yaml": "theirs", "both.yaml": "theirs", "same.yaml": "same"})
+			}
+			if test.when == nil {
+				arrive()
+			}
+			r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+				if test.when != nil && test.when(req) {
+					once.Do(arrive)
+				}
+				next.ServeHTTP(w, req)
+			})
+			res := push(t, b)
+			if res.Landed != 2 || res.Rebuilt != 1 || res.Position != 4 {
+				t.Errorf("result %+v", res)
+			}
+			equal(t, "replaced", res.Replaced, []string{"both.yaml"})
+			r.check()
+			equal(t, "log", r.subjects("main"), []string{"Update both.yaml", "Create b.yaml", "theirs", "start"})
+			want := map[string]string{"a.yaml": "1", "b.yaml": "ours", "c.yaml": "theirs", "both.yaml": "ours", "same.yaml": "same"}
+			if got := r.files("main"); fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("files %v, want %v", got, want)
+			}
+			if c := r.log("-1", "main")[0]; !c.When.Equal(epoch.Add(2 * time.Second)) {
+				t.Errorf("the rebuild changed the date to %v", c.When)
+			}
+		})
 	}
 }
 
@@ -178,11 +202,9 @@ func TestAnswerLost(t *testing.T) {
 		},
 		"with 40 commits on top": {
 			func(r *remoteRepo) {
-				for i := range 40 {
-					r.foreign("main", "theirs", map[string]string{"c.yaml": fmt.Sprint(i)})
-				}
+				r.foreignMany("main", 40)
 			},
-			2, append(strings.Split(strings.Repeat("theirs,", 40), ",")[:40], "Create b.yaml", "Create a.yaml", "start"), false,
+			2, nil, false,
 		},
 		"with a merge on top": {
 			func(r *remoteRepo) {
@@ -278,7 +300,7 @@ func TestRefusedByHook(t *testing.T) {
 func TestPostReceiveHookFinishes(t *testing.T) {
 	r := newRemoteRepo(t, gittest.Options{})
 	mark := filepath.Join(t.TempDir(), "mark")
-	hook := "#!/bin/sh\ncat >/dev/null\necho thanks >&2\necho again >&2\necho done >" + mark + "\n"
+	hook := "#!/bin/sh\ncat >/dev/null\necho thanks >&2\necho again >&2\nsleep 0.5\necho done >" + mark + "\n"
 	if err := gittest.InstallHook(r.dir, "post-receive", hook); err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +378,7 @@ func TestStatusErrors(t *testing.T) {
 
 func TestRemoteThatSaysNothing(t *testing.T) {
 	r := newRemoteRepo(t, gittest.Options{})
-	b := r.fetched(func(c *Config) { c.Timeout = 300 * time.Millisecond })
+	b := r.fetched(func(c *Config) { c.Timeout = 1500 * time.Millisecond })
 	put(t, b, 1, "a.yaml", "1")
 	hang := make(chan struct{})
 	defer close(hang)
@@ -368,7 +390,7 @@ func TestRemoteThatSaysNothing(t *testing.T) {
 	})
 	begin := time.Now()
 	_, err := b.Push(t.Context())
-	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "300ms") {
+	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "1.5s") {
 		t.Errorf("error %v", err)
 	}
 	if took := time.Since(begin); took > 10*time.Second {
@@ -389,7 +411,7 @@ func TestRemoteThatSaysNothing(t *testing.T) {
 func TestPushLandsAfterDeadline(t *testing.T) {
 	r := newRemoteRepo(t, gittest.Options{})
 	r.foreign("main", "start", map[string]string{"x.yaml": "1"})
-	b := r.fetched(func(c *Config) { c.Timeout = 300 * time.Millisecond })
+	b := r.fetched(func(c *Config) { c.Timeout = 1500 * time.Millisecond })
 	put(t, b, 1, "a.yaml", "1")
 	proceed, done := make(chan struct{}), make(chan struct{})
 	var once sync.Once
@@ -441,10 +463,7 @@ func TestHistoryRewritten(t *testing.T) {
 				if err := gittest.AllowFilter(r.dir, filter); err != nil {
 					t.Fatal(err)
 				}
-				r.foreign("main", "one", map[string]string{"x.yaml": "1"})
-				for i := range 20 {
-					r.foreign("main", "more", map[string]string{"x.yaml": fmt.Sprint(i)})
-				}
+				r.foreignMany("main", 20)
 				b := r.fetched()
 				put(t, b, 1, "a.yaml", "1")
 				rewrite(r)
@@ -501,38 +520,35 @@ func TestConflictOnTheWay(t *testing.T) {
 }
 
 func TestTwoWritersAtOnce(t *testing.T) {
-	const each = 100
+	const each, group = 100, 5
 	r := newRemoteRepo(t, gittest.Options{})
 	r.foreign("main", "start", map[string]string{"x.yaml": "1"})
 	if err := gittest.AllowFilter(r.dir, true); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
-	for _, who := range []string{"left", "right"} {
+	var rebuilt atomic.Int64
+	writers := []string{"left", "right"}
+	for _, who := range writers {
 		b := r.fetched()
-		made := make(chan struct{}, each)
-		wg.Go(func() {
-			for i := range each {
-				if _, err := b.Commit(newCommit(uint64(i+1), Op{Path: fmt.Sprintf("%s/f%d.yaml", who, i%7), Content: fmt.Append(nil, i)})); err != nil {
-					t.Errorf("%s: %v", who, err)
-				}
-				made <- struct{}{}
-			}
-			close(made)
-		})
 		wg.Go(func() {
 			landed := 0
-			for more := true; more || waiting(b) > 0; {
-				select {
-				case _, more = <-made:
-				default:
-				}
-				res, err := b.Push(t.Context())
-				if err != nil && !errors.Is(err, ErrMoved) {
+			for i := range each {
+				// Both write shared.yaml: the one that is rebuilt comes later.
+				if _, err := b.Commit(newCommit(uint64(i+1),
+					Op{Path: fmt.Sprintf("%s/f%d.yaml", who, i%7), Content: fmt.Append(nil, i)},
+					Op{Path: "shared.yaml", Content: fmt.Append(nil, who, i)})); err != nil {
 					t.Errorf("%s: %v", who, err)
-					return
 				}
-				landed += res.Landed
+				for i%group == group-1 && waiting(b) > 0 {
+					res, err := b.Push(t.Context())
+					if err != nil && !errors.Is(err, ErrMoved) {
+						t.Errorf("%s: %v", who, err)
+						return
+					}
+					landed += res.Landed
+					rebuilt.Add(int64(res.Rebuilt))
+				}
 			}
 			if landed != each {
 				t.Errorf("%s landed %d", who, landed)
@@ -540,11 +556,12 @@ func TestTwoWritersAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	t.Logf("rebuilt %d times", rebuilt.Load())
 	r.check()
 	if log := r.log("main"); len(log) != 2*each+1 {
 		t.Errorf("%d commits", len(log))
 	}
-	for _, who := range []string{"left", "right"} {
+	for _, who := range writers {
 		var got []string
 		for _, c := range r.log("--reverse", "main", "--", who) {
 			_, position, _ := strings.Cut(strings.TrimSpace(c.Message), "Position: ")
@@ -602,12 +619,21 @@ func TestCommitDuringPush(t *testing.T) {
 	}
 }
 
-// One request a push, on connections that are used again.
+// One request a push, on connections that are used again, whatever has to be
+// escaped in the URL.
 func TestPushIsOneRequest(t *testing.T) {
 	r := newRemoteRepo(t, gittest.Options{})
+	dir, err := r.server.Init("my team/100%/q?.git", "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.dir = dir
 	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
 	defer client.CloseIdleConnections()
-	b := r.fetched(func(c *Config) { c.HTTPClient = client })
+	b := r.fetched(func(c *Config) {
+		c.HTTPClient = client
+		c.URL = r.server.URL("my%20team/100%25/q%3F.git")
+	})
 	var requests atomic.Int64
 	r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
 		requests.Add(1)
@@ -621,11 +647,20 @@ func TestPushIsOneRequest(t *testing.T) {
 	if n := requests.Load(); n != pushes+1 {
 		t.Errorf("%d requests for %d pushes", n, pushes)
 	}
-	if n := r.server.Connections(); n > 2 {
-		t.Errorf("%d connections for %d pushes", n, pushes)
-	}
-	if n := len(r.log("main")); n != pushes {
+	r.foreign("main", "theirs", map[string]string{"b.yaml": "1"})
+	put(t, b, pushes+1, "a.yaml", "last")
+	push(t, b)
+	if n := len(r.log("main")); n != pushes+2 {
 		t.Errorf("%d commits", n)
+	}
+	for range 10 {
+		r.foreignMany("main", 1)
+		if _, err := b.Fetch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.server.Connections(); n > 2 {
+		t.Errorf("%d connections", n)
 	}
 }
 
@@ -690,6 +725,24 @@ func TestThinPackRefused(t *testing.T) {
 			w.Header().Set("Content-Type", "application/x-git-receive-pack-advertisement")
 			_, _ = fmt.Fprintf(w, "%s0000%04x%s no-thin\n%s", head, n+8, rest[4:n-1], rest[n:])
 		})
+		push(t, b)
+		r.check()
+		if !complete() {
+			t.Error("the pack was thin")
+		}
+		// What is committed while a push is in flight does not rest on what it carries.
+		put(t, b, 100, "dir/file-07.yaml", "before")
+		advertising := r.wrap
+		var once sync.Once
+		r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+			if isPush(req) {
+				once.Do(func() { put(t, b, 101, "dir/file-07.yaml", "meanwhile") })
+			}
+			advertising(w, req, next)
+		})
+		if res, err := b.Push(t.Context()); err != nil || res.Landed != 1 {
+			t.Errorf("result %+v, %v", res, err)
+		}
 		push(t, b)
 		r.check()
 		if !complete() {

@@ -130,6 +130,8 @@ func (s *session) receiveHTTP(command *packp.Command, pack func(w io.Writer, thi
 	if err != nil {
 		return nil, s.classify(err)
 	}
+	// Close reads to the end, past the report: a post-receive hook may be
+	// running still, and would be killed with the connection.
 	defer res.Body.Close()
 	words := &talk{watch: s.watch}
 	if res.StatusCode != http.StatusOK {
@@ -147,8 +149,7 @@ func (s *session) receiveHTTP(command *packp.Command, pack func(w io.Writer, thi
 	return a, nil
 }
 
-// readAnswer reads to the end, past the report: a post-receive hook may be
-// running still, and would be killed with the connection.
+// readAnswer reads the report, and what hooks said until then into words.
 func readAnswer(r io.Reader, caps *capability.List, words io.Writer) (*answer, error) {
 	report := r
 	if caps.Supports(capability.Sideband64k) {
@@ -163,7 +164,6 @@ func readAnswer(r io.Reader, caps *capability.List, words io.Writer) (*answer, e
 	if err := a.report.Decode(report); err != nil {
 		return nil, fmt.Errorf("reading report: %w", err)
 	}
-	_, _ = io.Copy(io.Discard, report) // what fails now changes nothing
 	return a, nil
 }
 
@@ -206,9 +206,10 @@ func (s *session) discover() (*discovery, error) {
 	if err != nil {
 		return nil, s.classify(err)
 	}
+	redirected := s.discovered()
 	known = &discovery{adv.Capabilities, *s.endpoint, s.auth}
 	// A redirect is followed again each time: it may be there for this moment only.
-	if reflect.DeepEqual(s.endpoint, r.where.endpoint()) {
+	if !redirected {
 		r.mu.Lock()
 		r.pushes = known
 		r.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -182,6 +183,8 @@ func (s *session) classify(err error) *RemoteError {
 	}
 	var hostKey *knownhosts.KeyError
 	switch {
+	case strings.Contains(err.Error(), "object-format=sha256"): // go-git stumbles over the length of the names
+		return s.fail(ErrBadURL, "its objects are named by SHA-256, which is not supported")
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrInvalidAuthMethod), errors.As(err, &hostKey),
 		// x/crypto/ssh has no type for this one.
 		strings.Contains(err.Error(), "ssh: unable to authenticate"):
@@ -214,6 +217,18 @@ func kindOfStatus(status int) error {
 	default:
 		return ErrUnreachable
 	}
+}
+
+// discovered is to be called once an advertisement was read. go-git has then
+// written where it came from into the endpoint, with the path unescaped, which
+// is mended here. It says whether that is another place than was asked.
+func (s *session) discovered() (redirected bool) {
+	if !s.overHTTP() {
+		return false
+	}
+	s.endpoint.Path = (&url.URL{Path: s.endpoint.Path}).EscapedPath()
+	asked := s.remote.where.endpoint()
+	return !sameOrigin(asked, s.endpoint) || asked.Protocol != s.endpoint.Protocol || asked.Path != s.endpoint.Path
 }
 
 // sameOrigin says whether credentials for one endpoint may go to another, to

@@ -272,19 +272,39 @@ func TestListAndEntry(t *testing.T) {
 	if e, ok, err := b.Entry("base/shop"); err != nil || !ok || uint32(e.Mode) != modeDir {
 		t.Errorf("entry %v, %v, %v", e, ok, err)
 	}
-	// A listing is of one moment, whatever is committed meanwhile.
-	n := 0
-	for _, err := range b.List(t.Context(), "base") {
+}
+
+// A listing is of one moment, whatever is committed meanwhile.
+func TestListDuringCommits(t *testing.T) {
+	r := newRemoteRepo(t, gittest.Options{})
+	files := make(map[string]string)
+	for i := range 20 {
+		files[fmt.Sprintf("base/shop/file-%02d.yaml", i)] = "0"
+	}
+	r.foreign("main", "start", files)
+	b := r.fetched()
+	for i := range 3 {
+		put(t, b, uint64(1+i), "base/shop/file-00.yaml", fmt.Sprint("x", i))
+	}
+	before := listed(t, b, "base")
+	var got []Entry
+	for e, err := range b.List(t.Context(), "base") {
 		if err != nil {
 			t.Fatal(err)
 		}
-		put(t, b, uint64(2+n), fmt.Sprintf("base/shop/z%d.yaml", n), "1")
-		if n++; n == 3 {
-			remove(t, b, 9, "base/shop/new.yaml")
+		n := len(got)
+		got = append(got, e)
+		put(t, b, uint64(4+n), "base/shop/file-19.yaml", fmt.Sprint("y", n))
+		if n == 5 {
+			remove(t, b, 9, "base/shop/file-18.yaml")
 		}
 	}
-	if n != 4 {
-		t.Errorf("%d entries", n)
+	equal(t, "listing", got, before)
+	if n := len(listed(t, b, "base")); n != 19 {
+		t.Errorf("%d files afterwards", n)
+	}
+	for range b.List(t.Context(), "base") {
+		break // no more are wanted
 	}
 }
 

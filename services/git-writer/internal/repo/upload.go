@@ -44,6 +44,7 @@ func (r *remote) upload(ctx context.Context) (*upload, error) {
 		return nil, s.classify(err)
 	}
 	s.watch.alive()
+	s.discovered()
 	u.caps, u.tip = adv.Capabilities, adv.References[r.ref.String()]
 	return u, nil
 }
