@@ -104,7 +104,7 @@ up: images ## run the services in containers: make up KUBECONFIG=FILE CONFIG=FIL
 	KUBECONFIG='$(KUBECONFIG)' CONFIG='$(CONFIG)' docker-compose up -d
 
 down: ## stop them; their volumes stay
-	KUBECONFIG=- CONFIG=- KUBESCRIBE_GIT_USERNAME=- KUBESCRIBE_GIT_PASSWORD_FILE=- docker-compose down
+	KUBECONFIG=/dev/null CONFIG=/dev/null KUBESCRIBE_GIT_USERNAME=- KUBESCRIBE_GIT_PASSWORD_FILE=/dev/null docker-compose down
 
 clean: ## remove what was built
 	rm -rf bin

@@ -159,7 +159,7 @@ func (c Change) check() error {
 			return fmt.Errorf("%w: header %s is missing", ErrMalformed, name)
 		}
 	}
-	if has := c.Hash != "" && len(c.Manifest) > 0; has != (c.Op != Delete) || (c.Hash != "") != has {
+	if due := c.Op != Delete; (c.Hash != "") != due || (len(c.Manifest) > 0) != due {
 		return fmt.Errorf("%w: a %s with %d bytes of manifest and hash %q", ErrMalformed, c.Op, len(c.Manifest), c.Hash)
 	}
 	if c.Destination != "" && c.Run == "" {

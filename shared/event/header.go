@@ -70,8 +70,8 @@ type Header = map[string][]string
 func KindOf(h Header) (Kind, error) {
 	v, err := strconv.Atoi(get(h, HeaderVersion))
 	switch {
-	case err != nil:
-		return "", fmt.Errorf("%w: header %s is %q, not a number", ErrMalformed, HeaderVersion, get(h, HeaderVersion))
+	case err != nil || v < 1:
+		return "", fmt.Errorf("%w: header %s is %q, not a version", ErrMalformed, HeaderVersion, get(h, HeaderVersion))
 	case v > Version:
 		return "", fmt.Errorf("%w: it has %d, this program reads up to %d", ErrNewerVersion, v, Version)
 	}

@@ -1,11 +1,8 @@
 package event
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 )
@@ -182,15 +179,14 @@ func Decode[R Record](b []byte) (R, error) {
 	if err := json.Unmarshal(b, &head); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if head.V > Version {
+	switch {
+	case head.V > Version:
 		return r, fmt.Errorf("%w: it has %d, this program reads up to %d", ErrNewerVersion, head.V, Version)
+	case head.V < 1:
+		return r, fmt.Errorf("%w: a record of version %d", ErrMalformed, head.V)
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	if err := d.Decode(&r); err != nil {
+	if err := json.Unmarshal(b, &r); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return r, fmt.Errorf("%w: more than one record", ErrMalformed)
 	}
 	return r, nil
 }

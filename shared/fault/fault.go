@@ -63,8 +63,8 @@ func ClassOf(err error) Class {
 	return Retry
 }
 
-// Backoff is an exponential delay with full jitter between Min and Max. The
-// zero value is 100 ms to 10 s. It is not safe for concurrent use.
+// Backoff is an exponential delay with jitter, from Min to Max. The zero value is
+// 100 ms to 10 s. It is not safe for concurrent use.
 type Backoff struct {
 	Min, Max time.Duration
 	n        int
@@ -77,11 +77,12 @@ func (b *Backoff) Next() time.Duration {
 	if lo <= 0 {
 		lo = 100 * time.Millisecond
 	}
-	if hi < lo {
+	if hi <= 0 {
 		hi = max(lo, 10*time.Second)
 	}
+	lo = min(lo, hi)
 	step := hi
-	if b.n < 30 && lo<<b.n > 0 && lo<<b.n < hi {
+	if lo <= hi>>b.n {
 		step = lo << b.n
 	}
 	b.n++

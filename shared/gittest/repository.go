@@ -17,7 +17,13 @@ func InitBare(dir, branch string) error {
 	if err != nil {
 		return err
 	}
-	return Configure(dir, "http.receivepack", "true")
+	// Housekeeping runs within the push that makes it due: a process that went
+	// on by itself would write into directories that are being removed.
+	return errors.Join(
+		Configure(dir, "http.receivepack", "true"),
+		Configure(dir, "gc.autoDetach", "false"),
+		Configure(dir, "maintenance.autoDetach", "false"),
+	)
 }
 
 // Configure sets one configuration key of the repository at dir.

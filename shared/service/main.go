@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -89,7 +90,7 @@ func (p Process) Main(ctx context.Context) int {
 // process that cannot reach its bus is waiting for.
 func (p Process) run(ctx context.Context, cfg bus.Config, listen string) error {
 	reg := NewRegistry()
-	role := &pending{why: errors.New("connecting to NATS at " + cfg.URL)}
+	role := &pending{why: errors.New("connecting to NATS at " + address(cfg.URL))}
 	roles := []Role{{Name: p.Name, Ready: role.Ready, StopWithin: 8 * time.Second, Run: func(ctx context.Context) error {
 		b, err := bus.Connect(ctx, cfg)
 		if err != nil {
@@ -110,7 +111,7 @@ func (p Process) run(ctx context.Context, cfg bus.Config, listen string) error {
 	if err != nil {
 		return err
 	}
-	cfg.Log.Info("starting", "role", p.Name, "listen", addr.String(), "nats", cfg.URL)
+	cfg.Log.Info("starting", "role", p.Name, "listen", addr.String(), "nats", address(cfg.URL))
 	return RunAll(ctx, cfg.Log, append(roles, admin))
 }
 
@@ -132,6 +133,16 @@ func (p Process) verify(ctx context.Context, b *bus.Bus, log *slog.Logger, role 
 		case <-t.C:
 		}
 	}
+}
+
+// address is where a URL points, without the user and password that it should
+// not, but may, hold.
+func address(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return "what is no URL"
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // stopped drops an error that only says that ctx ended.

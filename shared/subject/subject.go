@@ -132,6 +132,9 @@ func ParseLiveData(s string) (part int, k event.DestinationKey, err error) {
 		return 0, k, err
 	}
 	k, err = parseDestination(s, 5)
+	if err == nil && LiveData(part, k) != s {
+		err = fmt.Errorf("%w: %q", ErrSubject, s)
+	}
 	return part, k, err
 }
 
@@ -147,7 +150,13 @@ func WriteCheckpoint(k event.DestinationKey) string {
 }
 
 // ParseWriteCheckpoint is the reverse of [WriteCheckpoint].
-func ParseWriteCheckpoint(s string) (event.DestinationKey, error) { return parseDestination(s, 5) }
+func ParseWriteCheckpoint(s string) (event.DestinationKey, error) {
+	k, err := parseDestination(s, 5)
+	if err == nil && WriteCheckpoint(k) != s {
+		err = fmt.Errorf("%w: %q", ErrSubject, s)
+	}
+	return k, err
+}
 
 // WriteDestination selects all that a destination's stream writes.
 func WriteDestination(k event.DestinationKey) string { return join("ks.write.*.*.*", destination(k)) }
@@ -159,14 +168,12 @@ func WriteBranch(branchKey string) string {
 
 // ParseWriteData is the reverse of [WriteData].
 func ParseWriteData(s string) (branchKey string, k event.DestinationKey, err error) {
-	t := strings.Split(s, ".")
-	if len(t) != 8 || t[2] != "d" {
-		return "", k, fmt.Errorf("%w: %q", ErrSubject, s)
-	}
-	if branchKey, err = ParseToken(t[4]); err != nil {
+	if k, err = parseDestination(s, 5); err != nil {
 		return "", k, err
 	}
-	k, err = parseDestination(s, 5)
+	if branchKey, err = ParseToken(strings.Split(s, ".")[4]); err == nil && WriteData(branchKey, k) != s {
+		err = fmt.Errorf("%w: %q", ErrSubject, s)
+	}
 	return branchKey, k, err
 }
 

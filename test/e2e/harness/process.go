@@ -17,7 +17,7 @@ import (
 // Command is a program to be run.
 type Command struct {
 	Bins    Bins
-	Program string   // its name in Bins
+	Program string // its name in Bins
 	Args    []string
 	Env     []string // besides what [environment] gives
 	Log     string   // file that standard error, and output without Stdout, are appended to

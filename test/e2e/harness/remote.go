@@ -21,10 +21,13 @@ const Branch = "main"
 
 // Remote is a bare repository behind canonical git's smart HTTP on loopback.
 type Remote struct {
-	*gittest.Server
 	Repository
-	URL string
+	URL    string
+	Server *gittest.Server
 }
+
+// Close ends the server. The repository stays.
+func (r *Remote) Close() error { return r.Server.Close() }
 
 // ServeRemote makes the repository, if it is not there, and serves it until Close.
 func ServeRemote(o RemoteOptions) (*Remote, error) {
@@ -41,5 +44,5 @@ func ServeRemote(o RemoteOptions) (*Remote, error) {
 	if err != nil {
 		return nil, fmt.Errorf("serving the remote: %w", err)
 	}
-	return &Remote{Server: s, Repository: Repository{Dir: dir, Branch: Branch}, URL: s.URL(o.Name)}, nil
+	return &Remote{Repository: Repository{Dir: dir, Branch: Branch}, URL: s.URL(o.Name), Server: s}, nil
 }

@@ -18,17 +18,23 @@ type Repository struct {
 	Branch string
 }
 
-// Tip is the commit that the branch points to, empty if there is no such branch
-// yet. It reads one file, so it may be asked a thousand times a second.
+// Tip is the commit that the branch points to, empty if there is no such branch.
 func (r Repository) Tip() (string, error) {
-	b, err := os.ReadFile(filepath.Join(r.Dir, "refs", "heads", filepath.FromSlash(r.Branch)))
-	if err == nil {
-		return strings.TrimSpace(string(b)), nil
+	tip, err := r.loose()
+	if err != nil || tip != "" {
+		return tip, err
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	return gittest.Git(r.Dir, "for-each-ref", "--format=%(objectname)", "refs/heads/"+r.Branch)
+}
+
+// loose is Tip as the branch's own file says it, empty if it has none: not there
+// yet, or packed. It may be asked a thousand times a second.
+func (r Repository) loose() (string, error) {
+	b, err := os.ReadFile(filepath.Join(r.Dir, "refs", "heads", filepath.FromSlash(r.Branch)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("reading the branch: %w", err)
 	}
-	return gittest.Git(r.Dir, "for-each-ref", "--format=%(objectname)", "refs/heads/"+r.Branch) // one that git has packed, or none
+	return strings.TrimSpace(string(b)), nil
 }
 
 // Count is how many commits the branch has.

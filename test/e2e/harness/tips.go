@@ -24,8 +24,8 @@ func (r Repository) FollowTips(ctx context.Context, tips chan<- Tip) {
 	defer tick.Stop()
 	last := ""
 	for {
-		tip, err := r.Tip()
-		if err == nil && tip != last {
+		tip, err := r.loose()
+		if err == nil && tip != "" && tip != last {
 			last = tip
 			select {
 			case tips <- Tip{Commit: tip, Seen: time.Now()}:

@@ -53,6 +53,21 @@ type Lane interface {
 	Publish(ctx context.Context, id string, out bus.Output) (duplicate bool, err error)
 }
 
+// Bus is what a worker needs of the bus beside its lane: the newest message
+// under a filter, bus.ErrNoMessage when there is none, and a place for what can
+// never be published, kept once however often it is sent.
+type Bus interface {
+	LastFor(ctx context.Context, stream, filter string) (bus.Message, error)
+	DeadLetter(ctx context.Context, stage string, k event.DestinationKey, stream string, m bus.Message, why error) error
+}
+
+// Bookmarks is where positions are kept: durable once Put returns, which fails
+// with bus.ErrConflict when somebody else has written since revision.
+type Bookmarks interface {
+	Get(ctx context.Context, key string) (b event.Bookmark, revision uint64, err error)
+	Put(ctx context.Context, key string, b event.Bookmark, revision uint64) (uint64, error)
+}
+
 // Config is what a worker follows and with what.
 type Config struct {
 	Type      discover.Type
@@ -62,8 +77,8 @@ type Config struct {
 	Part      int
 	Client    dynamic.ResourceInterface
 	Lane      Lane
-	Bus       *bus.Bus
-	Bookmarks *bus.Bucket[event.Bookmark]
+	Bus       Bus
+	Bookmarks Bookmarks
 	Registry  func() uint64 // the newest revision of the registry this watcher has written
 	Log       *slog.Logger
 	Events    *prometheus.CounterVec // by outcome
@@ -74,6 +89,7 @@ type Config struct {
 type Worker struct {
 	Config
 	rv       string // the watch's position: everything up to here is in the lane, or needs not to be
+	gone     bool   // the API server forgot rv: the gap must be closed before the next watch
 	index    index  // nil until it is exact as of rv
 	seen     overlay
 	listing  chan listed // where an index that is being listed arrives; nil while none is
@@ -174,6 +190,8 @@ func (w *Worker) Run(ctx context.Context) error {
 			}
 		case w.rv == "":
 			err = w.publishAll(ctx)
+		case w.gone:
+			err = w.afterGone(ctx)
 		default:
 			err = w.watch(ctx, ictx)
 		}
@@ -187,11 +205,9 @@ func (w *Worker) Run(ctx context.Context) error {
 			return err
 		case apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err):
 			return fmt.Errorf("%w: %s: %w", ErrTypeGone, w.name(), err)
-		case apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
+		case !w.gone && (apierrors.IsResourceExpired(err) || apierrors.IsGone(err)):
 			w.Log.Info("the API server forgot our version, listing", "resource", w.name(), "resource_version", w.rv)
-			if err = w.afterGone(ctx); err != nil {
-				w.pause(ctx, backoff.Next(), err)
-			}
+			w.gone = true
 		default:
 			w.pause(ctx, backoff.Next(), err)
 		}
@@ -319,14 +335,17 @@ func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured, into i
 // again, and finds the rest; by then without an index, so it publishes all.
 func (w *Worker) afterGone(ctx context.Context) error {
 	if w.index == nil {
-		w.rv = ""
-		return w.publishAll(ctx)
+		w.rv, w.gone = "", false
+		return nil // and everything is published
 	}
 	fresh := index{}
 	version, err := w.list(ctx, func() { clear(fresh) }, func(o *unstructured.Unstructured) error {
+		key := nameOf(o)
 		err := w.found(ctx, o, fresh, event.Live, w.index)
-		if e, ok := fresh[nameOf(o)]; ok {
-			w.index[nameOf(o)] = e // published: a list that begins again does not repeat it
+		if e, published := fresh[key]; published {
+			w.index[key] = e // a list that begins again does not repeat it
+		} else if e, had := w.index[key]; had {
+			fresh[key] = e // excluded by now, or dead-lettered, but not deleted
 		}
 		return err
 	})
@@ -349,7 +368,7 @@ func (w *Worker) afterGone(ctx context.Context) error {
 		}
 		delete(w.index, key)
 	}
-	w.index, w.rv = fresh, version
+	w.index, w.rv, w.gone = fresh, version, false
 	return w.store(ctx, true)
 }
 

@@ -3,10 +3,10 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
@@ -102,7 +102,8 @@ func put(ctx context.Context, bucket *bus.Bucket[event.Destination], key string,
 		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 			return 0, err
 		}
-		if err == nil && reflect.DeepEqual(old, d) {
+		// As they are stored: what is read back has no empty lists.
+		if err == nil && bytes.Equal(event.Encode(old), event.Encode(d)) {
 			return revision, nil
 		}
 		next, err := bucket.Put(ctx, key, d, revision)
