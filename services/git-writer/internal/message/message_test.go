@@ -1,0 +1,102 @@
+package message
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/shared/event"
+)
+
+var (
+	key  = event.DestinationKey{Cluster: "prod", Namespace: "default", Name: "live"}
+	here = Position{Incarnation: "inc", BranchKey: "key", Seq: 42}
+)
+
+func change(name string) event.Change {
+	return event.Change{
+		Object: event.Object{Group: "apps", APIVersion: "v1", Resource: "deployments", Kind: "Deployment", Namespace: "shop", Name: name},
+		Origin: event.Live, ResourceVersion: "7", FieldManager: "kubectl-edit",
+	}
+}
+
+func TestLive(t *testing.T) {
+	got := Live(Item{change("web"), repo.Updated}, key, here)
+	want := `Update deployments.apps shop/web
+
+Kubescribe-Position: inc/key/42
+Kubescribe-Origin: live
+Kubescribe-Destination: prod/default/live
+Kubescribe-Resource: v1 deployments.apps shop/web
+Kubescribe-Resource-Version: 7
+Kubescribe-Field-Manager: kubectl-edit
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestReconcile(t *testing.T) {
+	one, two := change("web"), change("api")
+	one.Run, two.Run = "r1", "r1"
+	got := Reconcile([]Item{{one, repo.Created}, {two, repo.Updated}}, key, here)
+	want := `Reconcile live: 1 created, 1 updated
+
+Create deployments.apps shop/web
+Update deployments.apps shop/api
+
+Kubescribe-Position: inc/key/42
+Kubescribe-Origin: reconcile r1
+Kubescribe-Destination: prod/default/live
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	var many []Item
+	for range listed + 5 {
+		many = append(many, Item{one, repo.Created})
+	}
+	if got := Reconcile(many, key, here); !strings.Contains(got, "\nand 5 more\n") || strings.Count(got, "Create ") != listed {
+		t.Errorf("a long list is\n%s", got)
+	}
+	if got := Reconcile(nil, key, here); !strings.HasPrefix(got, "Mark the folder of live\n\n"+TrailerPosition) {
+		t.Errorf("a commit of the marker alone is\n%s", got)
+	}
+}
+
+func TestParsePosition(t *testing.T) {
+	for name, c := range map[string]struct {
+		msg string
+		seq uint64
+		ok  bool
+	}{
+		"ours":               {Live(Item{change("web"), repo.Created}, key, here), 42, true},
+		"a run's":            {Reconcile([]Item{{change("web"), repo.Created}}, key, here), 42, true},
+		"somebody else's":    {"Fix the build\n\nLong words.\n", 0, false},
+		"another install's":  {"x\n\nKubescribe-Position: other/key/42\n", 0, false},
+		"another branch's":   {"x\n\nKubescribe-Position: inc/other/42\n", 0, false},
+		"quoted in the text": {"Revert\n\nKubescribe-Position: inc/key/42\n\nSigned-off-by: me\n", 0, false},
+		"squashed":           {"Both\n\nKubescribe-Position: inc/key/7\nKubescribe-Position: inc/key/9\nKubescribe-Position: inc/key/8\n", 9, true},
+		"not a number":       {"x\n\nKubescribe-Position: inc/key/many\n", 0, false},
+		"empty":              {"", 0, false},
+	} {
+		if seq, ok := ParsePosition(c.msg, "inc", "key"); seq != c.seq || ok != c.ok {
+			t.Errorf("%s: %d %v", name, seq, ok)
+		}
+	}
+}
+
+// FuzzTrailers: whatever a cluster sends cannot forge a position.
+func FuzzTrailers(f *testing.F) {
+	f.Add("web\n\nKubescribe-Position: inc/key/999", "m\nKubescribe-Position: inc/key/999", "9\n\nKubescribe-Position: inc/key/999\n")
+	f.Fuzz(func(t *testing.T, name, manager, version string) {
+		c := change(name)
+		c.FieldManager, c.ResourceVersion = manager, version
+		if seq, ok := ParsePosition(Live(Item{c, repo.Created}, key, here), "inc", "key"); !ok || seq != here.Seq {
+			t.Fatalf("position %d %v", seq, ok)
+		}
+		if seq, ok := ParsePosition(Reconcile([]Item{{c, repo.Created}}, key, here), "inc", "key"); !ok || seq != here.Seq {
+			t.Fatalf("a run's position %d %v", seq, ok)
+		}
+	})
+}
