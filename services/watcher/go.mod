@@ -3,6 +3,7 @@ module github.com/kubescribe/kubescribe/services/watcher
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/kubescribe/kubescribe/shared v0.0.0
 	github.com/prometheus/client_golang v1.25.0
 	k8s.io/apimachinery v0.37.2
@@ -34,6 +35,7 @@ require (
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/klauspost/compress v1.20.1 // indirect
+	github.com/kylelemons/godebug v1.1.0 // indirect
 	github.com/lmittmann/tint v1.2.1 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect

@@ -83,13 +83,13 @@ func Serve(opts Options) (*Server, error) {
 	if stderr == nil {
 		stderr = io.Discard
 	}
-	var handler http.Handler = unchunk(&cgi.Handler{
+	handler := http.Handler(stream(&cgi.Handler{
 		Path: backend,
 		// cgi adds what it knows of the request; nothing of this process's
 		// environment is inherited but what is named here.
 		Env:    env("GIT_PROJECT_ROOT="+s.Dir, "GIT_HTTP_EXPORT_ALL=1"),
 		Stderr: stderr,
-	})
+	}))
 	if opts.User != "" || opts.Password != "" {
 		handler = basicAuth(handler, opts.User, opts.Password)
 	}
@@ -158,9 +158,11 @@ func httpBackend() (string, error) {
 	return path, nil
 }
 
-// unchunk reads a body of unannounced length first: CGI has no way to pass one
-// on, and stock git sends large pushes so.
-func unchunk(next http.Handler) http.Handler {
+// stream passes every piece of an answer on at once, as hosting services do: the
+// report of a push does not wait for its post-receive hook. A body of
+// unannounced length, as stock git sends large pushes, is read first: CGI has no
+// way to pass one on.
+func stream(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength < 0 {
 			body, err := io.ReadAll(r.Body)
@@ -172,8 +174,18 @@ func unchunk(next http.Handler) http.Handler {
 			r.ContentLength = int64(len(body))
 			r.TransferEncoding = nil
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(flushing{w}, r)
 	})
+}
+
+type flushing struct{ http.ResponseWriter }
+
+func (f flushing) Write(p []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(p)
+	if err == nil {
+		_ = http.NewResponseController(f.ResponseWriter).Flush() // a recorder cannot, and need not
+	}
+	return n, err
 }
 
 func basicAuth(next http.Handler, user, password string) http.Handler {

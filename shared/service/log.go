@@ -11,7 +11,7 @@ import (
 // NewLogger writes for people when w is a terminal, JSON lines elsewhere.
 func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
 	if IsTerminal(w) {
-		return slog.New(tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: "15:04:05.000"}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: "15:04:05.000"}))
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -150,7 +149,7 @@ func (s *stand) start() (w *gitwriter.Writer, stop func()) {
 		s.Fatal(err)
 	}
 	w, err := gitwriter.New(s.Context(), gitwriter.Config{CacheDir: s.TempDir()}, gitwriter.Deps{
-		Bus: b, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: prometheus.NewRegistry(),
+		Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		s.Fatal(err)

@@ -3,7 +3,6 @@ package natstest
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -66,7 +65,7 @@ func (n *Server) Connect(t testing.TB) *bus.Bus {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	b, err := bus.Connect(ctx, bus.Config{URL: n.URL(), Name: t.Name(), Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	b, err := bus.Connect(ctx, bus.Config{URL: n.URL(), Name: t.Name(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,9 @@ func main() {
 	cfg := gitwriter.Config{Credentials: gitwriter.Credentials{
 		Username: os.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: os.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
 	}}
+	host, _ := os.Hostname() // "" names nobody, which is all it costs
 	code := service.Process{
-		Name: "git-writer", Args: os.Args[1:], Stderr: os.Stderr,
+		Name: "git-writer", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&cfg.CacheDir, "cache-dir", os.TempDir()+"/kubescribe-git", "`directory` of the caches of remotes")
 		},

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -119,7 +120,7 @@ func (b *Branch) Commit(c Commit) (changed bool, err error) {
 		return false, fmt.Errorf("committing to %s: %w", b.remote.url, ErrNotFetched)
 	}
 	changed, _, err = b.line.add(c, ops)
-	if blocked, ok := err.(*PathConflictError); ok {
+	if blocked := (*PathConflictError)(nil); errors.As(err, &blocked) {
 		blocked.Position = c.Position
 	}
 	return changed, err

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -107,7 +108,7 @@ func (c *treeCache) conflict(err *PathConflictError, path string) error {
 func (c *treeCache) put(path string, blob plumbing.Hash) (was item, err error) {
 	rest, err := c.descend([]byte(path))
 	if err != nil {
-		if blocked, ok := err.(*PathConflictError); ok {
+		if blocked := (*PathConflictError)(nil); errors.As(err, &blocked) {
 			return item{}, c.conflict(blocked, path)
 		}
 		return item{}, err
@@ -150,7 +151,7 @@ func (c *treeCache) create(dir *tree, rest []byte, it item) {
 // was no file: then nothing was done. Directories that become empty go.
 func (c *treeCache) remove(path string) (was item, err error) {
 	if _, err = c.descend([]byte(path)); err != nil {
-		if _, ok := err.(*PathConflictError); ok {
+		if errors.Is(err, ErrPathConflict) {
 			return item{}, nil // something that is no directory is on the way: no such file
 		}
 		return item{}, err

@@ -98,7 +98,7 @@ type PathConflictError struct {
 
 // Error names both paths.
 func (e *PathConflictError) Error() string {
-	what := "a file"
+	var what string
 	switch e.Mode {
 	case filemode.Dir:
 		what = "a directory"
@@ -106,6 +106,8 @@ func (e *PathConflictError) Error() string {
 		what = "a symbolic link"
 	case filemode.Submodule:
 		what = "a submodule"
+	default:
+		what = "a file"
 	}
 	return fmt.Sprintf("writing %s: %v: %s stands at %s", e.Path, ErrPathConflict, what, e.At)
 }

@@ -24,7 +24,8 @@ func (b *Branch) Fetch(ctx context.Context) (r Result, err error) {
 	}
 	defer b.give()
 	defer b.finish(&r)
-	return r, b.sync(ctx, &r)
+	err = b.sync(ctx, &r)
+	return r, err
 }
 
 // sync is Fetch, with the turn taken.

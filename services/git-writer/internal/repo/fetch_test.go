@@ -31,6 +31,36 @@ func TestFetchFollowsTheBranch(t *testing.T) {
 	}
 }
 
+// What a push could not report, a fetch does.
+func TestFetchFindsWhatLanded(t *testing.T) {
+	r := newRemoteRepo(t, gittest.Options{})
+	b := r.fetched()
+	put(t, b, 1, "a.yaml", "1")
+	r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+		if isPush(req) {
+			dropAnswer(w, req, next, func() { r.foreign("main", "theirs", map[string]string{"b.yaml": "1"}) })
+			return
+		}
+		if strings.Contains(req.URL.RawQuery, "receive-pack") {
+			next.ServeHTTP(w, req)
+			return
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	if _, err := b.Push(t.Context()); !errors.Is(err, ErrUnreachable) {
+		t.Fatalf("error %v", err)
+	}
+	put(t, b, 2, "c.yaml", "1")
+	r.meddle(nil)
+	res, err := b.Fetch(t.Context())
+	if err != nil || res.Landed != 1 || res.Rebuilt != 1 || res.Position != 1 || res.Tip.String() != r.tip("main") {
+		t.Errorf("result %+v, %v", res, err)
+	}
+	push(t, b)
+	r.check()
+	equal(t, "log", r.subjects("main"), []string{"Create c.yaml", "theirs", "Create a.yaml"})
+}
+
 func TestNotFetched(t *testing.T) {
 	r := newRemoteRepo(t, gittest.Options{})
 	b := r.branch()

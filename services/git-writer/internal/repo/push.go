@@ -69,7 +69,7 @@ func (b *Branch) Push(ctx context.Context) (r Result, err error) {
 func maybeLanded(ctx context.Context, err error) bool {
 	var e *RemoteError
 	return ctx.Err() == nil && errors.As(err, &e) && e.RetryAfter == 0 &&
-		(e.Kind == ErrUnreachable || e.Kind == ErrRefused)
+		(errors.Is(err, ErrUnreachable) || errors.Is(err, ErrRefused))
 }
 
 // parcel is what one push carries.

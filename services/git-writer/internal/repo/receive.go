@@ -175,7 +175,7 @@ func (s *session) classifyPush(err error, words *talk) *RemoteError {
 		err = errors.New("no answer")
 	}
 	e := s.classify(err)
-	if s.wire != nil && e.Kind == ErrUnreachable {
+	if s.wire != nil && errors.Is(e, ErrUnreachable) {
 		switch status := s.wire.status(); status {
 		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		default:

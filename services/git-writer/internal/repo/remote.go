@@ -202,7 +202,7 @@ func (s *session) classify(err error) *RemoteError {
 // be told: another question may do.
 func (s *session) refused(err error) bool {
 	var e *RemoteError
-	return errors.As(err, &e) && e.Kind == ErrUnreachable && s.ctx.Err() == nil &&
+	return errors.As(err, &e) && errors.Is(e, ErrUnreachable) && s.ctx.Err() == nil &&
 		(s.wire == nil || s.wire.status() == http.StatusOK)
 }
 

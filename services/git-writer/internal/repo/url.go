@@ -3,11 +3,11 @@ package repo
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -27,6 +27,10 @@ type location struct {
 // scpLike is [user@]host:path, git's other way to write an SSH URL (git help
 // clone, "GIT URLS"): no slash before the colon.
 var scpLike = regexp.MustCompile(`^(?:([^@/]+)@)?(\[[0-9A-Fa-f:.]+\]|[^:/@\[\]]+):(.+)$`)
+
+// hostName is what a host may look like: a name, or an IP address. A dash at its
+// beginning would be an option to some program.
+var hostName = regexp.MustCompile(`^(?:[\pL\pN_][\pL\pN._-]*|[0-9a-f:.]*:[0-9a-f:.]*)$`)
 
 var defaultPorts = map[string]int{"http": 80, "https": 443, "ssh": 22}
 
@@ -64,9 +68,9 @@ func locateURL(raw string) (location, error) {
 		return locateFile(u.Path)
 	case defaultPorts[l.scheme] == 0:
 		return location{}, fmt.Errorf("scheme %q is not supported (http, https, ssh and file are)", l.scheme)
-	case l.host == "" || strings.HasPrefix(l.host, "-"):
+	case !hostName.MatchString(l.host):
 		return location{}, errors.New("it names no host")
-	case strings.Trim(l.path, "/") == "":
+	case !namesRepository(l.path):
 		return location{}, errors.New("it names no repository")
 	}
 	if p := u.Port(); p != "" {
@@ -75,6 +79,11 @@ func locateURL(raw string) (location, error) {
 		}
 	}
 	return l, nil
+}
+
+// namesRepository says whether a path on another host leads below its root.
+func namesRepository(p string) bool {
+	return path.Clean("/"+p) != "/" && !slices.Contains(strings.Split(p, "/"), "..")
 }
 
 func locateSCP(raw string) (location, error) {
@@ -88,11 +97,11 @@ func locateSCP(raw string) (location, error) {
 		return location{}, errors.New("it looks like a Windows path")
 	case defaultPorts[strings.ToLower(m[2])] != 0 || strings.EqualFold(m[2], "file"):
 		return location{}, errors.New("two slashes are missing after the scheme")
-	case strings.HasPrefix(m[2], "-") || strings.ContainsAny(m[1]+m[2], " \\"):
+	case !hostName.MatchString(strings.ToLower(strings.Trim(m[2], "[]"))):
 		return location{}, errors.New("it names no host")
 	case strings.Contains(m[1], ":"):
 		return location{}, errors.New("it has a password where none can be")
-	case strings.Trim(m[3], "/") == "":
+	case !namesRepository(m[3]):
 		return location{}, errors.New("it names no repository")
 	}
 	l := location{scheme: "ssh", host: strings.ToLower(strings.Trim(m[2], "[]")), path: m[3]}
@@ -109,6 +118,9 @@ func locateFile(name string) (location, error) {
 	abs, err := filepath.Abs(name)
 	if err != nil {
 		return location{}, fmt.Errorf("making it absolute: %w", err)
+	}
+	if strings.TrimSpace(abs) != abs {
+		return location{}, errors.New("it ends in a space")
 	}
 	return location{scheme: "file", path: abs}, nil
 }
@@ -130,37 +142,6 @@ func (l location) endpoint() *transport.Endpoint {
 		}
 	}
 	return ep
-}
-
-// CanonicalURL is the form of a repository URL under which one remote has one
-// writer: two spellings of a URL have the same one. Scheme and host are lower
-// case; default ports, a trailing slash, the suffix .git and the credentials of
-// http and https are dropped; an scp-like URL becomes ssh://, a bare path and
-// file:// become an absolute path. A path of this machine keeps its suffix,
-// since here x and x.git may be two repositories.
-func CanonicalURL(raw string) (string, error) {
-	l, err := locate(raw)
-	if err != nil {
-		return "", fmt.Errorf("reading %q: %w: %w", Redact(raw), ErrBadURL, err)
-	}
-	if l.scheme == "file" {
-		return l.path, nil
-	}
-	host := l.host
-	if l.port != 0 && l.port != defaultPorts[l.scheme] {
-		host = net.JoinHostPort(l.host, strconv.Itoa(l.port))
-	} else if strings.Contains(l.host, ":") {
-		host = "[" + l.host + "]"
-	}
-	p := path.Clean("/" + l.path)
-	if cut := strings.TrimSuffix(p, ".git"); cut != "/" {
-		p = strings.TrimSuffix(cut, "/")
-	}
-	u := url.URL{Scheme: l.scheme, Host: host, Path: p}
-	if l.scheme == "ssh" && l.user != nil {
-		u.User = url.User(l.user.Username())
-	}
-	return u.String(), nil
 }
 
 // Redact is raw without anything that may be a credential, for logs and errors.

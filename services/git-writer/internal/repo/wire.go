@@ -132,6 +132,7 @@ type drained struct {
 	body io.ReadCloser
 }
 
+// Close reads a bounded rest, so that the connection can be used again.
 func (d *drained) Close() error {
 	_, _ = io.CopyN(io.Discard, d.Reader, maxDrain)
 	return d.body.Close()

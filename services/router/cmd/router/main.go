@@ -13,8 +13,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	host, _ := os.Hostname() // "" names nobody, which is all it costs
 	code := service.Process{
-		Name: "router", Args: os.Args[1:], Stderr: os.Stderr,
+		Name: "router", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,
 		Build: func(_ context.Context, e service.Env) (service.Role, error) {
 			r := router.New(router.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics})
 			return service.Role{Name: "router", Run: r.Run, Ready: r.Ready}, nil

@@ -13,8 +13,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	host, _ := os.Hostname() // "" names nobody, which is all it costs
 	code := service.Process{
-		Name: "stream", Args: os.Args[1:], Stderr: os.Stderr,
+		Name: "stream", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,
 		Build: func(ctx context.Context, e service.Env) (service.Role, error) {
 			s, err := stream.New(ctx, stream.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics, Owner: e.Owner})
 			if err != nil {

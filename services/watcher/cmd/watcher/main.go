@@ -15,8 +15,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var o watcher.Options
+	host, _ := os.Hostname() // "" names nobody, which is all it costs
 	code := service.Process{
-		Name: "watcher", Args: os.Args[1:], Stderr: os.Stderr,
+		Name: "watcher", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,
 		Flags: func(fs *flag.FlagSet) { o.Flags(fs) },
 		Check: o.Load,
 		Build: func(ctx context.Context, e service.Env) (service.Role, error) {

@@ -295,7 +295,7 @@ func (w *Worker) publishAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.index, w.rv, w.fullAt = fresh, version, at
+	w.index, w.rv, w.fullAt, w.gone = fresh, version, at, false
 	// Only from here on may a restart resume by watching.
 	return w.store(ctx, true)
 }

@@ -102,8 +102,7 @@ func put(ctx context.Context, bucket *bus.Bucket[event.Destination], key string,
 		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 			return 0, err
 		}
-		// As they are stored: what is read back has no empty lists.
-		if err == nil && bytes.Equal(event.Encode(old), event.Encode(d)) {
+		if err == nil && same(old, d) {
 			return revision, nil
 		}
 		next, err := bucket.Put(ctx, key, d, revision)
@@ -112,3 +111,7 @@ func put(ctx context.Context, bucket *bus.Bucket[event.Destination], key string,
 		}
 	}
 }
+
+// same compares destinations as they are stored: what is read back has no lists
+// that are empty but there.
+func same(a, b event.Destination) bool { return bytes.Equal(event.Encode(a), event.Encode(b)) }

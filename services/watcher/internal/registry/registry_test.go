@@ -1,0 +1,199 @@
+package registry
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+func meta(namespace, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name}
+}
+
+func remote(namespace, name, url string) v1alpha1.GitRemote {
+	return v1alpha1.GitRemote{ObjectMeta: meta(namespace, name), Spec: v1alpha1.GitRemoteSpec{URL: url, Committer: v1alpha1.Committer{Name: "k", Email: "k@localhost"}}}
+}
+
+func destination(namespace, name, remote, folder string) v1alpha1.GitDestination {
+	return v1alpha1.GitDestination{ObjectMeta: meta(namespace, name), Spec: v1alpha1.GitDestinationSpec{
+		RemoteRef: v1alpha1.RemoteRef{Name: remote}, Branch: "main", BaseFolder: folder,
+	}}
+}
+
+func watchRule(namespace, name, dest string, rules ...v1alpha1.Rule) v1alpha1.WatchRule {
+	return v1alpha1.WatchRule{ObjectMeta: meta(namespace, name), Spec: v1alpha1.WatchRuleSpec{
+		DestinationRef: v1alpha1.DestinationRef{Namespace: namespace, Name: dest}, Rules: rules,
+	}}
+}
+
+func clusterRule(namespace, dest string, namespaces []string, rules ...v1alpha1.Rule) v1alpha1.ClusterWatchRule {
+	return v1alpha1.ClusterWatchRule{ObjectMeta: meta("", dest), Spec: v1alpha1.ClusterWatchRuleSpec{
+		DestinationRef: v1alpha1.DestinationRef{Namespace: namespace, Name: dest}, Rules: rules, Namespaces: namespaces,
+	}}
+}
+
+const url = "https://git.example.com/platform/live.git"
+
+func TestCompile(t *testing.T) {
+	deployments := v1alpha1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"v1"}, Resources: []string{"deployments"}}
+	everything := v1alpha1.Rule{APIGroups: []string{"*"}, Resources: []string{"*"}}
+	dest := func(namespace, name, folder string, rules ...event.Rule) event.Destination {
+		return event.Destination{
+			V: event.Version, Key: event.DestinationKey{Cluster: "prod", Namespace: namespace, Name: name}, ClusterID: "c-1",
+			URL: url, BranchKey: subject.BranchKey(v1alpha1.CanonicalURL(url), "main"), Branch: "main", BaseFolder: folder,
+			Committer: event.Person{Name: "k", Email: "k@localhost"}, Rules: rules,
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		docs v1alpha1.Documents
+		want []event.Destination
+	}{
+		{"nothing", v1alpha1.Documents{}, nil},
+		{
+			"a destination without rules",
+			v1alpha1.Documents{
+				GitRemotes:      []v1alpha1.GitRemote{remote("shop", "git", url)},
+				GitDestinations: []v1alpha1.GitDestination{destination("shop", "live", "git", "live")},
+			},
+			[]event.Destination{dest("shop", "live", "live")},
+		},
+		{
+			"the root folder",
+			v1alpha1.Documents{
+				GitRemotes:      []v1alpha1.GitRemote{remote("shop", "git", url)},
+				GitDestinations: []v1alpha1.GitDestination{destination("shop", "live", "git", ".")},
+			},
+			[]event.Destination{dest("shop", "live", "")},
+		},
+		{
+			"rules by their own namespace",
+			v1alpha1.Documents{
+				GitRemotes:      []v1alpha1.GitRemote{remote("shop", "git", url), remote("billing", "git", url)},
+				GitDestinations: []v1alpha1.GitDestination{destination("shop", "live", "git", "shop"), destination("billing", "live", "git", "billing")},
+				WatchRules: []v1alpha1.WatchRule{
+					watchRule("shop", "a", "live", deployments, everything),
+					watchRule("billing", "a", "live", everything),
+					watchRule("shop", "b", "other", everything),
+				},
+			},
+			[]event.Destination{
+				dest("shop", "live", "shop",
+					event.Rule{Groups: []string{"apps"}, Versions: []string{"v1"}, Resources: []string{"deployments"}, Namespaces: []string{"shop"}},
+					event.Rule{Groups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"shop"}}),
+				dest("billing", "live", "billing",
+					event.Rule{Groups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"billing"}}),
+			},
+		},
+		{
+			"cluster-wide, whole and narrowed",
+			v1alpha1.Documents{
+				GitRemotes:      []v1alpha1.GitRemote{remote("gitops", "git", url)},
+				GitDestinations: []v1alpha1.GitDestination{destination("gitops", "all", "git", "all"), destination("gitops", "some", "git", "some")},
+				ClusterWatchRules: []v1alpha1.ClusterWatchRule{
+					clusterRule("gitops", "all", nil, everything),
+					clusterRule("gitops", "some", []string{"shop", "billing"}, deployments),
+					clusterRule("shop", "all", nil, deployments),
+				},
+			},
+			[]event.Destination{
+				dest("gitops", "all", "all", event.Rule{Groups: []string{"*"}, Resources: []string{"*"}}),
+				dest("gitops", "some", "some", event.Rule{Groups: []string{"apps"}, Versions: []string{"v1"}, Resources: []string{"deployments"}, Namespaces: []string{"shop", "billing"}}),
+			},
+		},
+		{
+			"both kinds of rule",
+			v1alpha1.Documents{
+				GitRemotes:        []v1alpha1.GitRemote{remote("shop", "git", url)},
+				GitDestinations:   []v1alpha1.GitDestination{destination("shop", "live", "git", "live")},
+				WatchRules:        []v1alpha1.WatchRule{watchRule("shop", "a", "live", deployments)},
+				ClusterWatchRules: []v1alpha1.ClusterWatchRule{clusterRule("shop", "live", nil, everything)},
+			},
+			[]event.Destination{dest("shop", "live", "live",
+				event.Rule{Groups: []string{"apps"}, Versions: []string{"v1"}, Resources: []string{"deployments"}, Namespaces: []string{"shop"}},
+				event.Rule{Groups: []string{"*"}, Resources: []string{"*"}})},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Compile(&tt.docs, "prod", "c-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCompileAdopt(t *testing.T) {
+	d := destination("shop", "live", "git", "live")
+	d.Spec.Adopt = true
+	docs := &v1alpha1.Documents{GitRemotes: []v1alpha1.GitRemote{remote("shop", "git", url)}, GitDestinations: []v1alpha1.GitDestination{d}}
+	if got, err := Compile(docs, "prod", "c-1"); err != nil || !got[0].Adopt {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestCompileWithoutRemote: validation has refused it; nobody else may write to
+// another namespace's remote either.
+func TestCompileWithoutRemote(t *testing.T) {
+	docs := &v1alpha1.Documents{
+		GitRemotes:      []v1alpha1.GitRemote{remote("billing", "git", url)},
+		GitDestinations: []v1alpha1.GitDestination{destination("shop", "live", "git", "live")},
+	}
+	if got, err := Compile(docs, "prod", "c-1"); err == nil || !strings.Contains(err.Error(), "shop/live") {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestOneWriterForABranch, however its URL is spelled.
+func TestOneWriterForABranch(t *testing.T) {
+	docs := &v1alpha1.Documents{
+		GitRemotes:      []v1alpha1.GitRemote{remote("shop", "a", url), remote("shop", "b", "https://GIT.example.com:443/platform/live.git")},
+		GitDestinations: []v1alpha1.GitDestination{destination("shop", "a", "a", "a"), destination("shop", "b", "b", "b"), destination("shop", "c", "a", "c")},
+	}
+	docs.GitDestinations[2].Spec.Branch = "other"
+	got, err := Compile(docs, "prod", "c-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got[0].BranchKey != got[1].BranchKey {
+		t.Errorf("%s and %s have two writers on one branch", got[0].URL, got[1].URL)
+	}
+	if got[0].BranchKey == got[2].BranchKey {
+		t.Error("two branches have one writer")
+	}
+}
+
+// TestWrittenOnce: what a start compiles is what the one before has stored, down
+// to the lists that documents leave empty, or each start would be a change of
+// every destination and begin a run.
+func TestWrittenOnce(t *testing.T) {
+	rule := clusterRule("shop", "live", []string{}, v1alpha1.Rule{APIGroups: []string{"*"}, APIVersions: []string{}, Resources: []string{"*"}})
+	got, err := Compile(&v1alpha1.Documents{
+		GitRemotes:        []v1alpha1.GitRemote{remote("shop", "git", url)},
+		GitDestinations:   []v1alpha1.GitDestination{destination("shop", "live", "git", "live")},
+		ClusterWatchRules: []v1alpha1.ClusterWatchRule{rule},
+	}, "prod", "c-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := event.Decode[event.Destination](event.Encode(got[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !same(stored, got[0]) {
+		t.Errorf("stored as %s, compiled as %s", event.Encode(stored), event.Encode(got[0]))
+	}
+	got[0].Adopt = true
+	if same(stored, got[0]) {
+		t.Error("a change passes for none")
+	}
+}

@@ -1,0 +1,93 @@
+package watcher
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/shared/event"
+)
+
+func TestNamespacesOf(t *testing.T) {
+	deployments := discover.Type{GroupVersionResource: schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}, Kind: "Deployment", Namespaced: true}
+	namespaces := discover.Type{GroupVersionResource: schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, Kind: "Namespace"}
+	rule := func(group string, in ...string) event.Rule {
+		return event.Rule{Groups: []string{group}, Resources: []string{"*"}, Namespaces: in}
+	}
+	for _, tt := range []struct {
+		name  string
+		typ   discover.Type
+		rules [][]event.Rule // of each destination
+		want  []string
+	}{
+		{"no destination", deployments, nil, nil},
+		{"no rule", deployments, [][]event.Rule{{}}, nil},
+		{"another group", deployments, [][]event.Rule{{rule("batch")}}, nil},
+		{"everywhere", deployments, [][]event.Rule{{rule("apps")}}, []string{""}},
+		{"in some", deployments, [][]event.Rule{{rule("apps", "shop", "billing")}}, []string{"billing", "shop"}},
+		{"in some of several rules", deployments, [][]event.Rule{{rule("apps", "shop")}, {rule("*", "shop"), rule("apps", "billing")}}, []string{"billing", "shop"}},
+		{"in some, and everywhere for another", deployments, [][]event.Rule{{rule("apps", "shop")}, {rule("*")}}, []string{""}},
+		{"cluster-scoped, everywhere", namespaces, [][]event.Rule{{rule("*")}}, []string{""}},
+		{"cluster-scoped, narrowed", namespaces, [][]event.Rule{{rule("*", "shop")}}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &session{}
+			for _, rules := range tt.rules {
+				s.destinations = append(s.destinations, event.Destination{Rules: rules})
+			}
+			if got := s.namespacesOf(tt.typ); !slices.Equal(got, tt.want) {
+				t.Errorf("followed in %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+const kubeconfig = `apiVersion: v1
+kind: Config
+current-context: one
+contexts:
+- {name: one, context: {cluster: prod, user: me}}
+- {name: two, context: {cluster: test, user: me}}
+clusters:
+- {name: prod, cluster: {server: "https://prod.example.com"}}
+- {name: test, cluster: {server: "https://test.example.com"}}
+users:
+- {name: me, user: {token: s3cret}}
+`
+
+func TestLoadREST(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(file, []byte(kubeconfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for context, want := range map[string][2]string{
+		"":    {"prod", "https://prod.example.com"},
+		"one": {"prod", "https://prod.example.com"},
+		"two": {"test", "https://test.example.com"},
+	} {
+		rc, name, err := LoadREST(file, context)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != want[0] || rc.Host != want[1] {
+			t.Errorf("context %q is cluster %s at %s", context, name, rc.Host)
+		}
+	}
+	if _, _, err := LoadREST(file, "three"); err == nil || !strings.Contains(err.Error(), `"three"`) {
+		t.Errorf("an unknown context: %v", err)
+	}
+	if _, _, err := LoadREST(file+"-none", ""); err == nil || !strings.Contains(err.Error(), file+"-none") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("apiVersion: v1\nkind: Config\nusers: [{name: me, user: {token: s3cret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := LoadREST(file, ""); err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("a file that is cut: %v", err)
+	}
+}
