@@ -33,11 +33,15 @@ type ControlPlane struct {
 // StartControlPlane starts a control plane and returns once it can be used.
 func StartControlPlane(ctx context.Context, opts ControlPlaneOptions) (*ControlPlane, error) {
 	c := &ControlPlane{opts: opts}
-	return c, c.Restart(ctx)
+	if err := c.Restart(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Restart kills what still runs and starts the control plane on the same state,
-// with the same address and credentials, and returns once it can be used.
+// with the same address and credentials, and returns once it can be used. When it
+// fails, nothing runs.
 func (c *ControlPlane) Restart(ctx context.Context) error {
 	if c.Process != nil {
 		c.Kill()

@@ -21,6 +21,7 @@ type Commit struct {
 	Trailers  map[string]string // of the last paragraph, by their names
 	Files     []FileChange
 	Origin    string // "live" or "reconcile"; empty for commits of others
+	Ledger    string // incarnation/branch: what Position counts in
 	Position  uint64 // in KS_WRITE
 	Resource  string // as in "v1 configmaps shop/settings"; empty if it is not about one object
 	Version   string // resourceVersion
@@ -116,11 +117,12 @@ func (c *Commit) interpret() error {
 	if c.Ours = ours; !ours {
 		return nil
 	}
-	p := strings.Split(position, "/")
+	at := strings.LastIndex(position, "/")
 	var err error
-	if c.Position, err = strconv.ParseUint(p[len(p)-1], 10, 64); err != nil || len(p) != 3 {
+	if c.Position, err = strconv.ParseUint(position[at+1:], 10, 64); err != nil || strings.Count(position, "/") != 2 {
 		return fmt.Errorf("%s has the position %q", c.Hash, position)
 	}
+	c.Ledger = position[:at]
 	c.Origin, c.OfRun, _ = strings.Cut(c.Trailers["Kubescribe-Origin"], " ")
 	c.Placement = c.Trailers["Kubescribe-Destination"]
 	c.Resource = c.Trailers["Kubescribe-Resource"]

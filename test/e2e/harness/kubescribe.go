@@ -15,6 +15,7 @@ type KubescribeOptions struct {
 	DataDir    string
 	Cluster    string   // --cluster; empty for the kubeconfig's own
 	Args       []string // more flags
+	Env        []string // more settings
 	Log        string   // file; empty: beside DataDir
 }
 
@@ -26,12 +27,12 @@ func (o KubescribeOptions) Command() Command {
 			args = append(args, flag, value)
 		}
 	}
-	c := Command{Bins: o.Bins, Program: "kubescribe", Args: append(args, o.Args...), Log: o.Log}
+	c := Command{Bins: o.Bins, Program: "kubescribe", Args: append(args, o.Args...), Env: o.Env, Log: o.Log}
 	if c.Log == "" {
 		c.Log = filepath.Clean(o.DataDir) + ".log"
 	}
 	if o.Username != "" {
-		c.Env = []string{"KUBESCRIBE_GIT_USERNAME=" + o.Username, "KUBESCRIBE_GIT_PASSWORD_FILE=" + o.Password}
+		c.Env = append(c.Env[:len(c.Env):len(c.Env)], "KUBESCRIBE_GIT_USERNAME="+o.Username, "KUBESCRIBE_GIT_PASSWORD_FILE="+o.Password)
 	}
 	return c
 }

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -14,6 +15,8 @@ type RemoteOptions struct {
 	Name           string // of the repository; empty: live.git
 	User, Password string // asked for, if set
 	Address        string // to listen on; empty: any free one
+	// Wrap, if set, puts a handler around everything: to hang, say.
+	Wrap func(http.Handler) http.Handler
 }
 
 // Branch is the branch that kubescribe writes to when nobody names one.
@@ -40,7 +43,7 @@ func ServeRemote(o RemoteOptions) (*Remote, error) {
 			return nil, fmt.Errorf("making the remote: %w", err)
 		}
 	}
-	s, err := gittest.Serve(gittest.Options{Dir: o.Dir, User: o.User, Password: o.Password, Address: o.Address})
+	s, err := gittest.Serve(gittest.Options{Dir: o.Dir, User: o.User, Password: o.Password, Address: o.Address, Wrap: o.Wrap})
 	if err != nil {
 		return nil, fmt.Errorf("serving the remote: %w", err)
 	}

@@ -1,0 +1,66 @@
+package harness_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/kubescribe/kubescribe/test/e2e/harness"
+)
+
+func TestVersions(t *testing.T) {
+	commit := func(position uint64, resource, version string) harness.Commit {
+		return harness.Commit{
+			Hash: "0123456789", Ours: true, Position: position, Resource: resource, Version: version,
+			Files: []harness.FileChange{{Status: "M", Path: "x"}},
+		}
+	}
+	writes := []harness.Written{
+		{Resource: "v1 configmaps a/x", Version: "9"}, {Resource: "v1 configmaps a/x", Version: "10"}, {Resource: "v1 configmaps a/x", Deleted: true},
+	}
+	for name, test := range map[string]struct {
+		history []harness.Commit
+		want    []string // a part of each problem
+	}{
+		"as it should be": {
+			history: []harness.Commit{{Hash: "by somebody"}, commit(1, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps b/x", "8"), commit(5, "v1 configmaps a/x", "10")},
+		},
+		"missing": {
+			history: []harness.Commit{commit(1, "v1 configmaps a/x", "9")},
+			want:    []string{"at 10: has no commit"},
+		},
+		"twice": {
+			history: []harness.Commit{commit(1, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps a/x", "10"), commit(3, "v1 configmaps a/x", "10")},
+			want:    []string{"at 10: committed by"},
+		},
+		"out of order": {
+			history: []harness.Commit{commit(1, "v1 configmaps a/x", "10"), commit(2, "v1 configmaps a/x", "9")},
+			want:    []string{"at 9: committed after version 10"},
+		},
+		"a position again": {
+			history: []harness.Commit{commit(2, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps a/x", "10")},
+			want:    []string{"position 2 is not above 2"},
+		},
+		"another destination, another install": {
+			history: []harness.Commit{
+				commit(1, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps a/x", "10"),
+				{Ours: true, Ledger: "other/key", Placement: "other", Position: 1, Resource: "v1 configmaps a/x", Version: "9", Files: []harness.FileChange{{}}},
+			},
+		},
+		"nothing in it": {
+			history: []harness.Commit{commit(1, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps a/x", "10"), {Ours: true, Position: 3}},
+			want:    []string{"changes nothing"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := harness.Versions(test.history, writes)
+			if len(got) != len(test.want) {
+				t.Fatalf("%q, want %q", got, test.want)
+			}
+			for i := range got {
+				if !strings.Contains(got[i], test.want[i]) {
+					t.Errorf("%q, want %q", got[i], test.want[i])
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,83 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kubescribe/kubescribe/shared/gittest"
+)
+
+// TestSecrets: Secrets are neither listed, nor watched, nor written anywhere, and
+// the log says so at start.
+func TestSecrets(t *testing.T) {
+	w := newWorld(t, cluster)
+	ns := w.namespace(t, "secret")
+	const before, after = "xyzzy-before-the-start", "xyzzy-while-it-runs"
+	secret := func(name, value string) {
+		w.apply(t, "apiVersion: v1\nkind: Secret\nmetadata:\n  name: "+name+"\n  namespace: "+ns+"\nstringData:\n  token: "+value+"\n")
+	}
+	secret("old", before)
+	k := w.startReady(t)
+	w.settle(t, scope())
+	secret("new", after)
+	secret("old", after)
+	w.sentinel(t, ns)
+	w.settle(t, scope()) // which has no Secrets either
+	if !strings.Contains(string(k.Output()), "Secrets are not mirrored by this version") {
+		t.Error("the log does not say that Secrets are not mirrored")
+	}
+	stop(t, k)
+
+	listed, requests := 0, 0
+	audit, err := os.ReadFile(w.cluster.AuditLog())
+	must(t, err)
+	for line := range bytes.Lines(audit) {
+		var e struct {
+			Verb, UserAgent, RequestURI string
+			ObjectRef                   struct{ Resource, Namespace string }
+		}
+		if json.Unmarshal(line, &e) != nil || !strings.Contains(e.UserAgent, "kubescribe") {
+			continue
+		}
+		requests++
+		if e.ObjectRef.Resource == "secrets" {
+			listed++
+			t.Errorf("kubescribe asked the API server: %s %s", e.Verb, e.RequestURI)
+		}
+	}
+	if requests == 0 {
+		t.Error("the audit log has no request of kubescribe's: it proves nothing")
+	}
+
+	for _, value := range []string{before, after} {
+		for _, form := range []string{value, base64.StdEncoding.EncodeToString([]byte(value))} {
+			checkAbsent(t, w.dir, form)
+			objects, err := gittest.Git(w.remote.Dir, "cat-file", "--batch-all-objects", "--batch")
+			must(t, err)
+			if strings.Contains(objects, form) {
+				t.Errorf("an object of the repository holds %q", form)
+			}
+		}
+	}
+}
+
+// checkAbsent fails the test if a file below dir holds a text.
+func checkAbsent(t *testing.T, dir, text string) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(content, []byte(text)) {
+			t.Errorf("%s holds %q", path, text)
+		}
+		return err
+	}))
+}

@@ -1,0 +1,124 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubescribe/kubescribe/test/e2e/harness"
+)
+
+// TestStop: SIGTERM ends kubescribe within 10 s with exit code 0, and the next
+// start resumes where it stopped: with a remote that works, and with one that
+// does not.
+func TestStop(t *testing.T) {
+	w := newWorld(t, cluster)
+	ns := w.namespace(t, "stop")
+	w.options.Args = []string{"--namespace", ns}
+	k := w.startReady(t)
+	w.sentinel(t, ns)
+	stop(t, k)
+
+	k = w.startReady(t)
+	address := strings.TrimPrefix(strings.TrimSuffix(w.remote.URL, "/live.git"), "http://")
+	must(t, w.remote.Close())
+	var writes []harness.Written
+	for n := range 20 {
+		writes = append(writes, w.apply(t, configMap(ns, "behind-a-dead-remote", fmt.Sprint(n))))
+	}
+	awaitNotReady(t, k, "git-writer", "branch main")
+	stop(t, k)
+
+	k = w.start(t)
+	awaitNotReady(t, k, "git-writer", "branch main")
+	writes = append(writes, w.apply(t, configMap(ns, "behind-a-dead-remote", "last")))
+	stop(t, k)
+
+	w.serve(t, address)
+	k = w.startReady(t)
+	must(t, w.awaitVersions(within(t, stepLimit), "", writes...))
+	w.settle(t, scope(ns))
+	report(t, harness.Versions(w.history(t), writes))
+	stop(t, k)
+}
+
+// TestStopWhilePushing: neither does a push that hangs hold up SIGTERM, nor is
+// what it carried lost or written twice, whether it landed or not.
+func TestStopWhilePushing(t *testing.T) {
+	w := newWorld(t, cluster)
+	ns := w.namespace(t, "hang")
+	w.options.Args = []string{"--namespace", ns}
+	k := w.startReady(t)
+	w.sentinel(t, ns)
+
+	open := w.gate.close()
+	t.Cleanup(open)
+	var writes []harness.Written
+	for n := range 10 {
+		writes = append(writes, w.apply(t, configMap(ns, "in-the-hanging-push", fmt.Sprint(n))))
+	}
+	await(t, "a push to hang", func() bool { return w.gate.holds() > 0 })
+	stop(t, k)
+	open()
+
+	w.startReady(t)
+	must(t, w.awaitVersions(within(t, stepLimit), "", writes...))
+	w.sentinel(t, ns)
+	w.settle(t, scope(ns))
+	report(t, harness.Versions(w.history(t), writes))
+}
+
+// TestStopEarly: a start that is stopped at once, or killed, leaves nothing that
+// the next one cannot go on from.
+func TestStopEarly(t *testing.T) {
+	w := newWorld(t, cluster)
+	ns := w.namespace(t, "early")
+	w.fill(t, ns, 300)
+	for _, word := range []string{"kubescribe is running", "run begun", "capturing", `"msg":"writing"`, `"msg":"pushed"`} {
+		for _, end := range []string{"killed", "stopped"} {
+			k := w.start(t)
+			await(t, word, func() bool { return strings.Contains(string(k.Output()), word) })
+			if end == "killed" {
+				k.Kill()
+			} else {
+				stop(t, k)
+			}
+			if word == `"msg":"pushed"` {
+				w.apply(t, configMap(ns, "push-something", end)) // or the next one has nothing to push
+			}
+		}
+	}
+	w.startReady(t)
+	w.settle(t, scope())
+	w.sentinel(t, ns)
+	w.settle(t, scope())
+	w.history(t)
+}
+
+// awaitNotReady waits until /readyz answers 503 with all of these words.
+func awaitNotReady(t *testing.T, k *harness.Daemon, words ...string) string {
+	t.Helper()
+	var why string
+	must(t, harness.Poll(within(t, stepLimit), 50*time.Millisecond, fmt.Sprintf("/readyz to say %q", words), func(ctx context.Context) error {
+		code, body, err := k.Get(ctx, "/readyz")
+		if err != nil {
+			return err
+		}
+		why = body
+		if code != http.StatusServiceUnavailable {
+			return fmt.Errorf("it says %d %s", code, body)
+		}
+		for _, word := range words {
+			if !strings.Contains(body, word) {
+				return errors.New("it says " + body)
+			}
+		}
+		return nil
+	}))
+	checkNoPassword(t, "/readyz", why)
+	return why
+}
