@@ -100,7 +100,7 @@ func TestOutputID(t *testing.T) {
 		{"of other content", OutputID("i-1", 1, live, "bbbb")},
 		{"a deletion", OutputID("i-1", 1, live, "")},
 	})
-	if OutputID("i-1", 1, live, "aaaa") != OutputID("i-1", 1, live, "aaaa") {
+	if again := OutputID("i-1", 1, live, "aaaa"); again != OutputID("i-1", 1, live, "aaaa") {
 		t.Error("the same output has two IDs")
 	}
 }

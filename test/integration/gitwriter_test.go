@@ -318,7 +318,8 @@ func TestGitWriterKeepsForeignCommits(t *testing.T) {
 		if i%10 == 0 {
 			s.until("a foreign commit lands", func() bool {
 				for _, args := range [][]string{
-					{"fetch", "-q"}, {"reset", "-q", "--hard", "origin/main"},
+					{"fetch", "-q"},
+					{"reset", "-q", "--hard", "origin/main"},
 					{"-c", "user.name=p", "-c", "user.email=p@x", "commit", "-q", "--allow-empty", "-m", "Foreign " + strconv.Itoa(i)},
 				} {
 					if _, err := gittest.Git(clone, args...); err != nil {

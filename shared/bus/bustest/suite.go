@@ -622,7 +622,12 @@ func registry(t *testing.T, s Server) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx, b, quiet()) }()
-	defer func() { cancel(); <-done }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
 	k := event.DestinationKey{Cluster: "a.b", Namespace: "default", Name: "live"}
 	rev, err := kv.Put(t.Context(), subject.DestinationToken(k), event.Destination{V: event.Version, Key: k, Branch: "main"}, 0)
 	if err != nil {

@@ -149,7 +149,7 @@ func TestEchoedCredentials(t *testing.T) {
 		r := newRemoteRepo(t, gittest.Options{User: "writer", Password: password})
 		b := r.fetched(withAuth("writer", password))
 		put(t, b, 1, "a", "1")
-		r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+		r.meddle(func(w http.ResponseWriter, req *http.Request, _ http.Handler) {
 			w.WriteHeader(status)
 			_, _ = io.WriteString(w, "you said "+req.Header.Get("Authorization")+" that is "+password+" or s3cr3t%2F+%20%25word")
 		})

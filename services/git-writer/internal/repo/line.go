@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -234,7 +235,7 @@ func (l *line) rebuild(base plumbing.Hash, tree *treeCache) (next *line, replace
 	for _, p := range l.pending {
 		_, paths, err := next.add(p.commit, slices.Clone(p.ops))
 		if err != nil {
-			if blocked, ok := err.(*PathConflictError); ok {
+			if blocked := (*PathConflictError)(nil); errors.As(err, &blocked) {
 				blocked.Position = p.commit.Position
 			}
 			return nil, nil, err

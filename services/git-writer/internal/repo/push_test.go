@@ -198,7 +198,9 @@ func TestAnswerLost(t *testing.T) {
 		},
 		"with another commit on top": {
 			func(r *remoteRepo) { r.foreign("main", "theirs", map[string]string{"c.yaml": "1"}) },
-			2, []string{"theirs", "Create b.yaml", "Create a.yaml", "start"}, false,
+			2,
+			[]string{"theirs", "Create b.yaml", "Create a.yaml", "start"},
+			false,
 		},
 		"with 40 commits on top": {
 			func(r *remoteRepo) {
@@ -218,7 +220,9 @@ func TestAnswerLost(t *testing.T) {
 		},
 		"and the branch set back": {
 			func(r *remoteRepo) { r.git("update-ref", "refs/heads/main", "main~2") },
-			2, []string{"Create b.yaml", "Create a.yaml", "start"}, false,
+			2,
+			[]string{"Create b.yaml", "Create a.yaml", "start"},
+			false,
 		},
 	}
 	for name, test := range tests {

@@ -84,7 +84,7 @@ func (u *upload) fetch(w want, store func(io.Reader) error) error {
 	if err != nil {
 		return u.classify(err)
 	}
-	defer res.Close()
+	defer func() { _ = res.Close() }() // the pack was read to its end, or is not wanted
 
 	var pack io.Reader = moving{res, u.watch}
 	switch {

@@ -81,15 +81,18 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"a newer layout": {
 			func(t *testing.T, path string) { write(t, filepath.Join(path, "VERSION"), "layout 2\n") },
-			ErrOtherVersion, []string{`"layout 2"`, `"layout 1"`, "--data-dir"},
+			ErrOtherVersion,
+			[]string{`"layout 2"`, `"layout 1"`, "--data-dir"},
 		},
 		"an empty VERSION": {
 			func(t *testing.T, path string) { write(t, filepath.Join(path, "VERSION"), "") },
-			ErrOtherVersion, []string{"VERSION"},
+			ErrOtherVersion,
+			[]string{"VERSION"},
 		},
 		"somebody else's directory": {
 			func(t *testing.T, path string) { write(t, filepath.Join(path, "thesis.tex"), "") },
-			nil, []string{"thesis.tex", "not empty", "--data-dir"},
+			nil,
+			[]string{"thesis.tex", "not empty", "--data-dir"},
 		},
 		"a store without VERSION": {
 			func(t *testing.T, path string) {
@@ -97,7 +100,8 @@ func TestOpenRefuses(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			nil, []string{"nats", "VERSION"},
+			nil,
+			[]string{"nats", "VERSION"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

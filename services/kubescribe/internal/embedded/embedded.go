@@ -92,12 +92,15 @@ type logger struct{ log *slog.Logger }
 func (l logger) Noticef(format string, v ...any) {
 	l.log.Debug("server notice", "text", fmt.Sprintf(format, v...))
 }
+
 func (l logger) Warnf(format string, v ...any) {
 	l.log.Warn("server warning", "text", fmt.Sprintf(format, v...))
 }
+
 func (l logger) Errorf(format string, v ...any) {
 	l.log.Error("server error", "text", fmt.Sprintf(format, v...))
 }
+
 func (l logger) Fatalf(format string, v ...any) {
 	l.log.Error("server failed", "text", fmt.Sprintf(format, v...))
 }

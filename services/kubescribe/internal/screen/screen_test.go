@@ -44,12 +44,12 @@ func TestLineStaysBelowTheLog(t *testing.T) {
 	}
 	s.Draw("two")
 	s.Draw("")
-	const clear = "\r\x1b[K"
-	if want := clear + "one" + clear + "logged\none" + clear + "two" + clear; out.String() != want {
+	const wipe = "\r\x1b[K"
+	if want := wipe + "one" + wipe + "logged\none" + wipe + "two" + wipe; out.String() != want {
 		t.Errorf("it shows %q, want %q", out.String(), want)
 	}
 	out.Reset()
-	if _, err := s.Log().Write([]byte("later\n")); err != nil || out.String() != clear+"later\n" {
+	if _, err := s.Log().Write([]byte("later\n")); err != nil || out.String() != wipe+"later\n" {
 		t.Errorf("after the line was removed, a log line shows %q, %v", out.String(), err)
 	}
 }

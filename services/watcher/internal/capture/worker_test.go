@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -43,7 +42,7 @@ func begin(t *testing.T, s *server, l *lane) *running {
 	r.Worker = New(Config{
 		Type:    discover.Type{GroupVersionResource: schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}, Kind: "Widget", Namespaced: true},
 		Cluster: "prod", ClusterID: "c-1", Part: 3, Client: s, Lane: l, Bus: l, Bookmarks: l,
-		Registry: func() uint64 { return 7 }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Events: counts,
+		Registry: func() uint64 { return 7 }, Log: slog.New(slog.DiscardHandler), Events: counts,
 	})
 	go func() { r.done <- r.Run(ctx) }()
 	t.Cleanup(cancel)
