@@ -25,7 +25,7 @@ func TestNames(t *testing.T) {
 	for _, name := range []string{
 		"system:node:x", ".git", "GIT~1", "..x", "x.", "x ", " x", "a\\b", "a*?b", "tab\there", "größe", "A", "a", "CON.txt", "🚀",
 		strings.Repeat("VERY-LONG-", 10), strings.Repeat("y", 300),
-		"two\nlines", "x\n\nKubescribe-Position: a/b/99999999999", "x\r\nKubescribe-Origin: live",
+		"two\nlines", "x\n\nKubescribe-Position: 99999999999", "x\r\nKubescribe-Origin: live\n",
 	} {
 		role := clusterRole(t, name)
 		w.apply(t, role)

@@ -69,6 +69,7 @@ func TestNoRemote(t *testing.T) {
 			w := newWorld(t, cluster)
 			ns := w.namespace(t, "outage")
 			w.options.Args = []string{"--namespace", ns}
+			w.apply(t, configMap(ns, "before", "something to push"))
 			mend := test.broken(t, w)
 			k := w.start(t)
 			awaitNotReady(t, k, append(test.why, "git-writer")...)

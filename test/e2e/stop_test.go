@@ -78,18 +78,23 @@ func TestStopEarly(t *testing.T) {
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "early")
 	w.fill(t, ns, 300)
-	for _, word := range []string{"kubescribe is running", "run begun", "capturing", `"msg":"writing"`, `"msg":"pushed"`} {
-		for _, end := range []string{"killed", "stopped"} {
-			k := w.start(t)
-			await(t, word, func() bool { return strings.Contains(string(k.Output()), word) })
-			if end == "killed" {
-				k.Kill()
-			} else {
-				stop(t, k)
-			}
-			if word == `"msg":"pushed"` {
-				w.apply(t, configMap(ns, "push-something", end)) // or the next one has nothing to push
-			}
+	for _, when := range []struct {
+		word string // in the log
+		kill bool
+	}{
+		{"run begun", true}, // which is so at the first start alone
+		{"kubescribe is running", true}, {"kubescribe is running", false},
+		{"capturing", true}, {"capturing", false},
+		{`"msg":"writing"`, true}, {`"msg":"writing"`, false},
+		{`"msg":"pushed"`, true}, {`"msg":"pushed"`, false},
+	} {
+		w.apply(t, configMap(ns, "something-to-push", fmt.Sprint(when)))
+		k := w.start(t)
+		await(t, when.word, func() bool { return strings.Contains(string(k.Output()), when.word) })
+		if when.kill {
+			k.Kill()
+		} else {
+			stop(t, k)
 		}
 	}
 	w.startReady(t)
