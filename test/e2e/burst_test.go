@@ -1,11 +1,15 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
@@ -62,20 +66,23 @@ func TestBurstWithoutAPIServer(t *testing.T) {
 	t.Cleanup(func() { cp.Kill() })
 	w := newWorld(t, cp)
 	ns := w.namespace(t, "restarted")
-	w.startReady(t)
+	k := w.startReady(t)
 	w.settle(t, scope())
 
 	burst := &harness.Burst{Namespace: ns, Objects: burstObjects, Clients: 16, Stubborn: true}
 	running := begin(within(t, 3*stepLimit), w, burst)
+	gone := beginGone(within(t, 3*stepLimit), w, ns, running.done)
 	await(t, "a third of the burst", func() bool { return burst.Answered() >= 700 })
 	cp.Kill()
 	must(t, cp.Restart(within(t, startLimit)))
 	running.wait(t)
+	t.Logf("%d more objects came and went", gone.wait(t))
 
 	w.settle(t, scope())
 	w.sentinel(t, ns)
 	w.settle(t, scope()) // nothing came behind
 	w.history(t)
+	t.Logf("the API server had forgotten %d positions", bytes.Count(k.Output(), []byte("forgot our version")))
 }
 
 // checkBurst checks that every answered version of a burst is in history as it
@@ -131,6 +138,54 @@ func (u *underWay) wait(t *testing.T) []harness.Written {
 	<-u.done
 	must(t, u.err)
 	return u.writes
+}
+
+// comings creates objects and deletes them again, one after the other, through
+// whatever happens to the API server.
+type comings struct {
+	done chan struct{}
+	n    int
+	err  error
+}
+
+// beginGone goes on until the burst is done.
+func beginGone(ctx context.Context, w *world, ns string, until <-chan struct{}) *comings {
+	c := &comings{done: make(chan struct{})}
+	stubborn := func(do func(context.Context, string) (harness.Written, error), manifest string) error {
+		return harness.Poll(ctx, 10*time.Millisecond, "the API server to take a change", func(ctx context.Context) error {
+			_, err := do(ctx, manifest)
+			if apierrors.IsNotFound(err) {
+				return nil // deleted, and the answer was lost
+			}
+			return err
+		})
+	}
+	go func() {
+		defer close(c.done)
+		for {
+			select {
+			case <-until:
+				return
+			default:
+			}
+			manifest := configMap(ns, fmt.Sprintf("gone-%d", c.n), "soon gone")
+			if c.err = stubborn(w.objects.Apply, manifest); c.err != nil {
+				return
+			}
+			if c.err = stubborn(w.objects.Delete, manifest); c.err != nil {
+				return
+			}
+			c.n++
+		}
+	}()
+	return c
+}
+
+func (c *comings) wait(t *testing.T) int {
+	t.Helper()
+	<-c.done
+	must(t, c.err)
+	return c.n
 }
 
 // await waits until something is so.

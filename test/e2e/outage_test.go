@@ -48,7 +48,7 @@ func TestNoRemote(t *testing.T) {
 			w.options.Repo = "http://" + address + "/live.git"
 			return func() { w.serve(t, address) }
 		}, []string{"branch main of http://127.0.0.1:", "/live.git", "connection refused"}},
-		{"wrong password", func(t *testing.T, w *world) func() {
+		{"wrong password", func(_ *testing.T, w *world) func() {
 			w.options.Password = w.file(t, "password", "wrong-"+password)
 			return func() { w.file(t, "password", password) }
 		}, []string{"branch main of http://127.0.0.1:", "/live.git", "authentication failed"}},
@@ -56,11 +56,11 @@ func TestNoRemote(t *testing.T) {
 			must(t, gittest.InstallHook(w.remote.Dir, "pre-receive", gittest.RefuseWith("this branch is frozen until Monday")))
 			return func() { must(t, gittest.InstallHook(w.remote.Dir, "pre-receive", "")) }
 		}, []string{"branch main of http://127.0.0.1:", "/live.git", "this branch is frozen until Monday"}},
-		{"no credentials", func(t *testing.T, w *world) func() {
+		{"no credentials", func(_ *testing.T, w *world) func() {
 			w.options.Username = ""
 			return nil
 		}, []string{"branch main of http://127.0.0.1:", "/live.git", "authentication failed"}},
-		{"no such repository", func(t *testing.T, w *world) func() {
+		{"no such repository", func(_ *testing.T, w *world) func() {
 			w.options.Repo = strings.Replace(w.options.Repo, "live.git", "other.git", 1)
 			return nil
 		}, []string{"branch main of http://127.0.0.1:", "/other.git", "not found"}},

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -115,7 +114,7 @@ func startNATS(t *testing.T) string {
 	if !s.ReadyForConnections(30 * time.Second) {
 		t.Fatal("the NATS server is not ready")
 	}
-	b, err := bus.Connect(within(t, stepLimit), bus.Config{URL: s.ClientURL(), Name: "e2e", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	b, err := bus.Connect(within(t, stepLimit), bus.Config{URL: s.ClientURL(), Name: "e2e", Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	defer b.Close()
 	must(t, b.Provision(within(t, stepLimit), bus.Options{Replicas: 1}))

@@ -5,6 +5,9 @@ go 1.26.0
 require (
 	github.com/kubescribe/kubescribe/services/git-writer v0.0.0
 	github.com/kubescribe/kubescribe/services/kubescribe v0.0.0-00010101000000-000000000000
+	github.com/kubescribe/kubescribe/services/reconciler v0.0.0
+	github.com/kubescribe/kubescribe/services/router v0.0.0
+	github.com/kubescribe/kubescribe/services/stream v0.0.0
 	github.com/kubescribe/kubescribe/shared v0.0.0
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
@@ -51,9 +54,6 @@ require (
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/kevinburke/ssh_config v1.2.0 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
-	github.com/kubescribe/kubescribe/services/reconciler v0.0.0 // indirect
-	github.com/kubescribe/kubescribe/services/router v0.0.0 // indirect
-	github.com/kubescribe/kubescribe/services/stream v0.0.0 // indirect
 	github.com/kubescribe/kubescribe/services/watcher v0.0.0 // indirect
 	github.com/lmittmann/tint v1.2.1 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect

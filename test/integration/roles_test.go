@@ -1,0 +1,345 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kubescribe/kubescribe/services/reconciler"
+	"github.com/kubescribe/kubescribe/services/router"
+	"github.com/kubescribe/kubescribe/services/stream"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+	"github.com/kubescribe/kubescribe/test/integration/natstest"
+)
+
+// install is a NATS server with an install, on which roles run.
+type install struct {
+	*testing.T
+	nats  *natstest.Server
+	bus   *bus.Bus // the test's own
+	js    jetstream.JetStream
+	lanes map[int]*bus.Lane
+}
+
+func newInstall(t *testing.T) *install {
+	t.Helper()
+	in := &install{T: t, nats: natstest.Start(t), lanes: map[int]*bus.Lane{}}
+	in.bus = in.nats.Connect(t)
+	if err := in.bus.Provision(t.Context(), bus.Options{Replicas: 1}); err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(in.nats.NATS(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.js = js
+	return in
+}
+
+// connect opens a connection for one role.
+func (in *install) connect() *bus.Bus {
+	in.Helper()
+	b := in.nats.Connect(in.T)
+	if err := b.Verify(in.Context()); err != nil {
+		in.Fatal(err)
+	}
+	return b
+}
+
+// role is a role that runs until stop is called, at the latest until the test
+// ends.
+type role struct {
+	bus     *bus.Bus
+	metrics *prometheus.Registry
+	ready   func() error
+	stop    func()
+}
+
+// run runs a role and waits until it is ready.
+func (in *install) run(run func(context.Context) error, r role) role {
+	in.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				in.Errorf("the role ended with %v", err)
+			}
+		case <-time.After(30 * time.Second):
+			in.Error("the role does not end")
+		}
+	})
+	in.Cleanup(r.stop)
+	in.until("the role is ready", func() bool { return r.ready() == nil })
+	return r
+}
+
+func (in *install) router() role {
+	in.Helper()
+	b, reg := in.connect(), prometheus.NewRegistry()
+	r := router.New(router.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: reg})
+	return in.run(r.Run, role{bus: b, metrics: reg, ready: r.Ready})
+}
+
+func (in *install) stream() role {
+	in.Helper()
+	b, reg := in.connect(), prometheus.NewRegistry()
+	s, err := stream.New(in.Context(), stream.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: reg, Owner: "test"})
+	if err != nil {
+		in.Fatal(err)
+	}
+	return in.run(s.Run, role{bus: b, metrics: reg, ready: s.Ready})
+}
+
+func (in *install) reconciler() role {
+	in.Helper()
+	b, reg := in.connect(), prometheus.NewRegistry()
+	r, err := reconciler.New(in.Context(), reconciler.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: reg})
+	if err != nil {
+		in.Fatal(err)
+	}
+	return in.run(r.Run, role{bus: b, metrics: reg, ready: r.Ready})
+}
+
+// until waits for a condition; the deadline is there to fail, not to measure.
+func (in *install) until(what string, met func() bool) {
+	in.Helper()
+	ctx, cancel := context.WithTimeout(in.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !met() {
+		select {
+		case <-ctx.Done():
+			in.Fatalf("still not: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// noneLeft asserts that roles that have stopped left no goroutine. The server is
+// in this process too, so that goleak would find its own.
+func (in *install) noneLeft() {
+	in.Helper()
+	var left string
+	in.until("stopped roles leave no goroutine", func() bool {
+		stacks := make([]byte, 4<<20)
+		left = ""
+		for _, g := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			for _, of := range []string{"services/router.", "services/stream.", "services/reconciler.", "shared/bus.(*Hop)", "shared/bus.(*Registry)", "shared/bus.(*Bus).Serve"} {
+				if strings.Contains(g, of) {
+					left = g
+				}
+			}
+		}
+		return left == ""
+	})
+}
+
+// key is a destination of these tests.
+func key(name string) event.DestinationKey {
+	return event.DestinationKey{Cluster: "test", Namespace: "default", Name: name}
+}
+
+const branch = "0123456789abcdef"
+
+// register puts a destination into the registry, anew if it is there, and
+// returns its revision.
+func (in *install) register(name string, rules ...event.Rule) uint64 {
+	in.Helper()
+	d := event.Destination{
+		V: event.Version, Key: key(name), ClusterID: "cluster-uid", URL: "/srv/live.git", Branch: "main", BaseFolder: name,
+		BranchKey: branch, Committer: event.Person{Name: "k", Email: "k@localhost"}, Rules: rules,
+	}
+	kv, err := bus.OpenBucket[event.Destination](in.Context(), in.bus, subject.BucketDestination)
+	if err != nil {
+		in.Fatal(err)
+	}
+	_, rev, err := kv.Get(in.Context(), subject.DestinationToken(d.Key))
+	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
+		in.Fatal(err)
+	}
+	if rev, err = kv.Put(in.Context(), subject.DestinationToken(d.Key), d, rev); err != nil {
+		in.Fatal(err)
+	}
+	return rev
+}
+
+// unregister removes a destination from the registry.
+func (in *install) unregister(name string) {
+	in.Helper()
+	kv, err := bus.OpenBucket[event.Destination](in.Context(), in.bus, subject.BucketDestination)
+	if err != nil {
+		in.Fatal(err)
+	}
+	if err := kv.Delete(in.Context(), subject.DestinationToken(key(name))); err != nil {
+		in.Fatal(err)
+	}
+}
+
+// phases is KS_PHASE.
+func (in *install) phases() *bus.Bucket[event.PhaseRecord] {
+	in.Helper()
+	kv, err := bus.OpenBucket[event.PhaseRecord](in.Context(), in.bus, subject.BucketPhase)
+	if err != nil {
+		in.Fatal(err)
+	}
+	return kv
+}
+
+// phase is a destination's entry in KS_PHASE, the zero one if there is none.
+func (in *install) phase(name string) event.PhaseRecord {
+	in.Helper()
+	rec, _, err := in.phases().Get(in.Context(), subject.DestinationToken(key(name)))
+	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
+		in.Fatal(err)
+	}
+	return rec
+}
+
+// setPhase overwrites a destination's entry in KS_PHASE.
+func (in *install) setPhase(name string, rec event.PhaseRecord) {
+	in.Helper()
+	rec.V = event.Version
+	kv := in.phases()
+	in.until("the phase is set", func() bool {
+		_, rev, err := kv.Get(in.Context(), subject.DestinationToken(key(name)))
+		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
+			in.Fatal(err)
+		}
+		_, err = kv.Put(in.Context(), subject.DestinationToken(key(name)), rec, rev)
+		if err != nil && !errors.Is(err, bus.ErrConflict) {
+			in.Fatal(err)
+		}
+		return err == nil
+	})
+}
+
+// publish stores a change as its lane's owner, and returns its sequence.
+func (in *install) publish(c event.Change) uint64 {
+	in.Helper()
+	part := subject.Part(c.Cluster, c.Group, c.Resource)
+	h, body := c.Message()
+	return in.laneStore(part, c.Cluster, subject.ChangeID(c), bus.Output{
+		Subject: subject.EventChange(part, c.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body,
+	})
+}
+
+// publishMark stores a MARK as its lane's owner.
+func (in *install) publishMark(m event.Mark) uint64 {
+	in.Helper()
+	h, body := m.Message()
+	return in.laneStore(m.Part, m.Cluster, subject.MarkID(m), bus.Output{Subject: subject.EventMark(m.Part, m.Cluster), Header: h, Data: body})
+}
+
+func (in *install) laneStore(part int, cluster, id string, out bus.Output) uint64 {
+	in.Helper()
+	l := in.lanes[part]
+	if l == nil {
+		var err error
+		if l, err = in.bus.TakeLane(in.Context(), part, cluster, "test"); err != nil {
+			in.Fatal(err)
+		}
+		in.lanes[part] = l
+	}
+	if _, err := l.Publish(in.Context(), id, out); err != nil {
+		in.Fatal(err)
+	}
+	m, err := in.bus.LastFor(in.Context(), subject.Events, out.Subject)
+	if err != nil {
+		in.Fatal(err)
+	}
+	return m.Seq
+}
+
+// store puts a message into a stream as the hop before the one under test does.
+func (in *install) store(subj, id string, h event.Header, body []byte) {
+	in.Helper()
+	if _, err := in.js.PublishMsg(in.Context(), &nats.Msg{Subject: subj, Header: nats.Header(event.Forward(h, id)), Data: body}); err != nil {
+		in.Fatal(err)
+	}
+}
+
+// read reads the changes and MARKs of a stream, oldest first, up to the one that
+// is the last to come. What comes before it has come by then: streams are logs.
+func (in *install) read(stream, filter string, last func(bus.Message) bool) []bus.Message {
+	in.Helper()
+	ctx, cancel := context.WithTimeout(in.Context(), 30*time.Second)
+	defer cancel()
+	r, err := in.bus.Read(ctx, stream, []string{filter}, 1)
+	if err != nil {
+		in.Fatal(err)
+	}
+	defer r.Close()
+	var all []bus.Message
+	for ctx.Err() == nil {
+		m, ok, err := r.Next(ctx, time.Second)
+		if err != nil {
+			in.Fatal(err)
+		}
+		if !ok {
+			continue
+		}
+		kind, err := event.KindOf(m.Header)
+		if err != nil {
+			in.Fatal(err)
+		}
+		if kind != event.KindCheckpoint {
+			all = append(all, m)
+		}
+		if last(m) {
+			return all
+		}
+	}
+	in.Fatalf("the last message of %s did not come; %d others did", filter, len(all))
+	return nil
+}
+
+// change decodes a message that is one.
+func (in *install) change(m bus.Message) event.Change {
+	in.Helper()
+	c, err := event.ParseChange(m.Header, m.Data)
+	if err != nil {
+		in.Fatal(err)
+	}
+	return c
+}
+
+// named tells the change of an object of that name.
+func named(name string) func(bus.Message) bool {
+	return func(m bus.Message) bool {
+		v := m.Header[event.HeaderName]
+		return len(v) == 1 && v[0] == name
+	}
+}
+
+// counted is the value of a role's counter with one label.
+func (in *install) counted(r role, name, label string) int {
+	in.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		in.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == label {
+				return int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return 0
+}
