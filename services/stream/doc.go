@@ -7,5 +7,6 @@
 //
 // Promises: what reaches a destination leaves it in the same order, once
 // (I1–I3); the same content of an object twice in a row is one write, A→B→A is
-// three (I4); memory is bounded whatever waits (I9).
+// three (I4), while what a run publishes always goes on, because Git may have lost
+// it; memory is bounded whatever waits (I9).
 package stream

@@ -207,7 +207,7 @@ func (s *Stream) change(ctx context.Context, m bus.Message, k event.DestinationK
 	switch {
 	case !ok:
 		n.outcome = outcomeUnregistered
-	case known && last == c.Hash:
+	case known && last == c.Hash && c.Run == "": // a run asks because Git may have lost it
 		n.outcome = outcomeSuppressed
 	default:
 		n.outcome = outcomeForwarded
