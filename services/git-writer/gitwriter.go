@@ -144,7 +144,9 @@ func (w *Writer) Ready() error {
 		if s.Why != nil {
 			errs = append(errs, fmt.Errorf("branch %s of %s: %w", s.Branch, s.URL, s.Why))
 		}
-		errs = append(errs, s.Refused...)
+		for _, r := range s.Refused {
+			errs = append(errs, r.Why)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -37,6 +37,7 @@ type env struct {
 	log     *slog.Logger
 	metrics prometheus.Registerer
 	writer  *gitwriter.Writer
+	watcher *watcher.Watcher
 }
 
 // roles are all roles, in the order in which they stop: sources first, so that
@@ -51,6 +52,7 @@ var roles = []struct {
 		if err != nil {
 			return service.Role{}, err
 		}
+		e.watcher = w
 		return service.Role{Run: w.Run, Ready: w.Ready}, nil
 	}},
 	{"router", time.Second, func(_ context.Context, e *env) (service.Role, error) {
@@ -93,13 +95,14 @@ func RoleNames() []string {
 
 // Process is a process that has started: its bus is up and its roles are built.
 type Process struct {
-	Addr   net.Addr // of /healthz, /readyz and /metrics
-	Bus    *bus.Bus
-	Writer *gitwriter.Writer
-	Roles  []service.Role
-	log    *slog.Logger
-	dir    *datadir.Dir
-	server *embedded.Server
+	Addr    net.Addr // of /healthz, /readyz and /metrics
+	Bus     *bus.Bus
+	Writer  *gitwriter.Writer
+	Watcher *watcher.Watcher
+	Roles   []service.Role
+	log     *slog.Logger
+	dir     *datadir.Dir
+	server  *embedded.Server
 }
 
 // Start locks the data directory, starts the bus, provisions it and builds the
@@ -137,7 +140,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (p *Process, err e
 		role.Name, role.StopWithin = r.name, r.stopWithin
 		p.Roles = append(p.Roles, role)
 	}
-	p.Writer = e.writer
+	p.Writer, p.Watcher = e.writer, e.watcher
 	admin, addr, err := service.Admin(cfg.Listen, reg, p.Roles)
 	if err != nil {
 		return p, err

@@ -135,6 +135,17 @@ func (w *Watcher) Ready() error {
 	return s.ready()
 }
 
+// Registered is the registry's revision that holds the destinations this watcher
+// was configured with; 0 until it has registered them.
+func (w *Watcher) Registered() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.session == nil {
+		return 0
+	}
+	return w.session.registered
+}
+
 func (w *Watcher) setSession(s *session, why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

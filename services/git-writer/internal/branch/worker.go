@@ -83,7 +83,13 @@ type Snapshot struct {
 	Pushed  time.Time
 	Next    time.Time // when the next push is tried, if it waits for that
 	Why     error     // why nothing moves, nil when it does
-	Refused []error   // destinations whose folder is not ours
+	Refused []Refusal // destinations whose folder is not ours
+}
+
+// Refusal says why a destination is not written to.
+type Refusal struct {
+	Revision uint64 // of the registry: a newer one may say otherwise
+	Why      error
 }
 
 // New makes a worker.
@@ -208,7 +214,7 @@ type session struct {
 func (s *session) admit(ctx context.Context) error {
 	s.recheck = false
 	refused := map[event.DestinationKey]uint64{}
-	var reasons []error
+	var reasons []Refusal
 	for k, d := range s.destinations() {
 		want := marker.Of(d.Destination, s.Bus.Install.Incarnation)
 		folder, err := s.folder(ctx, d.BaseFolder)
@@ -217,7 +223,7 @@ func (s *session) admit(ctx context.Context) error {
 		}
 		if err := marker.Admit(folder, want, d.Adopt); err != nil {
 			refused[k] = d.Revision
-			reasons = append(reasons, fmt.Errorf("destination %s: %w", k, err))
+			reasons = append(reasons, Refusal{d.Revision, fmt.Errorf("destination %s: %w", k, err)})
 			s.recheck = true
 			s.Log.Error("destination refused", "destination", k.String(), "err", err)
 			s.status(ctx, k, func(st *event.Status) { st.Stalled = stalled(st.Stalled, event.StalledFolderNotOurs, err.Error()) })

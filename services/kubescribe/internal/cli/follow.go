@@ -45,8 +45,12 @@ func follow(ctx context.Context, stop context.CancelCauseFunc, p *kubescribe.Pro
 		case now := <-tick.C:
 			snapshots := p.Writer.Snapshots()
 			for _, s := range snapshots {
-				if only && len(s.Refused) > 0 {
-					stop(fmt.Errorf("%w: %w", errRefused, s.Refused[0]))
+				for _, r := range s.Refused {
+					// One of an older revision was configured by the command
+					// before this one, and may be what this one changes.
+					if now := p.Watcher.Registered(); only && now != 0 && r.Revision >= now {
+						stop(fmt.Errorf("%w: %w", errRefused, r.Why))
+					}
 				}
 			}
 			mu.Lock()

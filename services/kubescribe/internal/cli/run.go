@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/kubescribe/kubescribe/services/kubescribe"
 	"github.com/kubescribe/kubescribe/services/kubescribe/internal/screen"
@@ -101,6 +102,7 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	}
 	scr := screen.New(env.Stderr)
 	log := service.NewLogger(scr.Log(), level)
+	klog.SetSlogLogger(log.With("role", "client-go")) // it would write its own format to stderr
 
 	p, err := kubescribe.Start(ctx, kubescribe.Config{
 		DataDir: f.dataDir, Listen: f.listen,

@@ -38,6 +38,10 @@ func Open(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("opening data directory: %w; choose another with --data-dir", err)
 	}
+	// Before the lock, which would leave a file in somebody else's directory.
+	if err := checkOurs(path); err != nil {
+		return nil, err
+	}
 	lock := flock.New(filepath.Join(path, "LOCK"))
 	got, err := lock.TryLock()
 	if err != nil {
@@ -53,21 +57,33 @@ func Open(path string) (*Dir, error) {
 	return d, nil
 }
 
+// checkOurs refuses a directory that holds something and is no data directory.
+func checkOurs(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return fmt.Errorf("opening data directory: %w; choose another with --data-dir", err)
+	}
+	var stranger string
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == "VERSION":
+			return nil
+		case name == "LOCK", strings.HasPrefix(name, ".VERSION-"): // what a crash before VERSION was there leaves
+		default:
+			stranger = name
+		}
+	}
+	if stranger != "" {
+		return fmt.Errorf("%s is not empty and not a kubescribe data directory (it holds %s and no VERSION): choose another with --data-dir", path, stranger)
+	}
+	return nil
+}
+
 // checkVersion reads VERSION, or writes it into a directory that has none.
 func (d *Dir) checkVersion() error {
 	file := d.Join("VERSION")
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		others, err := os.ReadDir(d.Path)
-		if err != nil {
-			return fmt.Errorf("opening data directory: %w", err)
-		}
-		for _, e := range others {
-			// A crash just before the rename below leaves a temporary file.
-			if e.Name() != "LOCK" && !strings.HasPrefix(e.Name(), ".VERSION-") {
-				return fmt.Errorf("%s is not empty and not a kubescribe data directory (it holds %s and no VERSION): choose another with --data-dir", d.Path, e.Name())
-			}
-		}
 		return d.Write("VERSION", []byte("layout "+strconv.Itoa(layout)+"\n"))
 	}
 	if err != nil {

@@ -119,6 +119,9 @@ func TestOpenRefuses(t *testing.T) {
 					t.Errorf("%q does not name %s", err, want)
 				}
 			}
+			if _, err := os.Stat(filepath.Join(path, "LOCK")); tt.is == nil && err == nil {
+				t.Error("somebody else's directory holds a LOCK now")
+			}
 			// Refused, it is not held: else the version that made it could not use it.
 			if _, again := Open(path); errors.Is(again, ErrInUse) {
 				t.Errorf("a refused directory stays locked: %v", again)
