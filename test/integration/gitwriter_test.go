@@ -267,7 +267,7 @@ func TestGitWriterAnswersLost(t *testing.T) {
 	d := s.register("live", "live", false)
 	var mu sync.Mutex
 	pushes := 0
-	s.gate.set(func(next http.Handler, w http.ResponseWriter, r *http.Request) bool {
+	s.gate.set(func(next http.Handler, _ http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "git-receive-pack") || r.Method != http.MethodPost {
 			return false
 		}

@@ -65,6 +65,19 @@ func (b *Burst) Run(ctx context.Context, cfg *rest.Config) ([]Written, error) {
 	return done, context.Cause(ctx)
 }
 
+// Remove deletes what Run has written.
+func (b *Burst) Remove(ctx context.Context, cfg *rest.Config) error {
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	err = client.CoreV1().ConfigMaps(b.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("removing the burst's objects: %w", err)
+	}
+	return nil
+}
+
 // write brings an object to a value.
 func (b *Burst) write(ctx context.Context, client kubernetes.Interface, name, value string) (Written, error) {
 	maps := client.CoreV1().ConfigMaps(b.Namespace)

@@ -77,12 +77,14 @@ func (d *Daemon) Get(ctx context.Context, path string) (code int, body string, e
 	return answer.StatusCode, string(b), err
 }
 
-// AwaitReady waits until /readyz says ok.
+// AwaitReady waits until /readyz says ok. It does not wait for one that has ended.
 func (d *Daemon) AwaitReady(ctx context.Context) error {
-	return Poll(ctx, 50*time.Millisecond, d.Name+" to be ready", func(ctx context.Context) error {
+	ended := false
+	err := Poll(ctx, 50*time.Millisecond, d.Name+" to be ready", func(ctx context.Context) error {
 		select {
 		case <-d.Exited():
-			return fmt.Errorf("it ended; its log ends with:\n%s", d.Tail(20))
+			ended = true
+			return nil
 		default:
 		}
 		code, body, err := d.Get(ctx, "/readyz")
@@ -91,4 +93,8 @@ func (d *Daemon) AwaitReady(ctx context.Context) error {
 		}
 		return err
 	})
+	if ended {
+		err = fmt.Errorf("%s ended before it was ready; its log ends with:\n%s", d.Name, d.Tail(20))
+	}
+	return err
 }

@@ -100,6 +100,19 @@ func (p *Process) Kill() {
 	<-p.exited
 }
 
+// Pause has the process stand still, with all that it holds, until Resume.
+func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(s syscall.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("sending %s to %s: %w", s, p.Name, err)
+	}
+	return nil
+}
+
 // Terminate sends SIGTERM and waits for an orderly end. It returns how long that
 // took, and an error unless the exit code is 0. A process that is still there
 // when ctx ends is killed.
