@@ -83,10 +83,14 @@ func TestStopEarly(t *testing.T) {
 		kill bool
 	}{
 		{"run begun", true}, // which is so at the first start alone
-		{"kubescribe is running", true}, {"kubescribe is running", false},
-		{"capturing", true}, {"capturing", false},
-		{`"msg":"writing"`, true}, {`"msg":"writing"`, false},
-		{`"msg":"pushed"`, true}, {`"msg":"pushed"`, false},
+		{"kubescribe is running", true},
+		{"kubescribe is running", false},
+		{"capturing", true},
+		{"capturing", false},
+		{`"msg":"writing"`, true},
+		{`"msg":"writing"`, false},
+		{`"msg":"pushed"`, true},
+		{`"msg":"pushed"`, false},
 	} {
 		w.apply(t, configMap(ns, "something-to-push", fmt.Sprint(when)))
 		k := w.start(t)
