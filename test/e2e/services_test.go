@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,11 +16,12 @@ import (
 
 // TestServices: the five services as five processes against a NATS server of its
 // own write each version once and in order, while each of them in turn is killed
-// in the middle of changes and started again.
+// in the middle of changes and started again, and then the NATS server restarts.
 func TestServices(t *testing.T) {
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "services")
-	f := &fleet{world: w, nats: startNATS(t), running: map[string]*harness.Daemon{}}
+	bus := startBus(t)
+	f := &fleet{world: w, nats: bus.ClientURL(), running: map[string]*harness.Daemon{}}
 	f.config = w.file(t, "config.yaml", `
 apiVersion: kubescribe.dev/v1alpha1
 kind: GitRemote
@@ -55,6 +57,8 @@ spec:
 		f.running[name].Kill()
 		f.start(t, name)
 	}
+	await(t, "the NATS server's turn", func() bool { return burst.Answered() >= 100*(len(services)+1) })
+	bus.restart(t)
 	writes := running.wait(t)
 	must(t, w.awaitVersions(within(t, stepLimit), "", writes...))
 	w.sentinel(t, ns)
@@ -97,28 +101,54 @@ func (f *fleet) start(t *testing.T, name string) {
 	f.running[name] = d
 }
 
-// startNATS runs a NATS server with an install on it until the test ends, and
-// returns its URL.
-func startNATS(t *testing.T) string {
+// busServer is a NATS server with an install on it.
+type busServer struct {
+	*server.Server
+	options server.Options
+}
+
+// startBus runs a NATS server until the test ends.
+func startBus(t *testing.T) *busServer {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{
+	s := &busServer{options: server.Options{
 		ServerName: "e2e", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: bus.MaxPayload + 64<<10,
-	})
-	must(t, err)
-	s.Start()
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the NATS server is not ready")
+	}}
+	s.start(t)
+	t.Cleanup(s.stop)
+	address, ok := s.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("the NATS server listens on %v", s.Addr())
 	}
+	s.options.Port = address.Port // the same after a restart
 	b, err := bus.Connect(within(t, stepLimit), bus.Config{URL: s.ClientURL(), Name: "e2e", Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	defer b.Close()
 	must(t, b.Provision(within(t, stepLimit), bus.Options{Replicas: 1}))
-	return s.ClientURL()
+	return s
+}
+
+func (s *busServer) start(t *testing.T) {
+	t.Helper()
+	var err error
+	s.Server, err = server.NewServer(&s.options)
+	must(t, err)
+	s.Start()
+	if !s.ReadyForConnections(30 * time.Second) {
+		t.Fatal("the NATS server is not ready")
+	}
+}
+
+func (s *busServer) stop() {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// restart stops the server and starts it on the same store and address.
+func (s *busServer) restart(t *testing.T) {
+	t.Helper()
+	s.stop()
+	s.start(t)
 }
 
 // TestServiceWithoutNATS: a service that cannot reach its NATS server, or finds

@@ -46,30 +46,52 @@ func TestStop(t *testing.T) {
 	stop(t, k)
 }
 
-// TestStopWhilePushing: neither does a push that hangs hold up SIGTERM, nor is
-// what it carried lost or written twice, whether it landed or not.
+// TestStopWhilePushing: a push that hangs does not hold up SIGTERM. What it
+// carried is neither lost nor written twice, whether it had landed or not, and
+// whether kubescribe was stopped or killed.
 func TestStopWhilePushing(t *testing.T) {
-	w := newWorld(t, cluster)
-	ns := w.namespace(t, "hang")
-	w.options.Args = []string{"--namespace", ns}
-	k := w.startReady(t)
-	w.sentinel(t, ns)
+	for _, test := range []struct {
+		name string
+		hold hold
+		kill bool
+	}{
+		{"stopped before it landed", beforeLanding, false},
+		{"stopped after it landed", afterLanding, false},
+		{"killed before it landed", beforeLanding, true},
+		{"killed after it landed", afterLanding, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, cluster)
+			ns := w.namespace(t, "hang")
+			w.options.Args = []string{"--namespace", ns}
+			k := w.startReady(t)
+			w.sentinel(t, ns)
+			before := w.count(t)
 
-	open := w.gate.close()
-	t.Cleanup(open)
-	var writes []harness.Written
-	for n := range 10 {
-		writes = append(writes, w.apply(t, configMap(ns, "in-the-hanging-push", fmt.Sprint(n))))
+			open := w.gate.close(test.hold)
+			t.Cleanup(open)
+			var writes []harness.Written
+			for n := range 10 {
+				writes = append(writes, w.apply(t, configMap(ns, "in-the-hanging-push", fmt.Sprint(n))))
+			}
+			await(t, "a push to hang", func() bool { return w.gate.holds() > 0 })
+			if landed := w.count(t) > before; landed != (test.hold == afterLanding) {
+				t.Errorf("the push that hangs has landed: %v", landed)
+			}
+			if test.kill {
+				k.Kill()
+			} else {
+				stop(t, k)
+			}
+			open()
+
+			w.startReady(t)
+			must(t, w.awaitVersions(within(t, stepLimit), "", writes...))
+			w.sentinel(t, ns)
+			w.settle(t, scope(ns))
+			report(t, harness.Versions(w.history(t), writes))
+		})
 	}
-	await(t, "a push to hang", func() bool { return w.gate.holds() > 0 })
-	stop(t, k)
-	open()
-
-	w.startReady(t)
-	must(t, w.awaitVersions(within(t, stepLimit), "", writes...))
-	w.sentinel(t, ns)
-	w.settle(t, scope(ns))
-	report(t, harness.Versions(w.history(t), writes))
 }
 
 // TestStopEarly: a start that is stopped at once, or killed, leaves nothing that
