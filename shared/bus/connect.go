@@ -37,6 +37,19 @@ type Bus struct {
 	Install Install
 }
 
+// CheckURL refuses what is no server's URL, and one that holds credentials,
+// without repeating it.
+func CheckURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return errors.New("the NATS URL is not one: write it like nats://127.0.0.1:4222")
+	}
+	if u.User != nil {
+		return fmt.Errorf("the NATS URL for %s holds credentials, which would end up in logs: put them into a credentials file", u.Host)
+	}
+	return nil
+}
+
 // Connect dials the server and goes on reconnecting for as long as the Bus
 // lives. It returns at once when the configuration is wrong, and waits for a
 // server that is not there yet until ctx ends. Install is not set until
@@ -62,12 +75,8 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 	case cfg.InProcess != nil:
 		opts = append(opts, nats.InProcessServer(cfg.InProcess))
 	default:
-		u, err := url.Parse(cfg.URL)
-		if err != nil || u.Host == "" {
-			return nil, fault.As(fault.Terminate, errors.New("the NATS URL is not one: write it like nats://127.0.0.1:4222"))
-		}
-		if u.User != nil {
-			return nil, fault.As(fault.Terminate, fmt.Errorf("the NATS URL for %s holds credentials, which would end up in logs: put them into a credentials file", u.Host))
+		if err := CheckURL(cfg.URL); err != nil {
+			return nil, fault.As(fault.Terminate, err)
 		}
 	}
 	if cfg.Creds != "" {

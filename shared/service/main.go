@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,6 +67,10 @@ func (p Process) Main(ctx context.Context) int {
 		fmt.Fprintf(p.Stderr, "%s: unexpected argument %q; see %s --help\n", p.Name, fs.Arg(0), p.Name)
 		return ExitUsage
 	}
+	if err := bus.CheckURL(*natsURL); err != nil {
+		fmt.Fprintf(p.Stderr, "%s: --nats: %v\n", p.Name, err)
+		return ExitUsage
+	}
 	if p.Check != nil {
 		if err := p.Check(); err != nil {
 			fmt.Fprintf(p.Stderr, "%s: %v\n", p.Name, err)
@@ -90,7 +93,7 @@ func (p Process) Main(ctx context.Context) int {
 // process that cannot reach its bus is waiting for.
 func (p Process) run(ctx context.Context, cfg bus.Config, listen string) error {
 	reg := NewRegistry()
-	role := &pending{why: errors.New("connecting to NATS at " + address(cfg.URL))}
+	role := &pending{why: errors.New("connecting to NATS at " + cfg.URL)}
 	roles := []Role{{Name: p.Name, Ready: role.Ready, StopWithin: 8 * time.Second, Run: func(ctx context.Context) error {
 		b, err := bus.Connect(ctx, cfg)
 		if err != nil {
@@ -111,7 +114,7 @@ func (p Process) run(ctx context.Context, cfg bus.Config, listen string) error {
 	if err != nil {
 		return err
 	}
-	cfg.Log.Info("starting", "role", p.Name, "listen", addr.String(), "nats", address(cfg.URL))
+	cfg.Log.Info("starting", "role", p.Name, "listen", addr.String(), "nats", cfg.URL)
 	return RunAll(ctx, cfg.Log, append(roles, admin))
 }
 
@@ -133,16 +136,6 @@ func (p Process) verify(ctx context.Context, b *bus.Bus, log *slog.Logger, role 
 		case <-t.C:
 		}
 	}
-}
-
-// address is where a URL points, without the user and password that it should
-// not, but may, hold.
-func address(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" {
-		return "what is no URL"
-	}
-	return u.Scheme + "://" + u.Host
 }
 
 // stopped drops an error that only says that ctx ended.

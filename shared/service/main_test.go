@@ -171,7 +171,7 @@ func TestMainKeepsSecrets(t *testing.T) {
 	for line := range s.lines {
 		all.WriteString(line)
 	}
-	if code := s.ends(t); code != ExitError {
+	if code := s.ends(t); code != ExitUsage {
 		t.Errorf("it ended with %d", code)
 	}
 	for _, secret := range []string{"s3cret", "joe"} {

@@ -20,8 +20,8 @@ import (
 func TestServices(t *testing.T) {
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "services")
-	bus := startBus(t)
-	f := &fleet{world: w, nats: bus.ClientURL(), running: map[string]*harness.Daemon{}}
+	nats := startBus(t)
+	f := &fleet{world: w, nats: nats.ClientURL(), running: map[string]*harness.Daemon{}}
 	f.config = w.file(t, "config.yaml", `
 apiVersion: kubescribe.dev/v1alpha1
 kind: GitRemote
@@ -58,7 +58,7 @@ spec:
 		f.start(t, name)
 	}
 	await(t, "the NATS server's turn", func() bool { return burst.Answered() >= 100*(len(services)+1) })
-	bus.restart(t)
+	nats.restart(t)
 	writes := running.wait(t)
 	must(t, w.awaitVersions(within(t, stepLimit), "", writes...))
 	w.sentinel(t, ns)
@@ -170,7 +170,7 @@ func TestServiceWithoutNATS(t *testing.T) {
 		})
 		must(t, err)
 		watchOver(t, p)
-		if code, err := p.Exit(within(t, stepLimit)); code == 0 || err != nil {
+		if code, err := p.Exit(within(t, stepLimit)); code != 2 || err != nil {
 			t.Errorf("%s: exit code %d, %v: %s", fmt.Sprintf("%.8s", url), code, err, p.Output())
 		}
 	}

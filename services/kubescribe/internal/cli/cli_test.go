@@ -235,7 +235,7 @@ func TestProvisionUnreachable(t *testing.T) {
 // TestProvisionKeepsSecrets: credentials in the URL are refused and not shown.
 func TestProvisionKeepsSecrets(t *testing.T) {
 	r := command(t, "provision", "--nats", "nats://joe:s3cret@127.0.0.1:1")
-	if r.code != service.ExitError || strings.Contains(r.stdout+r.stderr, "s3cret") || !strings.Contains(r.stderr, "credentials") {
+	if r.code != service.ExitUsage || strings.Contains(r.stdout+r.stderr, "s3cret") || !strings.Contains(r.stderr, "credentials") {
 		t.Errorf("%+v", r)
 	}
 }

@@ -27,6 +27,9 @@ run by themselves wait until it was. (kubescribe run does it on its own server.)
 			if replicas != 1 && replicas != 3 {
 				return usage("--replicas %d: use 1, or 3 on a cluster of NATS servers", replicas)
 			}
+			if err := bus.CheckURL(url); err != nil {
+				return usage("--nats: %w", err)
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), provisionWait)
 			defer cancel()
 			b, err := bus.Connect(ctx, bus.Config{
