@@ -301,6 +301,78 @@ func TestGitWritersCompete(t *testing.T) {
 	s.wantVersions(n)
 }
 
+// TestGitWritersCompeteOverRuns: what runs publish is cut into commits by when it
+// was read, so two writers never make the same ones. Still nothing is doubled,
+// and no older content comes back.
+func TestGitWritersCompeteOverRuns(t *testing.T) {
+	const n = 150
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	s.start()
+	s.start()
+	for i := range n {
+		c := configMap(event.Update, "web", fmt.Sprintf("%04d", i), i+1)
+		if i%3 != 0 {
+			c.Origin, c.Run, c.Attempt, c.Destination = event.Reconcile, "r1", 1, d.Key.String()
+		}
+		s.write(d, c)
+		if i%10 == 0 {
+			o := configMap(event.Update, fmt.Sprintf("other-%d", i), "x", i+1)
+			o.Origin, o.Run, o.Attempt, o.Destination = event.Reconcile, "r1", 1, d.Key.String()
+			s.write(d, o)
+		}
+	}
+	const file = "live/shop/configmaps/web.yaml"
+	s.until("the last one stands", func() bool {
+		out, err := gittest.Git(s.dir, "show", "main:"+file)
+		return err == nil && strings.TrimSpace(out) == fmt.Sprintf("data: %04d", n-1)
+	})
+	for i, c := range strings.Fields(s.git("log", "--reverse", "--format=%H", "main", "--", file)) {
+		if got := s.git("show", c+":"+file); got != fmt.Sprintf("data: %04d", i) {
+			t.Fatalf("version %d is %q", i, got)
+		}
+	}
+	if got := len(strings.Fields(s.git("log", "--format=%H", "main", "--", file))); got != n {
+		t.Errorf("%d commits of %d versions", got, n)
+	}
+}
+
+// TestGitWriterRemembersRefusals: an outage between a refusal and its end does not
+// hide that changes were dropped.
+func TestGitWriterRemembersRefusals(t *testing.T) {
+	s := newStand(t)
+	s.commitFile("live/shop/configmaps/x.yaml", "data: theirs\n")
+	d := s.register("live", "live", false)
+	w, stop := s.start()
+	s.write(d, configMap(event.Create, "web", "a", 7))
+	s.until("the refusal is said", func() bool {
+		err := w.Ready()
+		return err != nil && strings.Contains(err.Error(), "--adopt")
+	})
+	stop()
+	s.gate.set(func(_ http.Handler, w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusBadGateway)
+		return true
+	})
+	w, stop = s.start()
+	s.until("the outage is said", func() bool {
+		err := w.Ready()
+		return err != nil && strings.Contains(err.Error(), "unreachable")
+	})
+	stop()
+	s.register("live", "live", true)
+	s.gate.set(nil)
+	s.start()
+	s.until("a run is asked for", func() bool {
+		m, err := s.bus.LastFor(t.Context(), subject.Ctl, subject.CtlRuns)
+		if err != nil {
+			return false
+		}
+		q, err := event.Decode[event.Request](m.Data)
+		return err == nil && q.Destination == d.Key && q.Reason == event.ReasonAdmitted
+	})
+}
+
 // TestGitWriterKeepsForeignCommits pushes somebody else's commits in between.
 func TestGitWriterKeepsForeignCommits(t *testing.T) {
 	const n = 30

@@ -103,7 +103,7 @@ func (s *session) land(ctx context.Context) (repo.Result, error) {
 				return result, err
 			}
 		case errors.As(err, &taken):
-			w, ok := s.inFlight[taken.Path]
+			w, ok := s.inFlight[placed{taken.Position, taken.Path}]
 			if !ok {
 				return result, errReconfigured // the marker: somebody else has taken the folder
 			}
@@ -152,34 +152,35 @@ func (s *session) flushStatus(ctx context.Context, now bool) {
 	}
 	s.statusAt = time.Now()
 	for k, next := range s.dirty {
-		s.status(ctx, k, func(st *event.Status) { *st = next })
+		s.tell(ctx, k, func(st *event.Status) { *st = next })
 		delete(s.dirty, k)
 	}
 }
 
-// status changes a destination's entry in KS_STATUS. It shows and decides
-// nothing, so a failure is only logged.
-func (w *Worker) status(ctx context.Context, k event.DestinationKey, change func(*event.Status)) {
+// tell changes what a destination's status shows; failing that, nothing is lost.
+func (w *Worker) tell(ctx context.Context, k event.DestinationKey, change func(*event.Status)) {
+	if err := w.status(ctx, k, change); err != nil {
+		w.Log.Debug("status not written", "destination", k.String(), "err", err)
+	}
+}
+
+// status changes a destination's entry in KS_STATUS.
+func (w *Worker) status(ctx context.Context, k event.DestinationKey, change func(*event.Status)) error {
 	key := subject.DestinationToken(k)
 	for {
 		st, rev, err := w.Statuses.Get(ctx, key)
 		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
-			w.Log.Debug("status not written", "destination", k.String(), "err", err)
-			return
+			return err
 		}
 		was := st
 		st.V = event.Version
 		change(&st)
 		if st == was || (st.Stalled != nil && was.Stalled != nil && *st.Stalled == *was.Stalled) {
-			return
+			return nil
 		}
-		if _, err = w.Statuses.Put(ctx, key, st, rev); errors.Is(err, bus.ErrConflict) {
-			continue
+		if _, err = w.Statuses.Put(ctx, key, st, rev); !errors.Is(err, bus.ErrConflict) {
+			return err
 		}
-		if err != nil {
-			w.Log.Debug("status not written", "destination", k.String(), "err", err)
-		}
-		return
 	}
 }
 

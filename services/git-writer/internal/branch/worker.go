@@ -122,7 +122,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if errors.Is(err, errReconfigured) {
+		if errors.Is(err, errReconfigured) || errors.Is(err, repo.ErrRival) {
 			continue
 		}
 		if moved {
@@ -144,7 +144,11 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 	w.Metrics.Failures.WithLabelValues(reason(err)).Inc()
 	if ctx.Err() == nil {
 		for _, dest := range w.destinations() {
-			w.status(ctx, dest.Key, func(s *event.Status) { s.Stalled = stalled(s.Stalled, reason(err), err.Error()) })
+			w.tell(ctx, dest.Key, func(s *event.Status) {
+				if s.Stalled == nil || s.Stalled.Reason != event.StalledFolderNotOurs { // that one is remembered: see admit
+					s.Stalled = stalled(s.Stalled, reason(err), err.Error())
+				}
+			})
 		}
 	}
 	t := time.NewTimer(d)
@@ -170,14 +174,23 @@ func (w *Worker) destinations() map[event.DestinationKey]bus.Registered {
 // session reads where the branch stands and writes from there until something
 // fails or changes.
 func (w *Worker) session(ctx context.Context) (moved bool, err error) {
-	b := repo.New(repo.Config{URL: w.URL, Branch: w.Branch, Dir: w.CacheDir, Auth: w.Auth})
+	b := repo.New(repo.Config{
+		URL: w.URL, Branch: w.Branch, Dir: w.CacheDir, Auth: w.Auth,
+		// Two writers hold the same changes, during a rolling update say. Built
+		// again on top of the other's commits, ours would double them; a new
+		// session reads from the branch how far they go (I2, I7).
+		Rival: func(m string) bool {
+			_, ours := message.ParsePosition(m, w.Bus.Install.Incarnation, w.BranchKey)
+			return ours
+		},
+	})
 	defer b.Close()
 	if _, err := b.Fetch(ctx); err != nil {
 		return false, err
 	}
 	s := &session{
 		Worker: w, repo: b, admitted: map[event.DestinationKey]bus.Registered{}, unmarked: map[event.DestinationKey]bool{},
-		inFlight: map[string]write{}, dirty: map[event.DestinationKey]event.Status{},
+		inFlight: map[placed]write{}, dirty: map[event.DestinationKey]event.Status{},
 	}
 	if err := s.admit(ctx); err != nil {
 		return false, err
@@ -205,9 +218,15 @@ type session struct {
 	consumed uint64                                // everything in KS_WRITE up to here was handed to repo, or needs not to be
 	noted    uint64                                // the position that the hint was last written with
 	subject  string                                // first line of the newest commit's message
-	inFlight map[string]write                      // by path: the newest change that was not pushed yet
+	inFlight map[placed]write                      // what was committed and not pushed yet
 	dirty    map[event.DestinationKey]event.Status // to be shown
 	statusAt time.Time
+}
+
+// placed is where a change stands among what is not pushed yet.
+type placed struct {
+	position uint64 // of its commit
+	path     string
 }
 
 // admit decides which destinations may write to their folders.
@@ -226,10 +245,19 @@ func (s *session) admit(ctx context.Context) error {
 			reasons = append(reasons, Refusal{d.Revision, fmt.Errorf("destination %s: %w", k, err)})
 			s.recheck = true
 			s.Log.Error("destination refused", "destination", k.String(), "err", err)
-			s.status(ctx, k, func(st *event.Status) { st.Stalled = stalled(st.Stalled, event.StalledFolderNotOurs, err.Error()) })
+			why := err.Error()
+			// This one decides: without it nobody would know that changes were
+			// dropped, so nothing is dropped before it is kept.
+			if err := s.status(ctx, k, func(st *event.Status) { st.Stalled = stalled(st.Stalled, event.StalledFolderNotOurs, why) }); err != nil {
+				return err
+			}
 			continue
 		}
-		if s.wasRefused(ctx, k) {
+		was, err := s.wasRefused(ctx, k)
+		if err != nil {
+			return err
+		}
+		if was {
 			// What came while it was refused was not written. Only once the run
 			// is asked for does the status stop saying so.
 			q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: k, Reason: event.ReasonAdmitted}
@@ -239,7 +267,9 @@ func (s *session) admit(ctx context.Context) error {
 		}
 		s.admitted[k] = d
 		s.unmarked[k] = string(folder.Marker) != string(want.Bytes())
-		s.status(ctx, k, func(st *event.Status) { st.Stalled = nil })
+		if err := s.status(ctx, k, func(st *event.Status) { st.Stalled = nil }); err != nil {
+			return err
+		}
 	}
 	s.show(func(sn *Snapshot) { sn.Refused = reasons })
 	s.Worker.refused = refused
@@ -248,9 +278,15 @@ func (s *session) admit(ctx context.Context) error {
 
 // wasRefused reports whether a destination was refused the last time that
 // anybody looked, in this process or in one before it.
-func (w *Worker) wasRefused(ctx context.Context, k event.DestinationKey) bool {
+func (w *Worker) wasRefused(ctx context.Context, k event.DestinationKey) (bool, error) {
+	if _, was := w.refused[k]; was {
+		return true, nil
+	}
 	st, _, err := w.Statuses.Get(ctx, subject.DestinationToken(k))
-	return err == nil && st.Stalled != nil && st.Stalled.Reason == event.StalledFolderNotOurs
+	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
+		return false, err
+	}
+	return st.Stalled != nil && st.Stalled.Reason == event.StalledFolderNotOurs, nil
 }
 
 // folder looks at a base folder.
@@ -367,6 +403,7 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 		}
 		reconfigured := err != nil
 		if len(batch) > 0 {
+			clear(s.inFlight)
 			if err := s.commit(ctx, batch); err != nil {
 				return moved, err
 			}
@@ -468,11 +505,10 @@ func (s *session) take(ctx context.Context, m bus.Message) (w write, ok bool, er
 
 // commit builds commits of a batch, in order.
 func (s *session) commit(ctx context.Context, batch []write) error {
-	clear(s.inFlight)
-	for _, w := range batch {
-		s.inFlight[w.path()] = w
-	}
 	for _, g := range group(batch) {
+		for _, w := range g {
+			s.inFlight[placed{g[len(g)-1].msg.Seq, w.path()}] = w
+		}
 		k := g[0].destination.Key
 		var extra []repo.Op
 		if s.unmarked[k] {
@@ -482,7 +518,7 @@ func (s *session) commit(ctx context.Context, batch []write) error {
 				New: !d.Adopt, // two installs that begin at once must not take over from each other
 			}}
 		}
-		changed, err := s.repo.Commit(s.tell(commit(g, extra, s.Bus.Install.Incarnation)))
+		changed, err := s.repo.Commit(s.remember(commit(g, extra, s.Bus.Install.Incarnation)))
 		var taken *repo.PathConflictError
 		switch {
 		case errors.As(err, &taken):
@@ -502,8 +538,8 @@ func (s *session) commit(ctx context.Context, batch []write) error {
 	return nil
 }
 
-// tell remembers a commit's subject for those who look.
-func (s *session) tell(c repo.Commit) repo.Commit {
+// remember keeps a commit's subject for those who look.
+func (s *session) remember(c repo.Commit) repo.Commit {
 	words := c.Message
 	c.Message = func(changes []repo.Change) string {
 		m := words(changes)

@@ -25,6 +25,9 @@ type Config struct {
 	// Auth gives the credentials of one session, so that rotated ones are taken
 	// up; it is told the URL without credentials. Nil, or a nil method: none.
 	Auth func(ctx context.Context, url string) (transport.AuthMethod, error)
+	// Rival recognises, by its message, a commit that another writer made of the
+	// same changes as those that are pending here. Nil: there are none.
+	Rival func(message string) bool
 	// HTTPClient carries http and https; its Transport, and with it proxies,
 	// certificates and connections, is shared by all sessions. Nil: the default.
 	HTTPClient *http.Client
@@ -38,7 +41,8 @@ type Config struct {
 type Branch struct {
 	remote *remote
 	dir    string
-	turn   chan struct{} // held by Fetch and Push
+	rival  func(message string) bool // may be nil
+	turn   chan struct{}             // held by Fetch and Push
 
 	mu     sync.Mutex // guards what is below; never held over network I/O
 	line   *line      // nil before the first Fetch
@@ -65,7 +69,7 @@ type Result struct {
 // New is a Branch about which nothing is known yet. It does no I/O; what is wrong
 // with cfg is the error of everything else.
 func New(cfg Config) *Branch {
-	return &Branch{remote: newRemote(cfg), dir: cfg.Dir, turn: make(chan struct{}, 1)}
+	return &Branch{remote: newRemote(cfg), dir: cfg.Dir, rival: cfg.Rival, turn: make(chan struct{}, 1)}
 }
 
 // Base is the commit that the remote branch is known to contain; zero if the

@@ -166,6 +166,9 @@ func (b *Branch) relate(ctx context.Context, st *store, tip, base plumbing.Hash,
 		if err != nil {
 			return relation{}, err
 		}
+		if b.rival != nil && len(mine) > 0 && b.rival(c.Message) {
+			return relation{}, &RemoteError{Kind: ErrRival, Doing: "fetching from", URL: b.remote.url, Detail: "commit " + hash.String()}
+		}
 		for _, parent := range c.Parents {
 			if !seen[parent] {
 				seen[parent] = true

@@ -18,7 +18,8 @@ const maxTries = 8
 //
 // Errors leave pending what did not land. ErrRefused has the remote's words.
 // ErrHistoryRewritten means that the branch lost what it had: pending commits
-// were built again on what it has now, and not pushed. A *PathConflictError names
+// were built again on what it has now, and not pushed. ErrRival: start over, from
+// what the branch holds. A *PathConflictError names
 // the one operation that is in the way: see Skip.
 func (b *Branch) Push(ctx context.Context) (r Result, err error) {
 	if err := b.take(ctx); err != nil {
@@ -44,7 +45,7 @@ func (b *Branch) Push(ctx context.Context) (r Result, err error) {
 
 		// Whatever the remote said, where the branch stands is what counts.
 		if syncErr := b.sync(ctx, &r); syncErr != nil {
-			if err == nil || errors.Is(syncErr, ErrHistoryRewritten) || errors.Is(syncErr, ErrPathConflict) {
+			if err == nil || errors.Is(syncErr, ErrHistoryRewritten) || errors.Is(syncErr, ErrPathConflict) || errors.Is(syncErr, ErrRival) {
 				err = syncErr
 			}
 			return r, err
