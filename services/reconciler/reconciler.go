@@ -129,8 +129,16 @@ func (r *Reconciler) requested(ctx context.Context, q event.Request) error {
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 		return err
 	}
-	if rec.Phase == event.StartupReconcile {
-		return nil // one is under way
+	if rec.Phase == event.StartupReconcile && q.Reason != event.ReasonAdmitted && q.Reason != event.ReasonHistoryRewritten {
+		// One is under way and covers this. Not so for those two: what the run
+		// had published before is what Git has lost.
+		if r.asked[q.Destination] != rec.Run {
+			return r.ask(ctx, q.Destination, rec)
+		}
+		return nil
+	}
+	if rec.Phase == event.StartupReconcile && rec.Reason == q.Reason && r.asked[q.Destination] != rec.Run {
+		return r.ask(ctx, q.Destination, rec) // begun for this very request, and cut short
 	}
 	return r.begin(ctx, q.Destination, d, rev, q.Reason)
 }

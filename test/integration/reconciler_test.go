@@ -161,23 +161,40 @@ func TestReconcilerChangedSpec(t *testing.T) {
 	}
 }
 
+// TestReconcilerRequestedAgain: what a run had published before Git lost it, or
+// before the folder was admitted, is not in Git. Another run begins.
+func TestReconcilerRequestedAgain(t *testing.T) {
+	for _, reason := range []string{event.ReasonHistoryRewritten, event.ReasonAdmitted} {
+		in := newInstall(t)
+		in.register("d", everything)
+		in.reconciler()
+		first := in.begun("d", event.ReasonNewDestination)
+		q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: key("d"), Reason: reason}
+		if err := in.bus.Ask(t.Context(), subject.CtlRun(key("d")), q); err != nil {
+			t.Fatal(err)
+		}
+		in.begun("d", reason, first)
+	}
+}
+
 // TestReconcilerRequested: asking for a run while one is under way is asking for
 // that one.
 func TestReconcilerRequested(t *testing.T) {
+	const byHand = "Requested"
 	in := newInstall(t)
 	rev := in.register("d", everything)
 	in.setPhase("d", event.PhaseRecord{Phase: event.LiveProcessing, Run: "run-1", Attempt: 1, Registered: rev})
 	r := in.reconciler()
 	ask := func() {
 		t.Helper()
-		q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: key("d"), Reason: event.ReasonHistoryRewritten}
+		q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: key("d"), Reason: byHand}
 		if err := in.bus.Ask(t.Context(), subject.CtlRun(key("d")), q); err != nil {
 			t.Fatal(err)
 		}
 	}
 	answered := func() bool { return len(in.asked(subject.CtlRuns)) == 0 }
 	ask()
-	run := in.begun("d", event.ReasonHistoryRewritten, "run-1")
+	run := in.begun("d", byHand, "run-1")
 	in.until("the request is answered", answered)
 	for range 2 {
 		ask()
@@ -195,7 +212,7 @@ func TestReconcilerRequested(t *testing.T) {
 	p.Phase = event.LiveProcessing
 	in.setPhase("d", p)
 	ask()
-	in.begun("d", event.ReasonHistoryRewritten, "run-1", run)
+	in.begun("d", byHand, "run-1", run)
 
 	// One for a destination that has left is answered, and begins nothing.
 	q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: key("left"), Reason: event.ReasonAdmitted}
