@@ -27,6 +27,9 @@ const (
 	// the server serves a new type a moment after it says so.
 	discoverAfter = 150 * time.Millisecond
 	discoverAgain = 2 * time.Second
+	// missingFor is how long a type that is not named any more may go on being
+	// watched, if its watch does not end by itself.
+	missingFor = 2 * time.Minute
 )
 
 // workerKey is what one worker follows.
@@ -38,9 +41,10 @@ type workerKey struct {
 // running is a worker and the way to stop it.
 type running struct {
 	*capture.Worker
-	typ    discover.Type
-	cancel context.CancelFunc
-	done   chan struct{}
+	typ     discover.Type
+	cancel  context.CancelFunc
+	done    chan struct{}
+	missing time.Time // since when discovery does not name it; guarded by session.mu
 }
 
 // session is the time during which a watcher holds its lanes.
@@ -128,11 +132,19 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 	for key, r := range s.workers {
 		t, wanted := want[key]
 		if wanted && t == r.typ && !r.ended() {
+			r.missing = time.Time{}
 			delete(want, key)
 			continue
 		}
-		if !wanted && unknown[key.resource.Group] {
-			continue
+		if !wanted && !r.ended() {
+			// The watch may still hold deletions that nobody has read: it ends by
+			// itself, with a 404. Cutting it short would lose them.
+			if r.missing.IsZero() {
+				r.missing = time.Now()
+			}
+			if unknown[key.resource.Group] || time.Since(r.missing) < missingFor {
+				continue
+			}
 		}
 		r.cancel()
 		<-r.done

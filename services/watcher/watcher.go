@@ -24,6 +24,10 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
+// takeOverAfter is how long a watcher that lost its lanes leaves them to whoever
+// took them, at first.
+const takeOverAfter = time.Minute
+
 // Config says what is watched.
 type Config struct {
 	Cluster   string // the name people give it
@@ -110,6 +114,11 @@ func (w *Watcher) Run(ctx context.Context) error {
 			return err
 		}
 		w.setSession(nil, err)
+		if errors.Is(err, bus.ErrFenced) {
+			// Another watcher of this cluster is at work. Taking the lanes back at
+			// once would only make both begin their lists again and again.
+			backoff = fault.Backoff{Min: takeOverAfter, Max: 10 * takeOverAfter}
+		}
 		w.log.Warn("capture interrupted, resuming from the lanes", "err", err)
 		if time.Since(begun) > time.Minute {
 			backoff.Reset()

@@ -45,6 +45,9 @@ const (
 // ErrTypeGone says that the API server no longer serves the type.
 var ErrTypeGone = errors.New("the API server no longer serves this type")
 
+// errStopped answers offers that came too late: they are to be made again.
+var errStopped = errors.New("the worker of this type has stopped")
+
 // Lane is where changes are published: in order, durable once it returns, under
 // an ID that makes a second call of the same a duplicate. It fails with
 // bus.ErrFenced once another owner has taken over, and with fault.Poison for
@@ -100,6 +103,7 @@ type Worker struct {
 	storedAt time.Time
 	offers   chan offer
 	ended    chan struct{} // closed when Run returns
+	why      error         // what offers are told then; set before ended is closed
 
 	mu     sync.Mutex
 	status error // why nothing is being watched; guarded by mu
@@ -159,7 +163,7 @@ func (w *Worker) Offer(ctx context.Context, o Offer) error {
 	select {
 	case w.offers <- q:
 	case <-w.ended:
-		return ErrTypeGone
+		return w.why
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -174,8 +178,14 @@ func (w *Worker) Offer(ctx context.Context, o Offer) error {
 // Run follows the type until ctx ends, and then stores its position and returns
 // nil. It returns ErrTypeGone, and bus.ErrFenced when the lane has another
 // owner.
-func (w *Worker) Run(ctx context.Context) error {
-	defer close(w.ended)
+func (w *Worker) Run(ctx context.Context) (err error) {
+	defer func() {
+		w.why = errStopped // another worker of the type may answer
+		if errors.Is(err, ErrTypeGone) {
+			w.why = err
+		}
+		close(w.ended)
+	}()
 	ictx, cancel := context.WithCancel(ctx) // ends the listing of an index with Run
 	defer cancel()
 	backoff := fault.Backoff{Max: 5 * time.Second}
@@ -442,12 +452,24 @@ func (w *Worker) listIndex(ctx context.Context, to chan<- listed) {
 			to <- listed{idx, at}
 			return
 		}
+		// The watch may be allowed where the list is not.
+		offers := w.offers
+		if refused := apierrors.APIStatus(nil); errors.As(err, &refused) {
+			w.setStatus(err)
+		} else {
+			offers = nil
+		}
 		t := time.NewTimer(backoff.Next())
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return
-		case <-t.C:
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				t.Stop()
+				return
+			case <-t.C:
+				waiting = false
+			case o := <-offers:
+				o.done <- err
+			}
 		}
 	}
 }
