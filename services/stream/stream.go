@@ -104,7 +104,13 @@ func (s *Stream) Ready() error { return errors.Join(s.registry.Ready(), s.hop.Re
 func (s *Stream) Ledgers(ctx context.Context) ([]bus.LedgerConfig, error) {
 	wait, cancel := context.WithTimeout(ctx, registryWait)
 	defer cancel()
-	if err := s.registry.Wait(wait, 0); err != nil {
+	// One that registered a moment ago must not be missed: what was routed to
+	// it already would be taken for consumed.
+	newest, err := s.bus.LastSeq(wait, "KV_"+subject.BucketDestination)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.registry.Wait(wait, newest); err != nil {
 		return nil, err
 	}
 	var configs []bus.LedgerConfig
@@ -227,7 +233,7 @@ func (s *Stream) mark(ctx context.Context, k event.DestinationKey, part int, mar
 		return bus.Decision{}, err
 	}
 	n := note{outcome: outcomeMarked, key: k, incomplete: mark.Incomplete}
-	rec, _, err := s.phases.Get(ctx, subject.DestinationToken(k))
+	rec, err := s.phases.Newest(ctx, subject.DestinationToken(k))
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 		return bus.Decision{}, err
 	}

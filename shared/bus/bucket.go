@@ -18,6 +18,7 @@ var ErrConflict = errors.New("the key was changed by somebody else")
 type Bucket[R event.Record] struct {
 	name string
 	kv   jetstream.KeyValue
+	bus  *Bus
 }
 
 // OpenBucket opens a bucket of the install.
@@ -26,7 +27,7 @@ func OpenBucket[R event.Record](ctx context.Context, b *Bus, name string) (*Buck
 	if err != nil {
 		return nil, fmt.Errorf("opening bucket %s: %w", name, err)
 	}
-	return &Bucket[R]{name, kv}, nil
+	return &Bucket[R]{name, kv, b}, nil
 }
 
 // Get reads a key with its revision. ErrNoMessage when there is none. What it
@@ -46,6 +47,24 @@ func (b *Bucket[R]) Get(ctx context.Context, key string) (R, uint64, error) {
 		return none, 0, fmt.Errorf("reading %s of %s: %w", key, b.name, err)
 	}
 	return r, e.Revision(), nil
+}
+
+// Newest reads a key from the bucket's leader: it sees every write that was
+// acknowledged before the call. ErrNoMessage when there is none.
+func (b *Bucket[R]) Newest(ctx context.Context, key string) (R, error) {
+	var none R
+	m, err := b.bus.LastFor(ctx, "KV_"+b.name, "$KV."+b.name+"."+key)
+	if err != nil {
+		return none, err
+	}
+	if len(m.Header["KV-Operation"]) > 0 {
+		return none, ErrNoMessage
+	}
+	r, err := event.Decode[R](m.Data)
+	if err != nil {
+		return none, fmt.Errorf("reading %s of %s: %w", key, b.name, err)
+	}
+	return r, nil
 }
 
 // Put writes a key that has not changed since revision, 0 for one that does not

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,15 +38,16 @@ type Bus struct {
 	Install Install
 }
 
-// CheckURL refuses what is no server's URL, and one that holds credentials,
-// without repeating it.
+// CheckURL refuses what is no server's URL, or list of them with commas between,
+// and one that holds credentials, without repeating it.
 func CheckURL(raw string) error {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" {
-		return errors.New("the NATS URL is not one: write it like nats://127.0.0.1:4222")
+	if strings.Contains(raw, "@") {
+		return errors.New("the NATS URL holds credentials, which would end up in logs: put them into a credentials file")
 	}
-	if u.User != nil {
-		return fmt.Errorf("the NATS URL for %s holds credentials, which would end up in logs: put them into a credentials file", u.Host)
+	for one := range strings.SplitSeq(raw, ",") {
+		if u, err := url.Parse(strings.TrimSpace(one)); err != nil || u.Host == "" {
+			return errors.New("the NATS URL is not one: write it like nats://127.0.0.1:4222, and several with commas between")
+		}
 	}
 	return nil
 }

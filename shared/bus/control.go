@@ -19,8 +19,6 @@ const (
 	// ackWait is after how long without a sign of life a request is handed out
 	// again; a handler gives that sign each third of it.
 	ackWait = 30 * time.Second
-	// deliveries is how often a request is handed out before it is dead-lettered.
-	deliveries = 20
 )
 
 // Ask stores a control request under a subject. Asking again while the first is
@@ -41,7 +39,7 @@ func (b *Bus) Ask(ctx context.Context, subj string, r event.Request) error {
 // Serve hands the requests under filter to handle, one at a time, until ctx
 // ends. A request is acknowledged only after handle returned nil: whatever it
 // did must be durable by then. Otherwise it comes again, later, and must give
-// the same. One that is poison, or failed 20 times, goes to the dead letters.
+// the same. One that is poison goes to the dead letters.
 func (b *Bus) Serve(ctx context.Context, consumer, filter string, log *slog.Logger, handle func(context.Context, event.Request) error) error {
 	var backoff fault.Backoff
 	for {
@@ -97,7 +95,7 @@ func (b *Bus) answer(ctx context.Context, m jetstream.Msg, consumer string, log 
 		return m.DoubleAck(ctx)
 	case ctx.Err() != nil:
 		return m.Nak()
-	case fault.ClassOf(err) == fault.Poison || meta.NumDelivered >= deliveries:
+	case fault.ClassOf(err) == fault.Poison:
 		letter := Message{Subject: m.Subject(), Seq: meta.Sequence.Stream, Header: event.Header(m.Headers()), Data: m.Data()}
 		if err := b.DeadLetter(ctx, consumer, r.Destination, subject.Ctl, letter, err); err != nil {
 			return err

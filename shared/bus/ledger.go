@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,11 @@ type Cursor struct {
 
 // String is the cursor as it stands in the Ks-Cursor header.
 func (c Cursor) String() string {
-	s := strconv.FormatUint(c.Seq, 10) + " " + c.ID
+	id := "-" // a header's value is trimmed on its way, and an ID is anybody's word
+	if c.ID != "" {
+		id = "=" + url.QueryEscape(c.ID)
+	}
+	s := strconv.FormatUint(c.Seq, 10) + " " + id
 	if c.After != "" {
 		s += " " + c.After
 	}
@@ -54,7 +59,14 @@ func ParseCursor(s string) (Cursor, error) {
 	if err != nil {
 		return Cursor{}, fmt.Errorf("%w: cursor %q: %w", event.ErrMalformed, s, err)
 	}
-	c := Cursor{Seq: seq, ID: f[1]}
+	c := Cursor{Seq: seq}
+	if id, has := strings.CutPrefix(f[1], "="); has {
+		if c.ID, err = url.QueryUnescape(id); err != nil {
+			return Cursor{}, fmt.Errorf("%w: cursor %q: %w", event.ErrMalformed, s, err)
+		}
+	} else if f[1] != "-" {
+		return Cursor{}, fmt.Errorf("%w: cursor %q", event.ErrMalformed, s)
+	}
 	if len(f) == 3 {
 		c.After = f[2]
 	}

@@ -50,6 +50,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"quietCursor":        quietCursor,
 		"logWentBack":        logWentBack,
 		"poison":             poison,
+		"poisonWithoutID":    poisonWithoutID,
 		"newerVersion":       newerVersion,
 		"bucket":             bucket,
 		"registry":           registry,
@@ -717,4 +718,39 @@ func consumersAreStable(t *testing.T, s Server) {
 		r.Close()
 	}
 	within(t, "no consumer is left", 40*time.Second, func() bool { return count() == 0 })
+}
+
+// poisonWithoutID: what anybody may publish with a stock client is set aside, and
+// the cursor behind it can be read again.
+func poisonWithoutID(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	nc := s.NATS(t)
+	for _, id := range []string{"", "an id with blanks = and % "} {
+		m := &nats.Msg{Subject: subject.EventChange(0, "test", "", "configmaps", "shop"), Data: []byte("bad")}
+		if id != "" {
+			m.Header = nats.Header{nats.MsgIdHdr: {id}}
+		}
+		if _, err := nc.RequestMsg(m, 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		before := stored(t, s, subject.Live, subject.LiveCheckpoint(0))
+		stop := runHop(t, hop(b, &copier{to: func(bus.Message) []string { return nil }, decide: func(m bus.Message) error {
+			_, err := event.KindOf(m.Header)
+			return err
+		}}))
+		within(t, "the cursor is stored", 20*time.Second, func() bool {
+			return stored(t, s, subject.Live, subject.LiveCheckpoint(0)) > before
+		})
+		stop()
+	}
+	if n := stored(t, s, subject.DLQ, subject.AllDLQ); n != 2 {
+		t.Fatalf("%d dead letters", n)
+	}
+	l, err := b.OpenLedger(t.Context(), ledger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if behind, err := l.Behind(t.Context()); behind || err != nil {
+		t.Fatalf("behind %v, %v", behind, err)
+	}
 }
