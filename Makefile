@@ -32,7 +32,8 @@ demo: need ## build all, run a cluster, a repository and kubescribe, and watch c
 	@$(MAKE) --no-print-directory build bin/demo
 	@bin/demo --bin bin $(if $(KEEP),--keep)
 
-run: need bin/kubescribe ## mirror the current kubectl context: make run REPO=URL [ARGS="--namespace shop"]
+run: bin/kubescribe ## mirror the current kubectl context: make run REPO=URL [ARGS="--namespace shop"]
+	@test/scripts/need build
 	@test -n "$(REPO)" || { echo 'where to? make run REPO=https://git.example.com/me/live.git (or a path)'; exit 2; }
 	bin/kubescribe run --repo '$(REPO)' $(ARGS)
 
@@ -89,7 +90,8 @@ tidy-check:
 	@for m in $(MODULES) $(APART); do echo "tidy $$m"; (cd $$m && GOWORK=off $(GO) mod tidy -diff) || exit 1; done
 	@for m in $(MODULES); do echo "build $$m alone"; (cd $$m && GOWORK=off $(GO) build ./...) || exit 1; done
 
-verify: fuzz ## longer proofs: every fuzz target for FUZZTIME
+verify: fuzz ## longer proofs: the demo, and every fuzz target for FUZZTIME
+	@$(MAKE) --no-print-directory demo
 fuzz:
 	@FUZZTIME=$(FUZZTIME) GO=$(GO) test/scripts/fuzz $(MODULES)
 

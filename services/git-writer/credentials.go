@@ -95,7 +95,7 @@ func fromHelper(ctx context.Context, remote string) (transport.AuthMethod, error
 	ctx, cancel := context.WithTimeout(ctx, helperWait)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", "credential", "fill")
-	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=")
+	cmd.Env = append(cmd.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=")
 	cmd.Stdin = strings.NewReader(fmt.Sprintf("protocol=%s\nhost=%s\npath=%s\n\n", u.Scheme, u.Host, strings.TrimPrefix(u.Path, "/")))
 	var out bytes.Buffer
 	cmd.Stdout = &out

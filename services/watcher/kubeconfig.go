@@ -21,7 +21,7 @@ func LoadREST(kubeconfig, kubecontext string) (*rest.Config, string, error) {
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubecontext})
 	raw, err := loader.RawConfig()
 	if err != nil {
-		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
+		return nil, "", fmt.Errorf("reading the kubeconfig: %w; name another with --kubeconfig or $KUBECONFIG", err)
 	}
 	if kubecontext != "" && raw.Contexts[kubecontext] == nil {
 		return nil, "", fmt.Errorf("the kubeconfig has no context %q: see kubectl config get-contexts", kubecontext)

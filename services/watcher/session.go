@@ -256,8 +256,6 @@ func (s *session) ready() error {
 			why = append(why, key.resource.String()+": "+err.Error())
 		}
 	}
-	s.typesSeen.WithLabelValues("watched").Set(float64(len(s.workers) - len(why)))
-	s.typesSeen.WithLabelValues("unwatched").Set(float64(len(why)))
 	for _, l := range s.lanes {
 		if err := l.Ready(); err != nil {
 			why = append(why, err.Error())

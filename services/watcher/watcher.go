@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
@@ -45,16 +46,17 @@ type Deps struct {
 
 // Watcher is the role. Make it with [New].
 type Watcher struct {
-	cfg       Config
-	bus       *bus.Bus
-	log       *slog.Logger
-	dynamic   dynamic.Interface
-	discovery discovery.DiscoveryInterfaceWithContext
-	metadata  metadata.Interface
-	client    kubernetes.Interface
-	bookmarks *bus.Bucket[event.Bookmark]
-	events    *prometheus.CounterVec
-	typesSeen *prometheus.GaugeVec
+	cfg           Config
+	bus           *bus.Bus
+	log           *slog.Logger
+	dynamic       dynamic.Interface
+	discovery     discovery.DiscoveryInterfaceWithContext
+	metadata      metadata.Interface
+	client        kubernetes.Interface
+	bookmarks     *bus.Bucket[event.Bookmark]
+	events        *prometheus.CounterVec
+	interruptions prometheus.Counter
+	said          string // what was last logged as wrong; Run's
 
 	mu      sync.Mutex
 	why     error    // why nothing is captured; nil once a session works; guarded by mu
@@ -92,10 +94,18 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 		Name: "kubescribe_watcher_events_total",
 		Help: "Versions seen, by what became of them: published, duplicate, excluded or dead_lettered.",
 	}, []string{"outcome"})
-	w.typesSeen = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "kubescribe_watcher_types", Help: "Types selected by any rule, by state: watched or unwatched.",
-	}, []string{"state"})
-	d.Metrics.MustRegister(w.events, w.typesSeen)
+	w.interruptions = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kubescribe_watcher_interruptions_total", Help: "How often the cluster could not be watched at all.",
+	})
+	up := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kubescribe_watcher_up", Help: "1 while every type that may be watched is.",
+	}, func() float64 {
+		if w.Ready() == nil {
+			return 1
+		}
+		return 0
+	})
+	d.Metrics.MustRegister(w.events, w.interruptions, up)
 	return w, nil
 }
 
@@ -119,7 +129,11 @@ func (w *Watcher) Run(ctx context.Context) error {
 			// once would only make both begin their lists again and again.
 			backoff = fault.Backoff{Min: takeOverAfter, Max: 10 * takeOverAfter}
 		}
-		w.log.Warn("capture interrupted, resuming from the lanes", "err", err)
+		w.interruptions.Inc()
+		if said := err.Error(); said != w.said {
+			w.said = said // once; /readyz goes on saying it
+			w.log.Warn("the cluster is not being watched, retrying", "err", err)
+		}
 		if time.Since(begun) > time.Minute {
 			backoff.Reset()
 		}
@@ -176,6 +190,8 @@ func (w *Watcher) capture(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.checkNamespaces(ctx, destinations)
+	w.said = ""
 	s := &session{Watcher: w, clusterID: id, destinations: destinations, registered: registered, workers: map[workerKey]*running{}, known: make(chan struct{})}
 	for part := range s.lanes {
 		if s.lanes[part], err = w.bus.TakeLane(ctx, part, w.cfg.Cluster, w.cfg.Owner); err != nil {
@@ -184,6 +200,20 @@ func (w *Watcher) capture(ctx context.Context) error {
 	}
 	w.setSession(s, nil)
 	return s.run(ctx)
+}
+
+// checkNamespaces says which of the namespaces that are asked for do not exist:
+// a mistyped one would be followed in silence.
+func (w *Watcher) checkNamespaces(ctx context.Context, destinations []event.Destination) {
+	for _, d := range destinations {
+		for _, r := range d.Rules {
+			for _, ns := range r.Namespaces {
+				if _, err := w.client.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+					w.log.Warn("the namespace does not exist yet: it is mirrored once it does", "namespace", ns, "destination", d.Key.String())
+				}
+			}
+		}
+	}
 }
 
 // clusterID is the uid of the namespace kube-system: it stays while the cluster

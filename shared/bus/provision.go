@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"time"
 
@@ -196,23 +195,4 @@ func sameShards(stream string, got, want map[string]string) error {
 		}
 	}
 	return nil
-}
-
-// StreamNames lists the streams of an install, for those who print or compare
-// them.
-func StreamNames() []string {
-	var names []string
-	for _, c := range streams(Options{}, nil) {
-		names = append(names, c.Name)
-	}
-	return names
-}
-
-// BucketNames lists the buckets of an install, in no order.
-func BucketNames() []string {
-	var names []string
-	for n := range maps.Keys(buckets) {
-		names = append(names, n)
-	}
-	return names
 }

@@ -81,6 +81,22 @@ func (b *Bus) LastSeq(ctx context.Context, stream string) (uint64, error) {
 	return s.CachedInfo().State.LastSeq, nil
 }
 
+// Waiting is how many messages under a filter have a sequence above after.
+func (b *Bus) Waiting(ctx context.Context, stream, filter string, after uint64) (uint64, error) {
+	c, err := b.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+		FilterSubject: filter, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 5 * time.Second,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting messages of %s: %w", stream, err)
+	}
+	n := c.CachedInfo().NumPending
+	if err := b.js.DeleteConsumer(ctx, stream, c.CachedInfo().Name); err != nil {
+		b.log.Debug("consumer not removed, it goes by itself", "stream", stream, "err", err)
+	}
+	return n, nil
+}
+
 // Reader reads a stream in order, each message once, with a consumer of its own
 // that leaves with it: nobody else's cursor moves. It is not safe for
 // concurrent use.

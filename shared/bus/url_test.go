@@ -7,14 +7,14 @@ import (
 
 func TestCheckURL(t *testing.T) {
 	for url, ok := range map[string]bool{
-		"nats://127.0.0.1:4222":                   true,
-		"tls://a.example.com":                     true,
-		"nats://a:4222,nats://b:4222":             true,
-		"":                                        false,
-		"here":                                    false,
-		"nats://a:4222,":                          false,
-		"nats://user:s3cret@b:4222":               false,
-		"nats://a,nats://user:s3cret@b:4222":      false,
+		"nats://127.0.0.1:4222":              true,
+		"tls://a.example.com":                true,
+		"nats://a:4222,nats://b:4222":        true,
+		"":                                   false,
+		"here":                               false,
+		"nats://a:4222,":                     false,
+		"nats://user:s3cret@b:4222":          false,
+		"nats://a,nats://user:s3cret@b:4222": false,
 		"nats://a:4222, nats://user:s3cret@b:422": false,
 	} {
 		err := CheckURL(url)

@@ -29,7 +29,7 @@ func escape(s string) string {
 	for i := range len(s) {
 		c := s[i]
 		edge := (i == 0 || i == len(s)-1) && (c == '.' || c == ' ')
-		if safe[c] && !edge && (i > 0 || !isDevice(s)) {
+		if safe[c] && !edge && (i > 0 || !IsDevice(s)) {
 			buf = append(buf, c)
 			continue
 		}
@@ -58,13 +58,13 @@ func isSafe(s string) bool {
 		return true
 	}
 	first, last := s[0], s[len(s)-1]
-	return first != '.' && first != ' ' && last != '.' && last != ' ' && !isDevice(s)
+	return first != '.' && first != ' ' && last != '.' && last != ' ' && !IsDevice(s)
 }
 
-// isDevice reports whether Windows takes a file of this name for a device,
-// whatever follows the first dot. Upper-case letters are encoded in any case,
-// and so are the superscript digits that Windows takes for digits here.
-func isDevice(s string) bool {
+// IsDevice reports whether Windows takes a file of this lower-case name for a
+// device, whatever follows the first dot. In paths, upper-case letters and the
+// superscript digits that Windows takes for digits here are encoded in any case.
+func IsDevice(s string) bool {
 	base, _, _ := strings.Cut(s, ".")
 	switch base = strings.TrimRight(base, " "); base {
 	case "con", "prn", "aux", "nul", "conin$", "conout$":

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,11 @@ func TestNoAPIServer(t *testing.T) {
 	awaitNotReady(t, k, "watcher", "https://127.0.0.1:1", "connection refused")
 	if log := string(k.Output()); !strings.Contains(log, "https://127.0.0.1:1") || !strings.Contains(log, "connection refused") {
 		t.Error("the log does not say which API server does not answer")
+	}
+	_, metrics, err := k.Get(within(t, stepLimit), "/metrics")
+	must(t, err)
+	if !strings.Contains(metrics, "\nkubescribe_watcher_up 0\n") || strings.Contains(metrics, "\nkubescribe_watcher_interruptions_total 0\n") {
+		t.Error("the metrics do not say that the cluster is not watched")
 	}
 	if code, body, err := k.Get(within(t, stepLimit), "/healthz"); err != nil || code != http.StatusOK {
 		t.Errorf("/healthz: %d %s, %v", code, body, err)
@@ -78,8 +84,14 @@ func TestNoRemote(t *testing.T) {
 			for n := range 10 {
 				writes = append(writes, w.apply(t, configMap(ns, "kept", fmt.Sprint(n))))
 			}
-			_, metrics, err := k.Get(within(t, stepLimit), "/metrics")
-			must(t, err)
+			var metrics string
+			waits := regexp.MustCompile(`(?m)^kubescribe_git_writer_lag_messages\{[^}]*\} [1-9]`)
+			must(t, harness.Poll(within(t, stepLimit), 50*time.Millisecond, "the metrics to count what waits", func(ctx context.Context) (err error) {
+				if _, metrics, err = k.Get(ctx, "/metrics"); err == nil && !waits.MatchString(metrics) {
+					err = errors.New("they count nothing")
+				}
+				return err
+			}))
 			if !strings.Contains(metrics, "kubescribe_git_writer_stalls_total") {
 				t.Error("the metrics do not count stalls")
 			}

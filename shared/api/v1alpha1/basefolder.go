@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/kubescribe/kubescribe/shared/manifest"
 )
 
 // rootFolder as a base folder is the root of the repository.
@@ -37,6 +39,8 @@ func baseFolderProblem(folder string) string {
 			return `contains ".."; the folder must lie inside the repository`
 		case isDotGit(part):
 			return "contains a folder that means .git to some file system; use another name"
+		case manifest.IsDevice(strings.ToLower(part)):
+			return "contains a folder that Windows takes for a device; use another name"
 		case strings.Trim(part, ". ") != part:
 			return "has a part that begins or ends with a dot or space; use another name"
 		}

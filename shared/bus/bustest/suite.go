@@ -48,6 +48,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"wideFanOut":         wideFanOut,
 		"resumedFanOut":      resumedFanOut,
 		"quietCursor":        quietCursor,
+		"fullStream":         fullStream,
 		"logWentBack":        logWentBack,
 		"poison":             poison,
 		"poisonWithoutID":    poisonWithoutID,
@@ -753,4 +754,28 @@ func poisonWithoutID(t *testing.T, s Server) {
 	if behind, err := l.Behind(t.Context()); behind || err != nil {
 		t.Fatalf("behind %v, %v", behind, err)
 	}
+}
+
+// fullStream: a stream that is full stalls the hop that writes to it, which says
+// so and loses nothing, and goes on once there is room.
+func fullStream(t *testing.T, s Server) {
+	const n = 60
+	b := s.Connect(t)
+	if err := b.Provision(t.Context(), bus.Options{Replicas: 1, MaxBytes: 64 << 10}); err != nil {
+		t.Fatal(err)
+	}
+	h := hop(b, &copier{to: func(bus.Message) []string { return []string{"a", "b", "c", "d"} }})
+	runHop(t, h)
+	feed(t, b, n)
+	within(t, "the hop says that the stream is full", 30*time.Second, func() bool {
+		err := h.Ready()
+		return err != nil && strings.Contains(err.Error(), "maximum bytes")
+	})
+	if err := b.Provision(t.Context(), bus.Options{Replicas: 1, MaxBytes: 4 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{"a", "b", "c", "d"} {
+		wantInOrder(t, outputs(t, b, d, n), n)
+	}
+	within(t, "the hop is ready again", 30*time.Second, func() bool { return h.Ready() == nil })
 }

@@ -3,6 +3,7 @@ package branch
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
@@ -25,6 +26,25 @@ const (
 	ReasonBadURL         = "InvalidURL"
 	ReasonOther          = "Failed"
 )
+
+// remedy is what a person can do about an error, "" if waiting is all.
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, repo.ErrAuth):
+		return "check the user and password: KUBESCRIBE_GIT_USERNAME with KUBESCRIBE_GIT_PASSWORD_FILE, else what git credential fill knows for this URL, else the SSH agent"
+	case errors.Is(err, repo.ErrForbidden):
+		return "let this user write to the repository"
+	case errors.Is(err, repo.ErrNotFound):
+		return "create the repository, or check its URL and that this user may see it"
+	case errors.Is(err, repo.ErrRefused):
+		return "let this user push to the branch, or name another branch"
+	case errors.Is(err, repo.ErrUnreachable) && strings.Contains(err.Error(), "x509:"):
+		return "let SSL_CERT_FILE name a file with the authority that signed the remote's certificate"
+	case errors.Is(err, repo.ErrUnreachable) && strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+		return "the remote speaks plain http: check the URL"
+	}
+	return ""
+}
 
 func reason(err error) string {
 	for _, r := range []struct {

@@ -67,6 +67,8 @@ type Worker struct {
 	recheck bool                            // a folder was refused: look again
 	refused map[event.DestinationKey]uint64 // the revisions at which they were refused
 	hint    event.Hint                      // as it stands in KS_CURSOR
+	reached uint64                          // everything in KS_WRITE up to here is on the remote, as far as is known
+	said    string                          // what was last logged as wrong
 	hintRev uint64                          // 0: not there
 
 	mu   sync.Mutex
@@ -135,12 +137,20 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // stall says why nothing moves, everywhere, and waits.
 func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
+	if what := remedy(err); what != "" {
+		err = fmt.Errorf("%w; %s", err, what)
+	}
 	var remote *repo.RemoteError
 	if errors.As(err, &remote) && remote.RetryAfter > d {
 		d = remote.RetryAfter
 	}
 	w.show(func(s *Snapshot) { s.Why, s.Next = err, time.Now().Add(d) })
-	w.Log.Warn("branch does not move, retrying", "url", repo.Redact(w.URL), "branch", w.Branch, "in", d.Round(time.Millisecond).String(), "err", err)
+	level := slog.LevelDebug // said before; /readyz goes on saying it
+	if said := err.Error(); said != w.said {
+		level, w.said = slog.LevelWarn, said
+	}
+	w.Log.Log(ctx, level, "branch does not move, retrying", "url", repo.Redact(w.URL), "branch", w.Branch, "in", d.Round(time.Millisecond).String(), "err", err)
+	w.count(ctx)
 	w.Metrics.Failures.WithLabelValues(reason(err)).Inc()
 	if ctx.Err() == nil {
 		for _, dest := range w.destinations() {
@@ -157,6 +167,17 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 	case <-ctx.Done():
 	case <-t.C:
 	}
+}
+
+// count shows how much waits while nothing moves.
+func (w *Worker) count(ctx context.Context) {
+	n, err := w.Bus.Waiting(ctx, subject.Write, subject.WriteBranch(w.BranchKey), w.reached)
+	if err != nil {
+		w.Log.Debug("backlog not counted", "branch", w.Branch, "err", err)
+		return
+	}
+	w.show(func(s *Snapshot) { s.Pending = n })
+	w.Metrics.Lag.WithLabelValues(w.BranchKey).Set(float64(n))
 }
 
 // destinations are those of this branch.
@@ -185,7 +206,8 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 		},
 	})
 	defer b.Close()
-	if _, err := b.Fetch(ctx); err != nil {
+	result, err := b.Fetch(ctx)
+	if err != nil {
 		return false, err
 	}
 	s := &session{
@@ -199,12 +221,22 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s.consumed = position
+	s.consumed, s.reached = position, position
+	w.said = ""
+	w.show(func(sn *Snapshot) {
+		sn.Why = nil
+		if base := b.Base(); sn.Commit == "" && !base.IsZero() && position > 0 {
+			sn.Commit = base.String()
+		}
+	})
 	r, err := w.Bus.Read(ctx, subject.Write, []string{subject.WriteBranch(w.BranchKey)}, position+1)
 	if err != nil {
 		return false, err
 	}
 	defer r.Close()
+	if others := result.Branches; b.Base().IsZero() && len(others) > 0 {
+		w.Log.Warn("the branch does not exist: the first push makes it, with a history of its own", "url", repo.Redact(w.URL), "branch", w.Branch, "existing", others)
+	}
 	w.Log.Info("writing", "url", repo.Redact(w.URL), "branch", w.Branch, "commit", b.Base().String(), "seq", position)
 	return s.write(ctx, r)
 }
@@ -323,7 +355,7 @@ func (s *session) position(ctx context.Context) (uint64, error) {
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 		return 0, err
 	}
-	s.hint, s.hintRev = hint, rev
+	s.hint, s.hintRev, s.reached = hint, rev, max(s.reached, hint.Position)
 	last, err := s.Bus.LastSeq(ctx, subject.Write)
 	if err != nil {
 		return 0, err
@@ -389,7 +421,7 @@ func (s *session) note(ctx context.Context, position uint64) error {
 	if err != nil {
 		return fmt.Errorf("keeping the position of branch %s: %w", s.Branch, err)
 	}
-	s.hint, s.hintRev, s.noted = next, rev, position
+	s.hint, s.hintRev, s.noted, s.reached = next, rev, position, position
 	return nil
 }
 

@@ -64,6 +64,9 @@ type Result struct {
 	// Replaced lists paths where such a commit changed a file and a
 	// pending commit then replaced that change.
 	Replaced []string
+	// Branches are others that the remote has, a few of them, where ours does
+	// not exist.
+	Branches []string
 }
 
 // New is a Branch about which nothing is known yet. It does no I/O; what is wrong

@@ -144,8 +144,9 @@ func clean(text string, limit int, secrets []string) string {
 }
 
 // secretsOf lists what must not be in any text: the credentials in the forms
-// in which a server, a proxy or a library may echo them.
-func secretsOf(user *url.Userinfo, auth transport.AuthMethod) []string {
+// in which a server, a proxy or a library may echo them. On the web a user
+// without a password is a token; elsewhere it is a name, as in git@host.
+func secretsOf(user *url.Userinfo, web bool, auth transport.AuthMethod) []string {
 	var out []string
 	add := func(name, password string) {
 		secret := password
@@ -162,7 +163,7 @@ func secretsOf(user *url.Userinfo, auth transport.AuthMethod) []string {
 	}
 	if user != nil {
 		password, ok := user.Password()
-		if !ok {
+		if !ok && web {
 			password = user.Username() // https://TOKEN@host
 		}
 		add(user.Username(), password)

@@ -35,6 +35,7 @@ func (b *Branch) sync(ctx context.Context, r *Result) error {
 		return err
 	}
 	defer up.close()
+	r.Branches = up.others
 
 	b.mu.Lock()
 	first := b.line == nil

@@ -130,6 +130,6 @@ func (r *remote) refusal(a *answer) error {
 	if !a.unpacked() {
 		e.Detail = "unpacking: " + a.report.UnpackStatus
 	}
-	e.Detail = clean(e.Detail, maxDetail, secretsOf(r.where.user, nil))
+	e.Detail = clean(e.Detail, maxDetail, secretsOf(r.where.user, r.where.web(), nil))
 	return e
 }

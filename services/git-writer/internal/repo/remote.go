@@ -83,7 +83,7 @@ func (r *remote) begin(ctx context.Context, doing string) (*session, error) {
 	}
 	s := &session{remote: r, doing: doing, caller: ctx, endpoint: r.where.endpoint()}
 	s.ctx, s.watch = watch(ctx, r.timeout)
-	s.secrets = secretsOf(r.where.user, nil)
+	s.secrets = secretsOf(r.where.user, r.where.web(), nil)
 	if r.auth != nil {
 		auth, err := r.auth(s.ctx, r.url)
 		if err != nil {
@@ -91,7 +91,7 @@ func (r *remote) begin(ctx context.Context, doing string) (*session, error) {
 			return nil, s.fail(ErrAuth, "reading credentials: "+err.Error())
 		}
 		s.auth = auth
-		s.secrets = append(s.secrets, secretsOf(nil, auth)...)
+		s.secrets = append(s.secrets, secretsOf(nil, false, auth)...)
 	}
 	if s.overHTTP() {
 		if s.auth == nil && r.where.user != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -17,9 +18,10 @@ import (
 // one fetch.
 type upload struct {
 	*session
-	conn transport.UploadPackSession
-	caps *capability.List
-	tip  plumbing.Hash // of the branch; zero: it does not exist
+	conn   transport.UploadPackSession
+	caps   *capability.List
+	tip    plumbing.Hash // of the branch; zero: it does not exist
+	others []string      // some branches there are, if ours does not exist
 }
 
 func (r *remote) upload(ctx context.Context) (*upload, error) {
@@ -46,8 +48,19 @@ func (r *remote) upload(ctx context.Context) (*upload, error) {
 	s.watch.alive()
 	s.discovered()
 	u.caps, u.tip = adv.Capabilities, adv.References[r.ref.String()]
+	if u.tip.IsZero() {
+		for ref := range adv.References {
+			if name := plumbing.ReferenceName(ref); name.IsBranch() && len(u.others) < maxOthers {
+				u.others = append(u.others, name.Short())
+			}
+		}
+		slices.Sort(u.others)
+	}
 	return u, nil
 }
+
+// maxOthers bounds how many branches are named instead of ours.
+const maxOthers = 5
 
 func (u *upload) close() {
 	_ = u.conn.Close()

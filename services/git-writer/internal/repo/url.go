@@ -127,6 +127,8 @@ func locateFile(name string) (location, error) {
 
 // endpoint is the location as go-git's transports take it, without credentials
 // for http and https: those go with a session.
+func (l location) web() bool { return l.scheme == "http" || l.scheme == "https" }
+
 func (l location) endpoint() *transport.Endpoint {
 	ep := &transport.Endpoint{Protocol: l.scheme, Host: l.host, Port: l.port, Path: l.path}
 	switch l.scheme {

@@ -20,7 +20,7 @@ type Env struct {
 	Stderr  io.Writer
 	Getenv  func(string) string
 	Version string
-	Host    string
+	Owner   string // this process, for those who look at who does what
 }
 
 // usageError is something that was typed wrong.

@@ -25,7 +25,7 @@ func command(t *testing.T, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code := Main(t.Context(), Env{
-		Args: args, Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" }, Version: "v1.2.3", Host: "test",
+		Args: args, Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" }, Version: "v1.2.3", Owner: "test",
 	})
 	return result{code, stdout.String(), stderr.String()}
 }
@@ -129,12 +129,12 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestNoCluster: what is missing is not what was typed, so it is no usage error;
-// the message names what helps.
+// TestNoCluster: what was named and is not there was typed wrong; the message
+// names what helps.
 func TestNoCluster(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "kubeconfig")
 	r := command(t, "run", "--repo", "/tmp/x", "--kubeconfig", missing)
-	if r.code != service.ExitError || !strings.Contains(r.stderr, missing) {
+	if r.code != service.ExitUsage || !strings.Contains(r.stderr, missing) || !strings.Contains(r.stderr, "--kubeconfig") {
 		t.Errorf("%+v", r)
 	}
 }

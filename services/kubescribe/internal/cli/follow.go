@@ -56,7 +56,11 @@ func follow(ctx context.Context, stop context.CancelCauseFunc, p *kubescribe.Pro
 			mu.Lock()
 			phase := worst(phases)
 			mu.Unlock()
-			scr.Draw(statusLine(now, phase, snapshots))
+			line := statusLine(now, phase, snapshots)
+			if err := p.Watcher.Ready(); err != nil {
+				line = err.Error() + "  " + line
+			}
+			scr.Draw(line)
 		}
 	}
 	scr.Draw("")
@@ -87,23 +91,34 @@ func worst(phases map[string]event.Phase) event.Phase {
 	return event.LiveProcessing
 }
 
+// statusLine is one line on how things stand: first what keeps them, if anything
+// does, since a terminal cuts off what comes last.
 func statusLine(now time.Time, phase event.Phase, branches []gitwriter.Snapshot) string {
 	line := string(phase)
 	for _, s := range branches {
+		if s.Why != nil {
+			line += "  " + waiting(now, s)
+		}
 		line += fmt.Sprintf("  pending %d", s.Pending)
 		if s.Commit != "" {
-			line += fmt.Sprintf("  last commit %.8s %q %s ago", s.Commit, s.Subject, now.Sub(s.Pushed).Round(time.Second))
+			line += fmt.Sprintf("  last commit %.8s", s.Commit)
 		} else {
 			line += "  no commit yet"
 		}
-		switch {
-		case s.Why != nil && s.Next.After(now):
-			line += fmt.Sprintf("  next push in %s (%v)", s.Next.Sub(now).Round(time.Second), s.Why)
-		case s.Why != nil:
-			line += fmt.Sprintf("  waiting: %v", s.Why)
-		default:
+		if !s.Pushed.IsZero() {
+			line += fmt.Sprintf(" %q %s ago", s.Subject, now.Sub(s.Pushed).Round(time.Second))
+		}
+		if s.Why == nil {
 			line += "  next push with the next change"
 		}
 	}
 	return line
+}
+
+// waiting says what a branch waits for, and until when.
+func waiting(now time.Time, s gitwriter.Snapshot) string {
+	if s.Next.After(now) {
+		return fmt.Sprintf("next push in %s: %v", s.Next.Sub(now).Round(time.Second), s.Why)
+	}
+	return fmt.Sprintf("waiting: %v", s.Why)
 }

@@ -3,9 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
+	"net"
 	"path/filepath"
 	"strings"
 
@@ -64,7 +63,7 @@ func runCommand(env Env) *cobra.Command {
 	fs.StringVar(&f.cluster, "cluster", "", "`name` of the cluster (default: as the kubeconfig calls it)")
 	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: $KUBECONFIG, ~/.kube/config)")
 	fs.StringVar(&f.context, "context", "", "`name` of the kubeconfig context (default: the current one)")
-	fs.StringVar(&f.dataDir, "data-dir", "", "`directory` of the message bus (default: ~/.local/share/kubescribe/CLUSTER)")
+	fs.StringVar(&f.dataDir, "data-dir", "", "`directory` of the message bus (default: ~/.local/share/kubescribe/cluster-CLUSTER)")
 	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "`address` of /healthz, /readyz and /metrics")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "log debug messages too")
 	return cmd
@@ -76,6 +75,9 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 		return err
 	}
 	rc, cluster, err := watcher.LoadREST(f.kubeconfig, f.context)
+	if err != nil && (f.kubeconfig != "" || f.context != "") {
+		return usageError{err} // what was named is not there
+	}
 	if err != nil {
 		return err
 	}
@@ -96,6 +98,9 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 			return err
 		}
 	}
+	if _, _, err := net.SplitHostPort(f.listen); err != nil {
+		return usage("--listen: %q is not an address: write it like 127.0.0.1:8080", f.listen)
+	}
 	level := slog.LevelInfo
 	if f.verbose {
 		level = slog.LevelDebug
@@ -106,7 +111,7 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 
 	p, err := kubescribe.Start(ctx, kubescribe.Config{
 		DataDir: f.dataDir, Listen: f.listen,
-		Watcher:     watcher.Config{Cluster: cluster, Documents: docs, REST: rc, Owner: fmt.Sprintf("%s-%d", env.Host, os.Getpid())},
+		Watcher:     watcher.Config{Cluster: cluster, Documents: docs, REST: rc, Owner: env.Owner},
 		Credentials: credentials,
 	}, log)
 	if err != nil {

@@ -27,9 +27,6 @@ type Screen struct {
 // New shows on w.
 func New(w io.Writer) *Screen { return &Screen{w: w, live: service.IsTerminal(w)} }
 
-// Live reports whether there is a line to draw.
-func (s *Screen) Live() bool { return s.live }
-
 // Log is where log lines go. It is w itself where there is no terminal.
 func (s *Screen) Log() io.Writer {
 	if !s.live {

@@ -16,7 +16,7 @@ import (
 func TestNoTerminal(t *testing.T) {
 	var out bytes.Buffer
 	s := New(&out)
-	if s.Live() {
+	if s.live {
 		t.Error("a buffer passes for a terminal")
 	}
 	if s.Log() != io.Writer(&out) {

@@ -372,7 +372,7 @@ func (w *Worker) afterGone(ctx context.Context) error {
 		o.SetUID(e.uid)
 		o.SetResourceVersion(version)
 		c := w.change(o)
-		c.Op, c.Time = event.Delete, time.Now()
+		c.Op, c.Time, c.FieldManager = event.Delete, time.Now(), ""
 		if err := w.publish(ctx, c); err != nil {
 			return err
 		}
@@ -498,6 +498,7 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 		return nil
 	case ev.Type == watch.Deleted:
 		c.Op, c.Time, next.gone = event.Delete, time.Now(), true
+		c.FieldManager = "" // whoever wrote it last is not who deleted it
 	default:
 		c.Op = event.Update
 		if ev.Type == watch.Added {
