@@ -30,7 +30,7 @@ need:
 demo: need ## build all, run a cluster, a repository and kubescribe, and watch commits land (KEEP=1 leaves it running)
 	@test/scripts/first-build
 	@$(MAKE) --no-print-directory build bin/demo
-	@bin/demo --bin bin $(if $(KEEP),--keep)
+	@bin/demo $(if $(KEEP),--keep)
 
 run: bin/kubescribe ## mirror the current kubectl context: make run REPO=URL [ARGS="--namespace shop"]
 	@test/scripts/need build

@@ -6,6 +6,5 @@
 // and audit log say what was written, stock git says what is in history, and
 // [harness.Compare] says whether the two agree. A crash is SIGKILL.
 //
-// The programs are found in bin/, or in $KUBESCRIBE_BIN; `make build` puts them
-// there.
+// The programs are those in bin/ of the repository: `make build` puts them there.
 package e2e

@@ -227,14 +227,10 @@ func runToEnd(t *testing.T, args ...string) (string, int) {
 // binary returns the path of the built controlplane.
 func binary(t *testing.T) string {
 	t.Helper()
-	path := os.Getenv("KUBESCRIBE_BIN")
-	if path == "" {
-		path = filepath.Join("..", "..", "..", "bin", "controlplane")
-	}
-	path, err := filepath.Abs(path)
+	path, err := filepath.Abs(filepath.Join("..", "..", "..", "bin", "controlplane"))
 	must(t, err)
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("no controlplane binary: %v; build it as main.go says, or set KUBESCRIBE_BIN to its path", err)
+		t.Fatalf("%v: make bin/controlplane builds it", err)
 	}
 	return path
 }

@@ -16,8 +16,7 @@ import (
 
 // Options says how the demonstration runs.
 type Options struct {
-	Bin  string // folder of the built programs; empty: found
-	Keep bool   // leave everything running until ctx ends
+	Keep bool // leave everything running until ctx ends
 }
 
 // The bounds of waiting, far above what is usual.
@@ -50,7 +49,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 }
 
 func play(ctx context.Context, o Options, s *stage) error {
-	if err := s.set(ctx, o.Bin); err != nil {
+	if err := s.set(ctx); err != nil {
 		return err
 	}
 	imported, err := s.equal(ctx)

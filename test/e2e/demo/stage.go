@@ -25,13 +25,8 @@ type stage struct {
 }
 
 // set starts everything.
-func (s *stage) set(ctx context.Context, bin string) (err error) {
-	if bin == "" {
-		s.bins, err = harness.FindBins()
-	} else {
-		s.bins, err = harness.BinsAt(bin)
-	}
-	if err != nil {
+func (s *stage) set(ctx context.Context) (err error) {
+	if s.bins, err = harness.FindBins(); err != nil {
 		return err
 	}
 	if s.dir, err = os.MkdirTemp("", "kubescribe-demo-"); err != nil {

@@ -16,7 +16,6 @@ import (
 func main() {
 	var o demo.Options
 	flag.BoolVar(&o.Keep, "keep", false, "leave everything running until interrupted, and print how to reach it")
-	flag.StringVar(&o.Bin, "bin", "", "`folder` of the built programs (default: bin/ of this repository)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
