@@ -103,7 +103,10 @@ func (b *Bus) Waiting(ctx context.Context, stream, filter string, after uint64) 
 type Reader struct {
 	stream string
 	it     jetstream.MessagesContext
+	cancel context.CancelFunc
 	last   uint64
+	out    chan Message // closed after the last one
+	err    error        // why there are no more; set before out is closed
 }
 
 // Read begins at the first message with a sequence of at least start whose
@@ -111,7 +114,7 @@ type Reader struct {
 func (b *Bus) Read(ctx context.Context, stream string, filters []string, start uint64) (*Reader, error) {
 	c, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(start, 1),
-		InactiveThreshold: 30 * time.Second,
+		InactiveThreshold: 30 * time.Second, MaxResetAttempts: 3,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", stream, err)
@@ -121,35 +124,67 @@ func (b *Bus) Read(ctx context.Context, stream string, filters []string, start u
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", stream, err)
 	}
-	return &Reader{stream: stream, it: it, last: max(start, 1) - 1}, nil
+	rctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until Close
+	r := &Reader{stream: stream, it: it, cancel: cancel, last: max(start, 1) - 1, out: make(chan Message)}
+	go func() {
+		defer close(r.out)
+		r.err = r.receive(rctx)
+	}()
+	return r, nil
 }
 
-// Next waits up to wait for a message; ok is false when none came.
+// receive hands messages to Next until something fails or ctx ends.
+//
+// It waits in the library without a bound. The server removes the consumer of a
+// reader that was busy, or stopped, for longer than the inactive threshold; what
+// notices that is a heartbeat missed within one wait, and then another consumer
+// is made behind the last message. Waits shorter than that would never notice.
+func (r *Reader) receive(ctx context.Context) error {
+	for {
+		got, err := r.it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("reading %s after %d: %w", r.stream, r.last, err)
+		}
+		meta, err := got.Metadata()
+		if err != nil {
+			return fmt.Errorf("reading %s after %d: %w", r.stream, r.last, err)
+		}
+		m := Message{
+			Subject: got.Subject(), Seq: meta.Sequence.Stream, Time: meta.Timestamp,
+			Header: event.Header(got.Headers()), Data: got.Data(), Pending: meta.NumPending,
+		}
+		if m.Seq <= r.last {
+			return fmt.Errorf("reading %s: message %d came after %d", r.stream, m.Seq, r.last)
+		}
+		r.last = m.Seq
+		select {
+		case r.out <- m:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Next waits up to wait for a message; ok is false when none came, or ctx ended.
+// After an error it goes on returning it.
 func (r *Reader) Next(ctx context.Context, wait time.Duration) (m Message, ok bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	got, err := r.it.Next(jetstream.NextContext(ctx))
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return Message{}, false, nil
-	default:
-		return Message{}, false, fmt.Errorf("reading %s after %d: %w", r.stream, r.last, err)
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case m, ok = <-r.out:
+		if !ok {
+			return Message{}, false, r.err
+		}
+		return m, true, nil
+	case <-t.C:
+	case <-ctx.Done():
 	}
-	meta, err := got.Metadata()
-	if err != nil {
-		return Message{}, false, fmt.Errorf("reading %s after %d: %w", r.stream, r.last, err)
-	}
-	m = Message{
-		Subject: got.Subject(), Seq: meta.Sequence.Stream, Time: meta.Timestamp,
-		Header: event.Header(got.Headers()), Data: got.Data(), Pending: meta.NumPending,
-	}
-	if m.Seq <= r.last {
-		return Message{}, false, fmt.Errorf("reading %s: message %d came after %d", r.stream, m.Seq, r.last)
-	}
-	r.last = m.Seq
-	return m, true, nil
+	return Message{}, false, nil
 }
 
-// Close ends the reading and removes its consumer.
-func (r *Reader) Close() { r.it.Stop() }
+// Close ends the reading; its consumer is removed. It does not wait: the library
+// may just be waiting for a server that is away.
+func (r *Reader) Close() {
+	r.cancel()
+	go r.it.Stop()
+}

@@ -57,6 +57,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"registry":           registry,
 		"requests":           requests,
 		"consumersAreStable": consumersAreStable,
+		"consumerRemoved":    consumerRemoved,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, start(t)) })
 	}
@@ -719,6 +720,51 @@ func consumersAreStable(t *testing.T, s Server) {
 		r.Close()
 	}
 	within(t, "no consumer is left", 40*time.Second, func() bool { return count() == 0 })
+}
+
+// consumerRemoved: the server removes the consumer of a reader that was busy, or
+// stopped, for too long. However short its waits are, it reads on.
+func consumerRemoved(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	feed(t, b, 1)
+	r, err := b.Read(t.Context(), subject.Events, []string{subject.EventPart(0)}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	first, ok, err := r.Next(t.Context(), 10*time.Second)
+	if !ok || err != nil {
+		t.Fatalf("reading: %v, %v", ok, err)
+	}
+	js, err := jetstream.New(s.NATS(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := js.Stream(t.Context(), subject.Events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := 0
+	for name := range st.ConsumerNames(t.Context()).Name() {
+		if err := st.DeleteConsumer(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		removed++
+	}
+	if removed != 1 {
+		t.Fatalf("%d consumers were there, want the reader's", removed)
+	}
+	feed(t, b, 2)
+	within(t, "what came since is read", time.Minute, func() bool {
+		m, ok, err := r.Next(t.Context(), 20*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok && m.Seq <= first.Seq {
+			t.Fatalf("message %d came again", m.Seq)
+		}
+		return ok
+	})
 }
 
 // poisonWithoutID: what anybody may publish with a stock client is set aside, and
