@@ -97,8 +97,9 @@ func (b *Bucket[R]) Delete(ctx context.Context, key string) error {
 func (b *Bucket[R]) All(ctx context.Context) (map[string]Entry[R], error) {
 	all := map[string]Entry[R]{}
 	err := b.Watch(ctx, func(e Entry[R]) error {
-		if !e.Gone {
-			all[e.Key] = e
+		all[e.Key] = e
+		if e.Gone { // since the reading began
+			delete(all, e.Key)
 		}
 		return nil
 	}, func() error { return errSynced })

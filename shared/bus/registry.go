@@ -69,8 +69,9 @@ func (r *Registry) follow(ctx context.Context, b *Bus) error {
 		}
 		if !whole {
 			held = e.Revision
-			if !e.Gone {
-				first[k] = Registered{e.Record, e.Revision}
+			first[k] = Registered{e.Record, e.Revision}
+			if e.Gone { // since the reading began
+				delete(first, k)
 			}
 			return nil
 		}
