@@ -28,6 +28,9 @@ const (
 // remembers of it: it was restored from a backup, or made anew.
 var ErrLogWentBack = errors.New("the log went back behind a checkpoint")
 
+// wentBackRemedy is what a person can do about it.
+const wentBackRemedy = "restore all streams from one backup, or remove them all and start afresh with --adopt (Git keeps what was written)"
+
 // Cursor says how far an input has been consumed: everything up to Seq, and of
 // the next message all outputs up to the subject After.
 type Cursor struct {
@@ -140,12 +143,12 @@ func (l *Ledger) verify(ctx context.Context) error {
 		if last >= l.cursor.Seq {
 			return nil
 		}
-		err = fmt.Errorf("%w: %s ends at %d, ledger %s consumed up to %d", ErrLogWentBack, l.Input, last, l.OwnerFilter, l.cursor.Seq)
+		err = fmt.Errorf("%w: %s ends at %d, ledger %s consumed up to %d; %s", ErrLogWentBack, l.Input, last, l.OwnerFilter, l.cursor.Seq, wentBackRemedy)
 		return fault.As(fault.Terminate, err)
 	case err != nil:
 		return err
 	case m.ID() != l.cursor.ID:
-		err = fmt.Errorf("%w: message %d of %s is %q, ledger %s consumed %q", ErrLogWentBack, l.cursor.Seq, l.Input, m.ID(), l.OwnerFilter, l.cursor.ID)
+		err = fmt.Errorf("%w: message %d of %s is %q, ledger %s consumed %q; %s", ErrLogWentBack, l.cursor.Seq, l.Input, m.ID(), l.OwnerFilter, l.cursor.ID, wentBackRemedy)
 		return fault.As(fault.Terminate, err)
 	}
 	return nil
