@@ -32,11 +32,12 @@ const (
 type Lane struct {
 	bus     *Bus
 	part    int
-	subject string // of the fence
-	mu      sync.Mutex
-	fence   uint64 // sequence of this owner's fence message
-	stalled error  // guarded by state
+	subject string        // of the fence
+	fence   uint64        // sequence of this owner's fence message
+	turn    chan struct{} // held by the one publish in flight
+
 	state   sync.Mutex
+	stalled error // guarded by state
 }
 
 // TakeLane makes the caller the owner of a cluster's part: everyone before it is refused
@@ -57,7 +58,7 @@ func (b *Bus) TakeLane(ctx context.Context, part int, cluster, owner string) (*L
 	if err != nil {
 		return nil, fmt.Errorf("taking lane %d: %w", part, fenced(err))
 	}
-	return &Lane{bus: b, part: part, subject: s, fence: ack.Sequence}, nil
+	return &Lane{bus: b, part: part, subject: s, fence: ack.Sequence, turn: make(chan struct{}, 1)}, nil
 }
 
 // Publish stores a message under an ID and returns once it is durable. The same
@@ -69,8 +70,12 @@ func (b *Bus) TakeLane(ctx context.Context, part int, cluster, owner string) (*L
 // A crash before the answer leaves the message stored or not: the next owner
 // resumes its watch from what stands in the lane, so either is right.
 func (l *Lane) Publish(ctx context.Context, id string, out Output) (duplicate bool, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return false, fmt.Errorf("waiting for lane %d: %w", l.part, ctx.Err())
+	}
+	defer func() { <-l.turn }()
 	var backoff fault.Backoff
 	defer l.setStalled(nil)
 	for {
