@@ -127,11 +127,11 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 		if err != nil {
 			return moved, err
 		}
-		h.setReady(nil)
 		if !ok {
 			if err := flush(ctx, open, 1); err != nil {
 				return moved, err
 			}
+			h.setReady(nil)
 			continue
 		}
 		if err := h.take(ctx, m, open); err != nil {
@@ -141,6 +141,7 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 			return moved, err
 		}
 		moved = true
+		h.setReady(nil)
 		if h.Lag != nil {
 			h.Lag(m.Pending)
 		}
@@ -216,7 +217,8 @@ func (h *Hop) take(ctx context.Context, m Message, open map[string]*Ledger) erro
 	case poison(err):
 		// A crash between the dead letter and the cursor dead-letters again:
 		// one message a subject, so that is one record.
-		if err := h.Bus.DeadLetter(ctx, h.Name, event.DestinationKey{}, h.Input, m, err); err != nil {
+		_, k, _ := subject.ParseLiveData(m.Subject) // none where the stage comes before destinations
+		if err := h.Bus.DeadLetter(ctx, h.Name, k, h.Input, m, err); err != nil {
 			return err
 		}
 		h.Log.Error("input sent to the dead letters", "subject", m.Subject, "seq", m.Seq, "err", err)
