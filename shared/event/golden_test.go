@@ -89,10 +89,10 @@ var goldenRecords = map[string]record{
 		Stalled: &Stalled{StalledFolderNotOurs, "the folder holds resources", time.Date(2026, 3, 14, 15, 9, 27, 0, time.UTC)},
 	}),
 	"request-cluster-state": of(Request{
-		V: 1, Kind: RequestClusterState, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Run: "run-1", Attempt: 1, Reason: ReasonSpecChanged,
+		V: 1, Kind: RequestClusterState, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Run: "run-1", Attempt: 1, Registered: 7, Reason: ReasonSpecChanged,
 	}),
 	"request-run": of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonAdmitted}),
-	"bookmark":    of(Bookmark{V: 1, ResourceVersion: "1042"}),
+	"bookmark":    of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
 	"hint":        of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99}),
 }
 

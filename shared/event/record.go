@@ -136,13 +136,15 @@ type Request struct {
 	Part        int            `json:"part"`
 	Run         string         `json:"run,omitempty"`
 	Attempt     uint64         `json:"attempt,omitempty"`
+	Registered  uint64         `json:"registered,omitempty"` // the revision of the destination that the run covers
 	Reason      string         `json:"reason"`
 }
 
-// Bookmark is a type's entry in KS_CURSOR: everything the API server delivered
-// up to ResourceVersion is on the bus.
+// Bookmark is a type's entry in KS_CURSOR: everything the API server of that
+// cluster delivered up to ResourceVersion is on the bus.
 type Bookmark struct {
 	V               int    `json:"v"`
+	ClusterID       string `json:"clusterID"` // names are given again: versions of another cluster mean nothing
 	ResourceVersion string `json:"resourceVersion"`
 }
 
