@@ -42,6 +42,8 @@ type server struct {
 	watches  []string // the version of each watch request
 	lists    int      // requests for first pages
 
+	unversioned bool // lists have no version
+
 	onList  func(opts metav1.ListOptions) error // called without mu; nil for nothing
 	onWatch func(opts metav1.ListOptions) error // the same
 }
@@ -186,7 +188,9 @@ func (s *server) List(_ context.Context, opts metav1.ListOptions) (*unstructured
 		}
 	}
 	l := &unstructured.UnstructuredList{}
-	l.SetResourceVersion(strconv.Itoa(at))
+	if !s.unversioned {
+		l.SetResourceVersion(strconv.Itoa(at))
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
 		if name <= after {
 			continue
@@ -302,6 +306,7 @@ type lane struct {
 	letters   map[uint64]bus.Message // by the sequence they were sent with
 	bookmarks map[string]stored
 	revision  uint64
+	losePut   bool // the next bookmark is stored, and nobody is told
 
 	onPublish func(c event.Change) error // called with mu held; nil for nothing
 }
@@ -372,6 +377,10 @@ func (l *lane) Put(_ context.Context, key string, b event.Bookmark, revision uin
 	}
 	l.revision++
 	l.bookmarks[key] = stored{b, l.revision}
+	if l.losePut {
+		l.losePut = false
+		return 0, context.DeadlineExceeded
+	}
 	return l.revision, nil
 }
 

@@ -42,8 +42,12 @@ func (w *Worker) pages(ctx context.Context, each func(*unstructured.Unstructured
 				return "", err
 			}
 		}
-		if opts.Continue = page.GetContinue(); opts.Continue == "" {
-			return page.GetResourceVersion(), nil
+		if opts.Continue = page.GetContinue(); opts.Continue != "" {
+			continue
 		}
+		if page.GetResourceVersion() == "" {
+			return "", fmt.Errorf("listing %s: the API server gave the list no version to watch from", w.name())
+		}
+		return page.GetResourceVersion(), nil
 	}
 }

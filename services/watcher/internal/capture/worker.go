@@ -40,10 +40,25 @@ const (
 	// shortWatch is how soon a watch may not end without a reason to wait
 	// before the next.
 	shortWatch = time.Second
+	// forbiddenWait is how often a type is tried that may not be watched.
+	forbiddenWait = 30 * time.Second
 )
 
 // ErrTypeGone says that the API server no longer serves the type.
 var ErrTypeGone = errors.New("the API server no longer serves this type")
+
+// ErrStarting is the readiness of a type until it is watched, or cannot be.
+var ErrStarting = errors.New("starting")
+
+// ErrNotAllowed is the readiness of a type that these rights never included: it
+// is left out, and waits for nothing.
+var ErrNotAllowed = errors.New("not allowed to list and watch")
+
+// Refused reports whether the API server said that a type is not to be had: by
+// these rights, or at all. Anything else passes.
+func Refused(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err)
+}
 
 // errStopped answers offers that came too late: they are to be made again.
 var errStopped = errors.New("the worker of this type has stopped")
@@ -93,6 +108,8 @@ type Worker struct {
 	Config
 	rv       string // the watch's position: everything up to here is in the lane, or needs not to be
 	gone     bool   // the API server forgot rv: the gap must be closed before the next watch
+	watched  bool   // it was watched: should it be forbidden now, that is a failure
+	refused  bool   // it was logged that it may not
 	index    index  // nil until it is exact as of rv
 	seen     overlay
 	listing  chan listed // where an index that is being listed arrives; nil while none is
@@ -105,12 +122,14 @@ type Worker struct {
 	ended    chan struct{} // closed when Run returns
 	why      error         // what offers are told then; set before ended is closed
 
-	mu     sync.Mutex
-	status error // why nothing is being watched; guarded by mu
+	mu      sync.Mutex
+	status  error // why nothing is being watched; guarded by mu
+	noIndex error // why no index can be listed; guarded by mu
 }
 
 type listed struct {
 	index index
+	from  string // the watch's position before the list, which is not older in any one history
 	at    string
 }
 
@@ -130,7 +149,7 @@ type Offer struct {
 
 // New makes a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, offers: make(chan offer), ended: make(chan struct{}), status: errors.New("starting")}
+	return &Worker{Config: cfg, offers: make(chan offer), ended: make(chan struct{}), status: ErrStarting}
 }
 
 func (w *Worker) name() string {
@@ -141,11 +160,15 @@ func (w *Worker) name() string {
 	return n
 }
 
-// Ready is nil while the type is being watched.
+// Ready is nil while the type is being watched, and its index is exact or on its
+// way.
 func (w *Worker) Ready() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.status
+	if w.status != nil {
+		return w.status
+	}
+	return w.noIndex
 }
 
 func (w *Worker) setStatus(err error) {
@@ -157,7 +180,7 @@ func (w *Worker) setStatus(err error) {
 // Offer publishes to one destination all objects of the type that it selects,
 // as of the lane's position, and returns once they are durable. What changed
 // since is on its way behind them. It waits while the API server cannot be
-// reached; it fails when the server answered that the type cannot be listed.
+// reached or fails to answer; it fails when the server refused (see [Refused]).
 func (w *Worker) Offer(ctx context.Context, o Offer) error {
 	q := offer{o, make(chan error, 1)}
 	select {
@@ -189,9 +212,10 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	ictx, cancel := context.WithCancel(ctx) // ends the listing of an index with Run
 	defer cancel()
 	backoff := fault.Backoff{Max: 5 * time.Second}
-	resumed := false
+	resumed, relisted := false, false // relisted: after a 410, and not watched since
 	for ctx.Err() == nil {
 		var err error
+		moved := false
 		switch {
 		case !resumed:
 			if err = w.resume(ctx); err == nil {
@@ -203,10 +227,13 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 		case w.gone:
 			err = w.afterGone(ctx)
 		default:
-			err = w.watch(ctx, ictx)
+			moved, err = w.watch(ctx, ictx)
+		}
+		if moved { // a list is no success: its version may be forgotten before it can be watched from
+			backoff.Reset()
+			relisted = false
 		}
 		if err == nil {
-			backoff.Reset()
 			continue
 		}
 		switch {
@@ -218,6 +245,10 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 		case !w.gone && (apierrors.IsResourceExpired(err) || apierrors.IsGone(err)):
 			w.Log.Info("the API server forgot our version, listing", "resource", w.name(), "resource_version", w.rv)
 			w.gone = true
+			if relisted {
+				w.pause(ctx, backoff.Next(), err)
+			}
+			relisted = true
 		default:
 			w.pause(ctx, backoff.Next(), err)
 		}
@@ -231,21 +262,22 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 }
 
 // pause waits, and tells offers why they cannot be answered if the API server
-// gave the reason itself.
+// refused.
 func (w *Worker) pause(ctx context.Context, d time.Duration, why error) {
-	w.setStatus(why)
-	if ctx.Err() != nil {
-		return
-	}
-	var refused apierrors.APIStatus
-	offers := w.offers
-	if !errors.As(why, &refused) {
+	status, offers := why, w.offers
+	switch {
+	case apierrors.IsForbidden(why) && !w.watched:
+		status = fmt.Errorf("%w: %w", ErrNotAllowed, why)
+		d = max(d, forbiddenWait) // rights do not change by the second
+		if !w.refused {
+			w.Log.Warn("not allowed to watch: nothing of it is mirrored until list and watch are granted", "resource", w.name(), "err", why)
+		}
+		w.refused = true
+	case !Refused(why):
 		offers = nil
-		w.Log.Warn("cannot watch, retrying", "resource", w.name(), "err", why)
-	} else if apierrors.IsForbidden(why) {
-		d = max(d, 30*time.Second) // rights do not change by the second
-		w.Log.Warn("not allowed to watch: nothing of it is mirrored until list and watch are granted", "resource", w.name(), "err", why)
+		w.Log.Debug("cannot watch, retrying", "resource", w.name(), "err", why) // the session says it, once for all types
 	}
+	w.setStatus(status)
 	t := time.NewTimer(d)
 	defer t.Stop()
 	for {
@@ -261,8 +293,8 @@ func (w *Worker) pause(ctx context.Context, d time.Duration, why error) {
 }
 
 // resume finds where the type's events end: the newer of what its last message
-// says and its bookmark. Without a bookmark no list was ever finished, so
-// whatever the messages say, it begins anew.
+// says and its bookmark. Without a bookmark of this cluster no list was ever
+// finished, so whatever the messages say, it begins anew.
 func (w *Worker) resume(ctx context.Context) error {
 	b, rev, err := w.Bookmarks.Get(ctx, w.bookmarkKey())
 	if errors.Is(err, bus.ErrNoMessage) {
@@ -271,7 +303,11 @@ func (w *Worker) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.rv, w.stored, w.bookmark = b.ResourceVersion, b.ResourceVersion, rev
+	w.bookmark = rev
+	if b.ClusterID != w.ClusterID {
+		return nil // another cluster of that name: its versions mean nothing here
+	}
+	w.rv, w.stored = b.ResourceVersion, b.ResourceVersion
 	m, err := w.Bus.LastFor(ctx, subject.Events, subject.EventType(w.Part, w.Cluster, w.Type.Group, w.Type.Resource, w.Namespace))
 	if errors.Is(err, bus.ErrNoMessage) {
 		return nil
@@ -283,7 +319,7 @@ func (w *Worker) resume(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("message %d of %s: %w", m.Seq, subject.Events, err)
 	}
-	if newer(c.Resume, w.rv) {
+	if c.ClusterID == w.ClusterID && newer(c.Resume, w.rv) {
 		w.rv = c.Resume
 	}
 	return nil
@@ -299,43 +335,49 @@ func (w *Worker) publishAll(ctx context.Context) error {
 	w.index, w.seen, w.listing, w.waiting = nil, nil, nil, nil
 	at := w.Registry()
 	fresh := index{}
+	repeated := false
 	version, err := w.list(ctx, func() { clear(fresh) }, func(o *unstructured.Unstructured) error {
-		return w.found(ctx, o, fresh, event.Reconcile, nil)
+		duplicate, err := w.found(ctx, o, fresh, event.Reconcile, nil)
+		repeated = repeated || duplicate
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	w.index, w.rv, w.fullAt, w.gone = fresh, version, at, false
+	w.index, w.rv, w.gone, w.fullAt = fresh, version, false, at
+	if repeated {
+		w.fullAt = 0 // some of it was routed earlier, and not to who has registered since
+	}
 	// Only from here on may a restart resume by watching.
 	return w.store(ctx, true)
 }
 
 // found publishes an object of a list unless known says that the lane has it.
-func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured, into index, origin event.Origin, known index) error {
+func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured, into index, origin event.Origin, known index) (duplicate bool, err error) {
 	if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
 		w.count("excluded")
-		return nil
+		return false, nil
 	}
 	key := nameOf(o)
 	c := w.change(o)
 	c.Op, c.Origin = event.Create, origin
 	e, err := w.rendered(ctx, &c, o)
 	if err != nil || e == nil {
-		return err
+		return false, err
 	}
 	old, had := known[key]
 	switch {
 	case had && old == *e:
 		into[key] = *e
-		return nil
+		return false, nil
 	case had:
 		c.Op = event.Update
 	}
-	if err := w.publish(ctx, c); err != nil {
-		return err
+	if duplicate, err = w.publish(ctx, c); err != nil {
+		return false, err
 	}
 	into[key] = *e
-	return nil
+	return duplicate, nil
 }
 
 // afterGone closes the gap that a 410 leaves: the newest version of what
@@ -351,7 +393,7 @@ func (w *Worker) afterGone(ctx context.Context) error {
 	fresh := index{}
 	version, err := w.list(ctx, func() { clear(fresh) }, func(o *unstructured.Unstructured) error {
 		key := nameOf(o)
-		err := w.found(ctx, o, fresh, event.Live, w.index)
+		_, err := w.found(ctx, o, fresh, event.Live, w.index)
 		if e, published := fresh[key]; published {
 			w.index[key] = e // a list that begins again does not repeat it
 		} else if e, had := w.index[key]; had {
@@ -373,7 +415,7 @@ func (w *Worker) afterGone(ctx context.Context) error {
 		o.SetResourceVersion(version)
 		c := w.change(o)
 		c.Op, c.Time, c.FieldManager = event.Delete, time.Now(), ""
-		if err := w.publish(ctx, c); err != nil {
+		if _, err := w.publish(ctx, c); err != nil {
 			return err
 		}
 		delete(w.index, key)
@@ -382,8 +424,9 @@ func (w *Worker) afterGone(ctx context.Context) error {
 	return w.store(ctx, true)
 }
 
-// watch follows the type from its position until the request ends.
-func (w *Worker) watch(ctx, ictx context.Context) error {
+// watch follows the type from its position until the request ends. It has moved
+// if the server sent anything, or held the request for a while.
+func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 	length := watchLength + rand.N(watchLength)
 	if w.index == nil {
 		length = catchUpLength
@@ -391,15 +434,16 @@ func (w *Worker) watch(ctx, ictx context.Context) error {
 	seconds := int64(length / time.Second)
 	wi, err := w.Client.Watch(ctx, metav1.ListOptions{ResourceVersion: w.rv, AllowWatchBookmarks: true, TimeoutSeconds: &seconds})
 	if err != nil {
-		return fmt.Errorf("watching %s: %w", w.name(), err)
+		return false, fmt.Errorf("watching %s: %w", w.name(), err)
 	}
 	defer wi.Stop()
 	w.setStatus(nil)
-	begun, events := time.Now(), 0
+	w.watched = true
+	begun := time.Now()
 	if w.index == nil && w.listing == nil && w.waiting == nil {
 		w.seen = overlay{}
 		w.listing = make(chan listed, 1)
-		go w.listIndex(ictx, w.listing)
+		go w.listIndex(ictx, w.rv, w.listing)
 	}
 	for {
 		offers := w.offers
@@ -408,20 +452,27 @@ func (w *Worker) watch(ctx, ictx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return moved, nil
 		case ev, open := <-wi.ResultChan():
 			if !open {
-				if events == 0 && time.Since(begun) < shortWatch {
-					return fmt.Errorf("watching %s: the API server ended the watch at once", w.name())
+				if moved = moved || time.Since(begun) >= shortWatch; !moved {
+					return false, fmt.Errorf("watching %s: the API server ended the watch at once", w.name())
 				}
-				return nil
+				return true, nil
 			}
-			events++
 			if err := w.handle(ctx, ev); err != nil {
-				return err
+				return moved, err
 			}
+			moved = true
 		case l := <-w.listing:
 			w.waiting, w.listing = &l, nil
+			if newer(l.from, l.at) {
+				// The cluster was restored from a backup: watched from a version that
+				// it has not reached again, it would say nothing until it has.
+				w.Log.Warn("the API server's versions went back, listing", "resource", w.name(), "resource_version", l.from, "now", l.at)
+				w.rv = ""
+				return moved, nil
+			}
 		case o := <-offers:
 			o.done <- w.offer(ctx, o.Offer)
 		}
@@ -434,7 +485,7 @@ func (w *Worker) watch(ctx, ictx context.Context) error {
 }
 
 // listIndex lists the type for its index alone, as often as it takes.
-func (w *Worker) listIndex(ctx context.Context, to chan<- listed) {
+func (w *Worker) listIndex(ctx context.Context, from string, to chan<- listed) {
 	var backoff fault.Backoff
 	for {
 		idx := index{}
@@ -448,15 +499,16 @@ func (w *Worker) listIndex(ctx context.Context, to chan<- listed) {
 			}
 			return nil // one that cannot be rendered was dead-lettered when it came
 		})
+		w.mu.Lock()
+		w.noIndex = err
+		w.mu.Unlock()
 		if err == nil {
-			to <- listed{idx, at}
+			to <- listed{idx, from, at}
 			return
 		}
 		// The watch may be allowed where the list is not.
 		offers := w.offers
-		if refused := apierrors.APIStatus(nil); errors.As(err, &refused) {
-			w.setStatus(err)
-		} else {
+		if !Refused(err) {
 			offers = nil
 		}
 		t := time.NewTimer(backoff.Next())
@@ -514,7 +566,7 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 		}
 		next.entry = *e
 	}
-	if err := w.publish(ctx, c); err != nil {
+	if _, err := w.publish(ctx, c); err != nil {
 		return err
 	}
 	w.rv = c.ResourceVersion
@@ -556,26 +608,28 @@ func (w *Worker) offer(ctx context.Context, o Offer) error {
 		}
 		c.Op, c.Origin = event.Update, event.Reconcile
 		c.Destination, c.Run, c.Attempt = o.Destination.Key.String(), o.Run, o.Attempt
-		return w.publish(ctx, c)
+		_, err := w.publish(ctx, c)
+		return err
 	})
 	return err
 }
 
 // publish stores a change in the lane, or in the dead letters if it never can.
-func (w *Worker) publish(ctx context.Context, c event.Change) error {
+// A duplicate was stored before, by somebody.
+func (w *Worker) publish(ctx context.Context, c event.Change) (duplicate bool, err error) {
 	h, body := c.Message()
-	dup, err := w.Lane.Publish(ctx, subject.ChangeID(c), bus.Output{
+	duplicate, err = w.Lane.Publish(ctx, subject.ChangeID(c), bus.Output{
 		Subject: subject.EventChange(w.Part, w.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body,
 	})
 	switch {
-	case err == nil && dup:
+	case err == nil && duplicate:
 		w.count("duplicate")
 	case err == nil:
 		w.count("published")
 	case fault.ClassOf(err) == fault.Poison:
-		return w.deadLetter(ctx, c, err)
+		return false, w.deadLetter(ctx, c, err)
 	}
-	return err
+	return duplicate, err
 }
 
 // deadLetter keeps what a change was about, not what it held.
@@ -584,12 +638,11 @@ func (w *Worker) deadLetter(ctx context.Context, c event.Change, why error) erro
 	c.Manifest, c.Hash, c.Op = nil, "", event.Delete // an envelope without a body is a DELETE's
 	h, _ := c.Message()
 	delete(h, event.HeaderOp)
-	seq, _ := strconv.ParseUint(c.ResourceVersion, 10, 64) // 0 for none: still one letter an object's type
+	seq, _ := strconv.ParseUint(c.ResourceVersion, 10, 64) // one write of one object, within a cluster
 	m := bus.Message{
 		Subject: subject.EventChange(w.Part, w.Cluster, c.Group, c.Resource, c.Namespace), Seq: seq, Header: h,
 	}
-	from := event.DestinationKey{Cluster: w.Cluster, Namespace: c.Namespace, Name: c.Name}
-	if err := w.Bus.DeadLetter(ctx, "watcher", from, w.Type.GroupResource().String(), m, why); err != nil {
+	if err := w.Bus.DeadLetter(ctx, "watcher", event.DestinationKey{Cluster: w.Cluster}, w.Type.GroupResource().String(), m, why); err != nil {
 		return err
 	}
 	w.count("dead_lettered")
@@ -597,14 +650,20 @@ func (w *Worker) deadLetter(ctx context.Context, c event.Change, why error) erro
 	return nil
 }
 
-// store keeps the position, so that the next start watches from here.
+// store keeps the position, so that the next start watches from here. Who owns
+// the lane is not decided here: a position of whoever lost it is true as well.
 func (w *Worker) store(ctx context.Context, now bool) error {
 	if w.rv == "" || w.rv == w.stored || (!now && time.Since(w.storedAt) < bookmarkEvery) {
 		return nil
 	}
-	rev, err := w.Bookmarks.Put(ctx, w.bookmarkKey(), event.Bookmark{V: event.Version, ResourceVersion: w.rv}, w.bookmark)
+	next := event.Bookmark{V: event.Version, ClusterID: w.ClusterID, ResourceVersion: w.rv}
+	rev, err := w.Bookmarks.Put(ctx, w.bookmarkKey(), next, w.bookmark)
 	if errors.Is(err, bus.ErrConflict) {
-		return fmt.Errorf("%w: %w", bus.ErrFenced, err)
+		// Our own last write, whose answer was lost, or another watcher's.
+		if _, w.bookmark, err = w.Bookmarks.Get(ctx, w.bookmarkKey()); err != nil && !errors.Is(err, bus.ErrNoMessage) {
+			return err
+		}
+		rev, err = w.Bookmarks.Put(ctx, w.bookmarkKey(), next, w.bookmark)
 	}
 	if err != nil {
 		return err

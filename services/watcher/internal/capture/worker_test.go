@@ -36,12 +36,18 @@ type running struct {
 // begin runs a worker until it is stopped, or the test ends.
 func begin(t *testing.T, s *server, l *lane) *running {
 	t.Helper()
+	return start(t, s, l, "c-1")
+}
+
+// start is begin, on the cluster of an id.
+func start(t *testing.T, s *server, l *lane, clusterID string) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	counts := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "events_total"}, []string{"outcome"})
 	r := &running{server: s, lane: l, cancel: cancel, done: make(chan error, 1), counts: counts}
 	r.Worker = New(Config{
 		Type:    discover.Type{GroupVersionResource: schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}, Kind: "Widget", Namespaced: true},
-		Cluster: "prod", ClusterID: "c-1", Part: 3, Client: s, Lane: l, Bus: l, Bookmarks: l,
+		Cluster: "prod", ClusterID: clusterID, Part: 3, Client: s, Lane: l, Bus: l, Bookmarks: l,
 		Registry: func() uint64 { return 7 }, Log: slog.New(slog.DiscardHandler), Events: counts,
 	})
 	go func() { r.done <- r.Run(ctx) }()
@@ -550,19 +556,40 @@ func TestFenced(t *testing.T) {
 			ended(t, begin(t, s, l), bus.ErrFenced)
 		})
 	})
-	t.Run("by its bookmark", func(t *testing.T) {
-		bubble(t, func(t *testing.T, s *server, l *lane) {
-			s.put(widget("a", 1))
-			r := begin(t, s, l)
+}
+
+// TestBookmarkContended: a position that somebody else wrote, or that was written
+// without an answer, is written over. Who owns the lane is decided by its fence.
+func TestBookmarkContended(t *testing.T) {
+	for name, then := range map[string]func(l *lane){
+		"by another": func(l *lane) {
 			for key, b := range l.bookmarks {
-				b.revision += 10 // somebody else's
+				b.revision += 10
 				l.bookmarks[key] = b
 			}
-			advance(bookmarkEvery)
-			s.bookmark()
-			ended(t, r, bus.ErrFenced)
+		},
+		"the answer lost": func(l *lane) { l.losePut = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				s.put(widget("a", 1))
+				r := begin(t, s, l)
+				then(l)
+				want := ""
+				for range 3 {
+					advance(bookmarkEvery)
+					want = s.bookmark()
+				}
+				synctest.Wait()
+				if got := l.bookmarked(t); got != want {
+					t.Errorf("the bookmark is at %s, want %s", got, want)
+				}
+				s.put(widget("a", 2))
+				r.check(t, "all the while", "CREATE a 101 1", "UPDATE a 105 2")
+				r.stop(t)
+			})
 		})
-	})
+	}
 }
 
 // ended asserts that a worker ends by itself, with an error.
@@ -614,15 +641,184 @@ func TestForbidden(t *testing.T) {
 		s.put(widget("a", 1))
 		s.refuse(func(metav1.ListOptions) error { return forbidden() }, nil)
 		r := begin(t, s, l)
-		if err := r.Ready(); !apierrors.IsForbidden(err) {
+		if err := r.Ready(); !apierrors.IsForbidden(err) || !errors.Is(err, ErrNotAllowed) {
 			t.Errorf("its readiness is %v", err)
 		}
-		if err := r.Offer(t.Context(), Offer{}); !apierrors.IsForbidden(err) {
+		if err := r.Offer(t.Context(), Offer{}); !Refused(err) {
 			t.Errorf("a run is told %v", err)
 		}
 		s.refuse(nil, nil)
 		advance(time.Minute)
 		r.check(t, "once allowed", "CREATE a 101 1")
+
+		// An API server that has just started may not know the rights yet.
+		s.refuse(nil, func(metav1.ListOptions) error { return forbidden() })
+		s.hangUp()
+		synctest.Wait()
+		if err := r.Ready(); !apierrors.IsForbidden(err) || errors.Is(err, ErrNotAllowed) {
+			t.Errorf("forbidden after it was watched, its readiness is %v", err)
+		}
+		s.refuse(nil, nil)
+		s.put(widget("a", 2))
+		advance(5 * time.Second)
+		r.check(t, "allowed again", "UPDATE a 102 2")
+		r.stop(t)
+	})
+}
+
+// TestFailureIsNoRefusal: a run waits for an API server that fails to list; only
+// a refusal leaves a type out of it.
+func TestFailureIsNoRefusal(t *testing.T) {
+	for name, fails := range map[string]error{
+		"internal":    apierrors.NewInternalError(errors.New("etcdserver: leader changed")),
+		"unavailable": apierrors.NewServiceUnavailable("starting"),
+		"busy":        apierrors.NewTooManyRequests("later", 1),
+		"connection":  errors.New("connection refused"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				s.put(widget("a", 1))
+				r := begin(t, s, l)
+				r.stop(t)
+				l.take(t)
+				s.refuse(func(metav1.ListOptions) error { return fails }, nil)
+				r = begin(t, s, l) // resumes, and lists its index in vain
+				answered := make(chan error, 1)
+				go func() { answered <- r.Offer(t.Context(), offered(true)) }()
+				advance(time.Minute)
+				select {
+				case err := <-answered:
+					t.Fatalf("the run is told %v", err)
+				default:
+				}
+				if r.Ready() == nil {
+					t.Error("it is ready although it cannot answer a run")
+				}
+				s.refuse(nil, nil)
+				if err := <-answered; err != nil {
+					t.Fatal(err)
+				}
+				r.check(t, "once the list works", "UPDATE a 101 1 for prod/gitops/live")
+				r.stop(t)
+			})
+		})
+	}
+}
+
+// TestNewDestinationAfterACutList: what an earlier process had published before it
+// was stopped in its first list was routed before the destination was there.
+func TestNewDestinationAfterACutList(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		for _, name := range []string{"a", "b", "c"} {
+			s.put(widget(name, 1))
+		}
+		l.refuse(func(c event.Change) error {
+			if c.Name == "c" {
+				return errors.New("stopped here")
+			}
+			return nil
+		})
+		r := begin(t, s, l)
+		r.check(t, "stopped in its list", "CREATE a 101 1", "CREATE b 102 1")
+		r.stop(t)
+		l.refuse(nil)
+		r = begin(t, s, l)
+		if err := r.Offer(t.Context(), offered(true)); err != nil {
+			t.Fatal(err)
+		}
+		r.check(t, "for another destination", "CREATE c 103 1", "UPDATE a 101 1 for prod/gitops/live",
+			"UPDATE b 102 1 for prod/gitops/live", "UPDATE c 103 1 for prod/gitops/live")
+		r.stop(t)
+	})
+}
+
+// TestGoneAgainAndAgain: a server that lists well and then knows nothing of the
+// list's version is not asked without end.
+func TestGoneAgainAndAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		r := begin(t, s, l)
+		s.refuse(nil, func(metav1.ListOptions) error { return apierrors.NewResourceExpired("too old resource version") })
+		s.hangUp()
+		advance(time.Minute)
+		if lists, watches := s.requests(); lists > 60 || len(watches) > 60 {
+			t.Errorf("in a minute it listed %d times and watched %d times", lists, len(watches))
+		}
+		if err := r.Ready(); !apierrors.IsResourceExpired(err) {
+			t.Errorf("its readiness is %v", err)
+		}
+		s.refuse(nil, nil)
+		s.put(widget("a", 2))
+		advance(10 * time.Second)
+		r.check(t, "in the end", "CREATE a 101 1", "UPDATE a 102 2")
+		r.stop(t)
+	})
+}
+
+// TestListWithoutVersion: there is nothing to watch from, which is said and not
+// tried without end.
+func TestListWithoutVersion(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		s.unversioned = true
+		r := begin(t, s, l)
+		advance(time.Minute)
+		if lists, _ := s.requests(); lists > 60 {
+			t.Errorf("it listed %d times in a minute", lists)
+		}
+		if err := r.Ready(); err == nil || !strings.Contains(err.Error(), "no version") {
+			t.Errorf("its readiness is %v", err)
+		}
+		r.stop(t)
+	})
+}
+
+// TestAnotherCluster of the same name begins anew: positions of the first mean
+// nothing in it, be they ahead or behind.
+func TestAnotherCluster(t *testing.T) {
+	for name, at := range map[string]int{"ahead": 2000, "behind": 50} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				s.rv = 1000
+				s.put(widget("a", 1))
+				r := begin(t, s, l)
+				r.stop(t)
+				l.take(t)
+				second := newServer()
+				second.rv, second.oldest = at, 0
+				second.put(widget("x", 1))
+				r = start(t, second, l, "c-2")
+				if changes := l.changes(t); len(changes) != 1 || changes[0].Name != "x" || changes[0].ClusterID != "c-2" {
+					t.Errorf("it published %+v", changes)
+				}
+				second.put(widget("x", 2))
+				synctest.Wait()
+				if changes := l.changes(t); len(changes) != 1 || changes[0].Op != event.Update {
+					t.Errorf("live it published %+v", changes)
+				}
+				r.stop(t)
+			})
+		})
+	}
+}
+
+// TestVersionsWentBack: a cluster restored from a backup is behind the position.
+// Watched from there it would say nothing until it has caught up.
+func TestVersionsWentBack(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		r := begin(t, s, l)
+		for range 50 {
+			s.bookmark()
+		}
+		r.stop(t)
+		l.take(t)
+		s.mu.Lock()
+		s.rv = 110
+		s.mu.Unlock()
+		r = begin(t, s, l)
+		s.put(widget("a", 2))
+		r.check(t, "after the restore", "UPDATE a 111 2")
 		r.stop(t)
 	})
 }
