@@ -30,10 +30,14 @@ type Reconciler struct {
 	log      *slog.Logger
 	registry *bus.Registry
 	phases   *bus.Bucket[event.PhaseRecord]
+	requests *bus.Responder
 	runs     *prometheus.CounterVec
 
-	mu    sync.Mutex
+	mu    sync.Mutex                      // held over requests to the bus
 	asked map[event.DestinationKey]string // the run whose lanes this process has asked; guarded by mu
+
+	state sync.Mutex
+	why   error // why a run could not be begun, nil when all were; guarded by state
 }
 
 // New makes a reconciler of all destinations.
@@ -46,6 +50,7 @@ func New(ctx context.Context, d Deps) (*Reconciler, error) {
 		bus: d.Bus, log: d.Log.With("role", "reconciler"), registry: bus.NewRegistry(), phases: phases,
 		asked: map[event.DestinationKey]string{},
 	}
+	r.requests = &bus.Responder{Bus: d.Bus, Consumer: subject.ConsumerRuns, Filter: subject.CtlRuns, Handle: r.requested, Log: r.log}
 	r.runs = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "kubescribe_reconciler_runs_total", Help: "Runs begun, by why.",
 	}, []string{"reason"})
@@ -57,14 +62,18 @@ func New(ctx context.Context, d Deps) (*Reconciler, error) {
 func (r *Reconciler) Run(ctx context.Context) error {
 	var roles sync.WaitGroup
 	roles.Go(func() { _ = r.registry.Run(ctx, r.bus, r.log) }) // returns only with ctx, without error
-	roles.Go(func() { _ = r.bus.Serve(ctx, subject.ConsumerRuns, subject.CtlRuns, r.log, r.requested) })
+	roles.Go(func() { r.requests.Run(ctx) })
 	r.manage(ctx)
 	roles.Wait()
 	return nil
 }
 
-// Ready is nil while the registry is followed.
-func (r *Reconciler) Ready() error { return r.registry.Ready() }
+// Ready is nil while runs can be begun.
+func (r *Reconciler) Ready() error {
+	r.state.Lock()
+	defer r.state.Unlock()
+	return errors.Join(r.registry.Ready(), r.requests.Ready(), r.why)
+}
 
 // manage looks at every destination whenever the registry changes, and again
 // after a failure.
@@ -75,14 +84,20 @@ func (r *Reconciler) manage(ctx context.Context) {
 	var backoff fault.Backoff
 	for {
 		all, changed := r.registry.All()
-		var retry <-chan time.Time
+		var failed []error
 		for k, d := range all {
 			if err := r.consider(ctx, k, d); err != nil && ctx.Err() == nil {
+				failed = append(failed, fmt.Errorf("run of %s not begun yet: %w", k, err))
 				r.log.Warn("run not begun yet, retrying", "destination", k.String(), "err", err)
-				retry = time.After(backoff.Next())
 			}
 		}
-		if retry == nil {
+		r.state.Lock()
+		r.why = errors.Join(failed...)
+		r.state.Unlock()
+		var retry <-chan time.Time
+		if len(failed) > 0 {
+			retry = time.After(backoff.Next())
+		} else {
 			backoff.Reset()
 		}
 		select {
@@ -164,7 +179,7 @@ func (r *Reconciler) ask(ctx context.Context, k event.DestinationKey, rec event.
 	for part := range subject.Parts {
 		q := event.Request{
 			V: event.Version, Kind: event.RequestClusterState, Destination: k, Part: part,
-			Run: rec.Run, Attempt: rec.Attempt, Reason: rec.Reason,
+			Run: rec.Run, Attempt: rec.Attempt, Registered: rec.Registered, Reason: rec.Reason,
 		}
 		if err := r.bus.Ask(ctx, subject.CtlClusterState(k.Cluster, part, rec.Run, rec.Attempt), q); err != nil {
 			return err

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
@@ -54,9 +54,10 @@ type session struct {
 	destinations []event.Destination
 	registered   uint64 // the registry's revision that holds all our destinations
 	lanes        [subject.Parts]*bus.Lane
+	requests     []*bus.Responder
 
-	mu      sync.Mutex
-	workers map[workerKey]*running // guarded by mu
+	mu      sync.Mutex             // never held while waiting
+	workers map[workerKey]*running // guarded by mu; changed by discover alone
 	failed  []string               // groups whose types are unknown; guarded by mu
 	known   chan struct{}          // closed once the types are known
 }
@@ -69,10 +70,10 @@ func (s *session) run(ctx context.Context) error {
 	defer cancel(nil)
 	kick := make(chan struct{}, 1)
 	all.Go(func() { s.followDefinitions(ctx, kick) })
-	for part := range subject.Parts {
-		all.Go(func() {
-			_ = s.bus.Serve(ctx, subject.ConsumerClusterState(s.cfg.Cluster, part), subject.CtlClusterStates(s.cfg.Cluster, part), s.log, s.answer)
-		})
+	all.Go(func() { s.report(ctx) })
+	all.Go(func() { s.checkNamespaces(ctx, s.destinations) })
+	for _, r := range s.requests {
+		all.Go(func() { r.Run(ctx) })
 	}
 	s.discover(ctx, cancel, kick)
 	all.Wait()
@@ -82,14 +83,19 @@ func (s *session) run(ctx context.Context) error {
 
 // discover keeps a worker on each selected type that is served.
 func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, kick <-chan struct{}) {
+	said := "" // what was last logged as wrong
 	for {
 		wait := discoverEvery
 		found, err := discover.Types(ctx, s.discovery)
 		if err == nil {
+			said = ""
 			s.adjust(ctx, lost, found)
 		} else if ctx.Err() == nil {
-			s.log.Warn("cannot see which types are served, retrying", "err", err)
 			wait = discoverAgain
+			if err.Error() != said {
+				said = err.Error()
+				s.log.Warn("cannot see which types are served, retrying", "err", err)
+			}
 		}
 		t := time.NewTimer(wait)
 		select {
@@ -128,7 +134,7 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 	slices.Sort(failed)
 
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	leaving := map[workerKey]*running{}
 	for key, r := range s.workers {
 		t, wanted := want[key]
 		if wanted && t == r.typ && !r.ended() {
@@ -147,12 +153,18 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 			}
 		}
 		r.cancel()
-		<-r.done
+		leaving[key] = r
 		delete(s.workers, key)
-		if !wanted {
+	}
+	s.mu.Unlock()
+	for key, r := range leaving { // one may be waiting for its lane
+		<-r.done
+		if _, wanted := want[key]; !wanted {
 			s.forget(ctx, key)
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for key, t := range want {
 		s.workers[key] = s.start(ctx, lost, key, t)
 	}
@@ -232,17 +244,61 @@ func (s *session) forget(ctx context.Context, key workerKey) {
 
 func (s *session) stopAll() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.workers {
+	all := slices.Collect(maps.Values(s.workers))
+	s.mu.Unlock()
+	for _, r := range all {
 		r.cancel()
 	}
-	for _, r := range s.workers {
+	for _, r := range all {
 		<-r.done
 	}
 }
 
-// ready is nil while every type that may be watched is.
+// reportEvery is how often a session looks whether its types are watched.
+const reportEvery = time.Second
+
+// report says when types are not watched any more, and when they are again: once
+// for all of them, because most of what can happen happens to all.
+func (s *session) report(ctx context.Context) {
+	select {
+	case <-s.known:
+	case <-ctx.Done():
+		return
+	}
+	was := true
+	t := time.NewTicker(reportEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		err := s.unwatched(capture.ErrNotAllowed, capture.ErrStarting)
+		switch {
+		case err != nil && was:
+			s.interruptions.Inc()
+			s.log.Warn("types are not being watched, retrying", "err", err)
+		case err == nil && !was:
+			s.log.Info("all types are being watched")
+		}
+		was = err == nil
+	}
+}
+
+// ready is nil while every type that may be watched is, and requests about them
+// are answered.
 func (s *session) ready() error {
+	errs := []error{s.unwatched(capture.ErrNotAllowed)}
+	for _, r := range s.requests {
+		errs = append(errs, r.Ready())
+	}
+	return errors.Join(errs...)
+}
+
+// unwatched is nil while every type is watched, but for those whose readiness is
+// one of besides.
+func (s *session) unwatched(besides ...error) error {
 	select {
 	case <-s.known:
 	default:
@@ -252,7 +308,9 @@ func (s *session) ready() error {
 	defer s.mu.Unlock()
 	var why []string
 	for key, r := range s.workers {
-		if err := r.Ready(); err != nil && !apierrors.IsForbidden(err) && !r.ended() {
+		err := r.Ready()
+		expected := slices.ContainsFunc(besides, func(b error) bool { return errors.Is(err, b) })
+		if err != nil && !expected && !r.ended() {
 			why = append(why, key.resource.String()+": "+err.Error())
 		}
 	}
@@ -268,6 +326,24 @@ func (s *session) ready() error {
 	return fmt.Errorf("%d of %d types are not watched, among them %s", len(why), len(s.workers), why[0])
 }
 
+// states counts the types by how they stand.
+func (s *session) states() (watched, waiting, forbidden int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.workers {
+		switch err := r.Ready(); {
+		case r.ended():
+		case err == nil:
+			watched++
+		case errors.Is(err, capture.ErrNotAllowed):
+			forbidden++
+		default:
+			waiting++
+		}
+	}
+	return watched, waiting, forbidden
+}
+
 // answer carries out one REQUEST_CLUSTER_STATE: it has each type of the lane
 // that the destination's rules touch published to it, and then the MARK.
 //
@@ -278,6 +354,10 @@ func (s *session) answer(ctx context.Context, q event.Request) error {
 	case <-s.known:
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	if q.Registered > s.registered {
+		// It is for a watcher with another configuration that takes over just now.
+		return fmt.Errorf("the run covers revision %d of the registry, this watcher wrote %d", q.Registered, s.registered)
 	}
 	i := slices.IndexFunc(s.destinations, func(d event.Destination) bool { return d.Key == q.Destination })
 	if i < 0 {
@@ -300,11 +380,10 @@ func (s *session) answer(ctx context.Context, q event.Request) error {
 	}
 	s.mu.Unlock()
 	for _, r := range asked {
-		var refused apierrors.APIStatus
 		switch err := r.Offer(ctx, offer); {
 		case err == nil:
 		case errors.Is(err, capture.ErrTypeGone):
-		case errors.As(err, &refused):
+		case capture.Refused(err):
 			incomplete = append(incomplete, r.typ.GroupResource().String())
 			s.log.Warn("type is missing from the run", "resource", r.typ.GroupResource().String(), "destination", q.Destination.String(), "err", err)
 		default:

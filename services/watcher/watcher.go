@@ -95,7 +95,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 		Help: "Versions seen, by what became of them: published, duplicate, excluded or dead_lettered.",
 	}, []string{"outcome"})
 	w.interruptions = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "kubescribe_watcher_interruptions_total", Help: "How often the cluster could not be watched at all.",
+		Name: "kubescribe_watcher_interruptions_total", Help: "How often types that were watched, or all of the cluster, could not be watched any more.",
 	})
 	up := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "kubescribe_watcher_up", Help: "1 while every type that may be watched is.",
@@ -105,8 +105,27 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 		}
 		return 0
 	})
-	d.Metrics.MustRegister(w.events, w.interruptions, up)
+	d.Metrics.MustRegister(w.events, w.interruptions, up,
+		w.types("watched", func(watched, _, _ int) int { return watched }),
+		w.types("waiting", func(_, waiting, _ int) int { return waiting }),
+		w.types("forbidden", func(_, _, forbidden int) int { return forbidden }))
 	return w, nil
+}
+
+// types is the metric of how many types stand in one way.
+func (w *Watcher) types(state string, of func(watched, waiting, forbidden int) int) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kubescribe_watcher_types", Help: "Types that are selected and served, by state: watched, waiting (being retried) or forbidden (left out).",
+		ConstLabels: prometheus.Labels{"state": state},
+	}, func() float64 {
+		w.mu.Lock()
+		s := w.session
+		w.mu.Unlock()
+		if s == nil {
+			return 0
+		}
+		return float64(of(s.states()))
+	})
 }
 
 // Run captures until ctx ends, then stores where it stands and returns nil.
@@ -114,6 +133,9 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 func (w *Watcher) Run(ctx context.Context) error {
 	w.log.Info("Secrets are not mirrored by this version: they are neither listed nor written")
 	backoff := fault.Backoff{Max: 5 * time.Second}
+	// Another watcher of this cluster is at work. Taking the lanes back at once
+	// would only make both begin their lists again and again.
+	yield := fault.Backoff{Min: takeOverAfter, Max: 10 * takeOverAfter}
 	for ctx.Err() == nil {
 		begun := time.Now()
 		err := w.capture(ctx)
@@ -124,20 +146,22 @@ func (w *Watcher) Run(ctx context.Context) error {
 			return err
 		}
 		w.setSession(nil, err)
-		if errors.Is(err, bus.ErrFenced) {
-			// Another watcher of this cluster is at work. Taking the lanes back at
-			// once would only make both begin their lists again and again.
-			backoff = fault.Backoff{Min: takeOverAfter, Max: 10 * takeOverAfter}
-		}
 		w.interruptions.Inc()
 		if said := err.Error(); said != w.said {
 			w.said = said // once; /readyz goes on saying it
 			w.log.Warn("the cluster is not being watched, retrying", "err", err)
 		}
-		if time.Since(begun) > time.Minute {
+		if lasted := time.Since(begun); lasted > takeOverAfter {
 			backoff.Reset()
+			if lasted > 10*takeOverAfter {
+				yield.Reset()
+			}
 		}
-		t := time.NewTimer(backoff.Next())
+		wait := backoff.Next()
+		if errors.Is(err, bus.ErrFenced) {
+			wait = yield.Next()
+		}
+		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-t.C:
@@ -190,13 +214,18 @@ func (w *Watcher) capture(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.checkNamespaces(ctx, destinations)
 	w.said = ""
 	s := &session{Watcher: w, clusterID: id, destinations: destinations, registered: registered, workers: map[workerKey]*running{}, known: make(chan struct{})}
 	for part := range s.lanes {
 		if s.lanes[part], err = w.bus.TakeLane(ctx, part, w.cfg.Cluster, w.cfg.Owner); err != nil {
 			return err
 		}
+	}
+	for part := range subject.Parts {
+		s.requests = append(s.requests, &bus.Responder{
+			Bus: w.bus, Consumer: subject.ConsumerClusterState(w.cfg.Cluster, part), Filter: subject.CtlClusterStates(w.cfg.Cluster, part),
+			Handle: s.answer, Log: w.log,
+		})
 	}
 	w.setSession(s, nil)
 	return s.run(ctx)
@@ -221,7 +250,14 @@ func (w *Watcher) checkNamespaces(ctx context.Context, destinations []event.Dest
 func (w *Watcher) clusterID(ctx context.Context) (string, error) {
 	ns, err := w.client.CoreV1().Namespaces().Get(ctx, "kube-system", metav1.GetOptions{})
 	if err != nil {
-		return "", fmt.Errorf("reading the namespace kube-system of %s, whose uid identifies the cluster: %w", w.cfg.REST.Host, err)
+		remedy := ""
+		switch {
+		case apierrors.IsForbidden(err):
+			remedy = "; grant get on it (the README's section Rights has the role)"
+		case apierrors.IsUnauthorized(err):
+			remedy = "; the kubeconfig's credentials are not valid, or not any more: log in again"
+		}
+		return "", fmt.Errorf("reading the namespace kube-system of %s, whose uid identifies the cluster: %w%s", w.cfg.REST.Host, err, remedy)
 	}
 	return string(ns.UID), nil
 }

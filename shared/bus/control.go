@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -36,27 +37,54 @@ func (b *Bus) Ask(ctx context.Context, subj string, r event.Request) error {
 	return nil
 }
 
-// Serve hands the requests under filter to handle, one at a time, until ctx
-// ends. A request is acknowledged only after handle returned nil: whatever it
-// did must be durable by then. Otherwise it comes again, later, and must give
-// the same. One that is poison goes to the dead letters.
-func (b *Bus) Serve(ctx context.Context, consumer, filter string, log *slog.Logger, handle func(context.Context, event.Request) error) error {
+// Responder carries out control requests, one at a time. A request is
+// acknowledged only after Handle returned nil: whatever it did must be durable by
+// then. Otherwise it comes again, later, and must give the same. One that is
+// poison goes to the dead letters.
+type Responder struct {
+	Bus      *Bus
+	Consumer string // durable name: those who share it share the requests
+	Filter   string
+	Handle   func(context.Context, event.Request) error
+	Log      *slog.Logger
+
+	state sync.Mutex
+	err   error // why requests are not carried out; guarded by state
+}
+
+// Run works until ctx ends.
+func (r *Responder) Run(ctx context.Context) {
 	var backoff fault.Backoff
 	for {
-		err := b.serve(ctx, consumer, filter, log, handle, &backoff)
+		err := r.serve(ctx, &backoff)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
-		log.Warn("serving requests interrupted", "consumer", consumer, "err", err)
+		r.setReady(fmt.Errorf("requests for %s are not carried out: %w", r.Consumer, err))
+		r.Log.Warn("serving requests interrupted", "consumer", r.Consumer, "err", err)
 		if waitFor(ctx, backoff.Next()) != nil {
-			return nil
+			return
 		}
 	}
 }
 
-func (b *Bus) serve(ctx context.Context, consumer, filter string, log *slog.Logger, handle func(context.Context, event.Request) error, backoff *fault.Backoff) error {
-	c, err := b.js.CreateOrUpdateConsumer(ctx, subject.Ctl, jetstream.ConsumerConfig{
-		Durable: consumer, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy,
+// Ready is nil unless a request, or reading them, failed and nothing went well
+// since.
+func (r *Responder) Ready() error {
+	r.state.Lock()
+	defer r.state.Unlock()
+	return r.err
+}
+
+func (r *Responder) setReady(err error) {
+	r.state.Lock()
+	defer r.state.Unlock()
+	r.err = err
+}
+
+func (r *Responder) serve(ctx context.Context, backoff *fault.Backoff) error {
+	c, err := r.Bus.js.CreateOrUpdateConsumer(ctx, subject.Ctl, jetstream.ConsumerConfig{
+		Durable: r.Consumer, FilterSubject: r.Filter, AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: 1,
 	})
 	if err != nil {
@@ -73,38 +101,40 @@ func (b *Bus) serve(ctx context.Context, consumer, filter string, log *slog.Logg
 			return err
 		}
 		backoff.Reset()
-		if err := b.answer(ctx, m, consumer, log, handle); err != nil {
+		if err := r.answer(ctx, m); err != nil {
 			return err
 		}
 	}
 }
 
-func (b *Bus) answer(ctx context.Context, m jetstream.Msg, consumer string, log *slog.Logger, handle func(context.Context, event.Request) error) error {
+func (r *Responder) answer(ctx context.Context, m jetstream.Msg) error {
 	meta, err := m.Metadata()
 	if err != nil {
 		return err
 	}
-	r, err := event.Decode[event.Request](m.Data())
+	q, err := event.Decode[event.Request](m.Data())
 	if err == nil {
-		err = keepAlive(ctx, m, func(ctx context.Context) error { return handle(ctx, r) })
+		err = keepAlive(ctx, m, func(ctx context.Context) error { return r.Handle(ctx, q) })
 	} else if !errors.Is(err, event.ErrNewerVersion) {
 		err = fault.As(fault.Poison, err)
 	}
 	switch {
 	case err == nil:
+		r.setReady(nil)
 		return m.DoubleAck(ctx)
 	case ctx.Err() != nil:
 		return m.Nak()
 	case fault.ClassOf(err) == fault.Poison:
 		letter := Message{Subject: m.Subject(), Seq: meta.Sequence.Stream, Header: event.Header(m.Headers()), Data: m.Data()}
-		if err := b.DeadLetter(ctx, consumer, r.Destination, subject.Ctl, letter, err); err != nil {
+		if err := r.Bus.DeadLetter(ctx, r.Consumer, q.Destination, subject.Ctl, letter, err); err != nil {
 			return err
 		}
-		log.Error("request sent to the dead letters", "subject", m.Subject(), "attempt", meta.NumDelivered, "err", err)
+		r.Log.Error("request sent to the dead letters", "subject", m.Subject(), "attempt", meta.NumDelivered, "err", err)
 		return m.DoubleAck(ctx)
 	default:
 		delay := min(time.Duration(meta.NumDelivered)*time.Second, ackWait)
-		log.Warn("request failed, it comes again", "subject", m.Subject(), "attempt", meta.NumDelivered, "err", err)
+		r.setReady(fmt.Errorf("%s for %s: %w", q.Kind, q.Destination, err))
+		r.Log.Warn("request failed, it comes again", "subject", m.Subject(), "attempt", meta.NumDelivered, "err", err)
 		return m.NakWithDelay(delay)
 	}
 }

@@ -100,7 +100,7 @@ func TestReconcilerNewDestination(t *testing.T) {
 			t.Fatal(err)
 		}
 		q, err := event.Decode[event.Request](m.Data)
-		want := event.Request{V: event.Version, Kind: event.RequestClusterState, Destination: key("d"), Part: part, Run: run, Attempt: 1, Reason: event.ReasonNewDestination}
+		want := event.Request{V: event.Version, Kind: event.RequestClusterState, Destination: key("d"), Part: part, Run: run, Attempt: 1, Registered: rev, Reason: event.ReasonNewDestination}
 		if err != nil || q != want {
 			t.Errorf("lane %d is asked for %+v, %v", part, q, err)
 		}

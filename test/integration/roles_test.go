@@ -140,7 +140,7 @@ func (in *install) noneLeft() {
 		stacks := make([]byte, 4<<20)
 		left = ""
 		for _, g := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
-			for _, of := range []string{"services/router.", "services/stream.", "services/reconciler.", "shared/bus.(*Hop)", "shared/bus.(*Registry)", "shared/bus.(*Bus).Serve"} {
+			for _, of := range []string{"services/router.", "services/stream.", "services/reconciler.", "shared/bus.(*Hop)", "shared/bus.(*Registry)", "shared/bus.(*Responder)", "shared/bus.(*Reader)"} {
 				if strings.Contains(g, of) {
 					left = g
 				}

@@ -670,25 +670,33 @@ func requests(t *testing.T, s Server) {
 	ctx, cancel := context.WithCancel(t.Context())
 	handled := make(chan event.Request, 10)
 	failures := 1
-	done := make(chan error, 1)
-	go func() {
-		done <- b.Serve(ctx, subject.ConsumerClusterState("test", 3), subject.CtlClusterStates("test", 3), quiet(), func(_ context.Context, q event.Request) error {
+	done := make(chan struct{})
+	r := &bus.Responder{
+		Bus: b, Consumer: subject.ConsumerClusterState("test", 3), Filter: subject.CtlClusterStates("test", 3), Log: quiet(),
+		Handle: func(_ context.Context, q event.Request) error {
 			if failures > 0 {
 				failures--
 				return errors.New("as the test wants it")
 			}
 			handled <- q
 			return nil
-		})
+		},
+	}
+	go func() {
+		defer close(done)
+		r.Run(ctx)
 	}()
+	within(t, "the failure is its readiness", 10*time.Second, func() bool {
+		err := r.Ready()
+		return err != nil && strings.Contains(err.Error(), "as the test wants it")
+	})
 	if got := <-handled; got != q {
 		t.Fatalf("got %v", got)
 	}
+	within(t, "it is ready again", 10*time.Second, func() bool { return r.Ready() == nil })
 	within(t, "the request is gone", 10*time.Second, func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
 	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	<-done
 	if len(handled) != 0 {
 		t.Fatal("handled twice")
 	}

@@ -1,0 +1,176 @@
+package integration
+
+import (
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubescribe/kubescribe/services/watcher"
+	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// emptyCluster is an API server that serves no type: what a watcher does about the
+// bus needs no more. The end-to-end tests run it on a real one.
+func emptyCluster(t *testing.T) *rest.Config {
+	t.Helper()
+	answers := map[string]any{
+		"/api/v1/namespaces/kube-system": map[string]any{
+			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "kube-system", "uid": "cluster-uid"},
+		},
+		"/api":    metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}},
+		"/apis":   metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}},
+		"/api/v1": metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1"},
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, ok := answers[r.URL.Path]
+		w.Header().Set("Content-Type", "application/json")
+		if !ok {
+			w.WriteHeader(http.StatusNotFound)
+			a = metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound}
+		}
+		_ = json.NewEncoder(w).Encode(a)
+	}))
+	t.Cleanup(s.Close)
+	return &rest.Config{Host: s.URL}
+}
+
+// documents are destinations of those names that mirror everything, and of names
+// with a folder behind a slash, into that folder.
+func documents(t *testing.T, destinations ...string) *v1alpha1.Documents {
+	t.Helper()
+	text := "apiVersion: kubescribe.dev/v1alpha1\nkind: GitRemote\nmetadata: {name: r}\nspec: {url: /srv/live.git}\n"
+	for _, d := range destinations {
+		name, folder, ok := strings.Cut(d, "/")
+		if !ok {
+			folder = name
+		}
+		text += "---\napiVersion: kubescribe.dev/v1alpha1\nkind: GitDestination\nmetadata: {name: " + name + "}\nspec: {remoteRef: {name: r}, baseFolder: " + folder + "}\n" +
+			"---\napiVersion: kubescribe.dev/v1alpha1\nkind: ClusterWatchRule\nmetadata: {name: " + name + "}\n" +
+			"spec: {destinationRef: {name: " + name + ", namespace: default}, rules: [{apiGroups: ['*'], resources: ['*']}]}\n"
+	}
+	docs, err := v1alpha1.Load(strings.NewReader(text), t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return docs
+}
+
+func (in *install) watcher(cluster *rest.Config, docs *v1alpha1.Documents) (role, *watcher.Watcher) {
+	in.Helper()
+	b, reg := in.connect(), prometheus.NewRegistry()
+	w, err := watcher.New(in.Context(), watcher.Config{Cluster: "test", Documents: docs, REST: cluster, Owner: in.Name()},
+		watcher.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: reg})
+	if err != nil {
+		in.Fatal(err)
+	}
+	return in.run(w.Run, role{bus: b, metrics: reg, ready: w.Ready}), w
+}
+
+// registered is KS_DESTINATION: revisions by name.
+func (in *install) registered() map[string]uint64 {
+	in.Helper()
+	kv, err := bus.OpenBucket[event.Destination](in.Context(), in.bus, subject.BucketDestination)
+	if err != nil {
+		in.Fatal(err)
+	}
+	all, err := kv.All(in.Context())
+	if err != nil {
+		in.Fatal(err)
+	}
+	revisions := map[string]uint64{}
+	for _, e := range all {
+		revisions[e.Record.Key.Cluster+"/"+e.Record.Key.Name] = e.Revision
+	}
+	return revisions
+}
+
+// TestWatcherRegisters: the registry holds what the watcher is configured with,
+// what did not change under the same revision, and what is of other clusters.
+func TestWatcherRegisters(t *testing.T) {
+	in := newInstall(t)
+	cluster := emptyCluster(t)
+	kv, err := bus.OpenBucket[event.Destination](t.Context(), in.bus, subject.BucketDestination)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := event.DestinationKey{Cluster: "other", Namespace: "default", Name: "x"}
+	if _, err := kv.Put(t.Context(), subject.DestinationToken(other), event.Destination{V: event.Version, Key: other}, 0); err != nil {
+		t.Fatal(err)
+	}
+
+	r, w := in.watcher(cluster, documents(t, "same", "changed", "leaving"))
+	first := in.registered()
+	if got := slices.Sorted(maps.Keys(first)); !slices.Equal(got, []string{"other/x", "test/changed", "test/leaving", "test/same"}) {
+		t.Fatalf("registered are %q", got)
+	}
+	if got, want := w.Registered(), max(first["test/same"], first["test/changed"], first["test/leaving"]); got != want {
+		t.Errorf("it says revision %d, its newest is %d", got, want)
+	}
+	r.stop()
+
+	_, w = in.watcher(cluster, documents(t, "same", "changed/elsewhere"))
+	second := in.registered()
+	if got := slices.Sorted(maps.Keys(second)); !slices.Equal(got, []string{"other/x", "test/changed", "test/same"}) {
+		t.Fatalf("registered are %q", got)
+	}
+	if second["test/same"] != first["test/same"] || second["other/x"] != first["other/x"] {
+		t.Errorf("what is the same was written again: %v, then %v", first, second)
+	}
+	if second["test/changed"] <= first["test/changed"] || w.Registered() != second["test/changed"] {
+		t.Errorf("what changed was %d, is %d, and the watcher says %d", first["test/changed"], second["test/changed"], w.Registered())
+	}
+}
+
+// TestWatcherLeavesTheNewersRequests: a run that covers a configuration which this
+// watcher does not have is left to the one that has it.
+func TestWatcherLeavesTheNewersRequests(t *testing.T) {
+	in := newInstall(t)
+	cluster := emptyCluster(t)
+	old, w := in.watcher(cluster, documents(t, "a"))
+	ask := func(d string, registered uint64) {
+		t.Helper()
+		q := event.Request{
+			V: event.Version, Kind: event.RequestClusterState, Destination: key(d), Part: 0,
+			Run: "run-" + d, Attempt: 1, Registered: registered, Reason: event.ReasonNewDestination,
+		}
+		if err := in.bus.Ask(t.Context(), subject.CtlClusterState("test", 0, q.Run, q.Attempt), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	marks := func() uint64 {
+		t.Helper()
+		n, err := in.bus.Waiting(t.Context(), subject.Events, subject.EventMark(0, "test"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	ask("a", w.Registered())
+	in.until("a run of its own is answered", func() bool { return marks() == 1 })
+	ask("b", w.Registered()+1)
+	in.until("it says that another's is not", func() bool {
+		err := old.ready()
+		return err != nil && strings.Contains(err.Error(), "revision")
+	})
+	if n := marks(); n != 1 {
+		t.Errorf("there are %d MARKs", n)
+	}
+	old.stop()
+	_, w = in.watcher(cluster, documents(t, "a", "b"))
+	if w.Registered() == 0 {
+		t.Error("nothing is registered")
+	}
+	in.until("the newer answers it", func() bool { return marks() == 2 })
+}
