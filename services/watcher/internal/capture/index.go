@@ -1,8 +1,16 @@
 package capture
 
 import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
 )
 
 // entry is what is remembered of an object: enough to see whether its intent
@@ -46,4 +54,52 @@ func merge(listed index, at string, seen overlay) index {
 func newer(a, b string) bool {
 	c, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && c > 0
+}
+
+type listed struct {
+	index index
+	from  string // the watch's position before the list, which is not older in any one history
+	at    string
+}
+
+// listIndex lists the type for its index alone, as often as it takes.
+func (w *Worker) listIndex(ctx context.Context, from string, to chan<- listed) {
+	var backoff fault.Backoff
+	for {
+		idx := index{}
+		at, err := w.list(ctx, func() { clear(idx) }, func(o *unstructured.Unstructured) error {
+			if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
+				return nil
+			}
+			var c event.Change
+			if err := render(&c, o); err == nil {
+				idx[nameOf(o)] = entry{o.GetUID(), c.Hash}
+			}
+			return nil // one that cannot be rendered was dead-lettered when it came
+		})
+		w.mu.Lock()
+		w.noIndex = err
+		w.mu.Unlock()
+		if err == nil {
+			to <- listed{idx, from, at}
+			return
+		}
+		// The watch may be allowed where the list is not.
+		offers := w.offers
+		if !Refused(err) {
+			offers = nil
+		}
+		t := time.NewTimer(backoff.Next())
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				t.Stop()
+				return
+			case <-t.C:
+				waiting = false
+			case o := <-offers:
+				o.done <- err
+			}
+		}
+	}
 }

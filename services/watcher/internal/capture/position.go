@@ -1,0 +1,71 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// resume finds where the type's events end: the newer of what its last message
+// says and its bookmark. Without a bookmark of this cluster no list was ever
+// finished, so whatever the messages say, it begins anew.
+func (w *Worker) resume(ctx context.Context) error {
+	b, rev, err := w.Bookmarks.Get(ctx, w.bookmarkKey())
+	if errors.Is(err, bus.ErrNoMessage) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.bookmark = rev
+	if b.ClusterID != w.ClusterID {
+		return nil // another cluster of that name: its versions mean nothing here
+	}
+	w.rv, w.stored = b.ResourceVersion, b.ResourceVersion
+	m, err := w.Bus.LastFor(ctx, subject.Events, subject.EventType(w.Part, w.Cluster, w.Type.Group, w.Type.Resource, w.Namespace))
+	if errors.Is(err, bus.ErrNoMessage) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c, err := event.ParseChange(m.Header, m.Data)
+	if err != nil {
+		return fmt.Errorf("message %d of %s: %w", m.Seq, subject.Events, err)
+	}
+	if c.ClusterID == w.ClusterID && newer(c.Resume, w.rv) {
+		w.rv = c.Resume
+	}
+	return nil
+}
+
+// store keeps the position, so that the next start watches from here. Who owns
+// the lane is not decided here: a position of whoever lost it is true as well.
+func (w *Worker) store(ctx context.Context, now bool) error {
+	if w.rv == "" || w.rv == w.stored || (!now && time.Since(w.storedAt) < bookmarkEvery) {
+		return nil
+	}
+	next := event.Bookmark{V: event.Version, ClusterID: w.ClusterID, ResourceVersion: w.rv}
+	rev, err := w.Bookmarks.Put(ctx, w.bookmarkKey(), next, w.bookmark)
+	if errors.Is(err, bus.ErrConflict) {
+		// Our own last write, whose answer was lost, or another watcher's.
+		if _, w.bookmark, err = w.Bookmarks.Get(ctx, w.bookmarkKey()); err != nil && !errors.Is(err, bus.ErrNoMessage) {
+			return err
+		}
+		rev, err = w.Bookmarks.Put(ctx, w.bookmarkKey(), next, w.bookmark)
+	}
+	if err != nil {
+		return err
+	}
+	w.bookmark, w.stored, w.storedAt = rev, w.rv, time.Now()
+	return nil
+}
+
+func (w *Worker) bookmarkKey() string {
+	return subject.BookmarkKey(w.Cluster, w.Type.Group, w.Type.Resource, w.Namespace)
+}

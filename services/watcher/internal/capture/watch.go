@@ -1,0 +1,131 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
+	"github.com/kubescribe/kubescribe/shared/event"
+)
+
+// watch follows the type from its position until the request ends. It has moved
+// if the server sent anything, or held the request for a while.
+func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
+	length := watchLength + rand.N(watchLength)
+	if w.index == nil {
+		length = catchUpLength
+	}
+	seconds := int64(length / time.Second)
+	wi, err := w.Client.Watch(ctx, metav1.ListOptions{ResourceVersion: w.rv, AllowWatchBookmarks: true, TimeoutSeconds: &seconds})
+	if err != nil {
+		return false, fmt.Errorf("watching %s: %w", w.name(), err)
+	}
+	defer wi.Stop()
+	w.setStatus(nil)
+	w.watched = true
+	begun := time.Now()
+	if w.index == nil && w.listing == nil && w.waiting == nil {
+		w.seen = overlay{}
+		w.listing = make(chan listed, 1)
+		go w.listIndex(ictx, w.rv, w.listing)
+	}
+	for {
+		offers := w.offers
+		if w.index == nil {
+			offers = nil
+		}
+		select {
+		case <-ctx.Done():
+			return moved, nil
+		case ev, open := <-wi.ResultChan():
+			if !open {
+				if moved = moved || time.Since(begun) >= shortWatch; !moved {
+					return false, fmt.Errorf("watching %s: the API server ended the watch at once", w.name())
+				}
+				return true, nil
+			}
+			if err := w.handle(ctx, ev); err != nil {
+				return moved, err
+			}
+			moved = true
+		case l := <-w.listing:
+			w.waiting, w.listing = &l, nil
+			if newer(l.from, l.at) {
+				// The cluster was restored from a backup: watched from a version that
+				// it has not reached again, it would say nothing until it has.
+				w.Log.Warn("the API server's versions went back, listing", "resource", w.name(), "resource_version", l.from, "now", l.at)
+				w.rv = ""
+				return moved, nil
+			}
+		case o := <-offers:
+			o.done <- w.offer(ctx, o.Offer)
+		}
+		if w.waiting != nil && !newer(w.waiting.at, w.rv) {
+			w.index = merge(w.waiting.index, w.waiting.at, w.seen)
+			w.waiting, w.seen = nil, nil
+			w.Log.Debug("index is exact again", "resource", w.name(), "objects", len(w.index), "resource_version", w.rv)
+		}
+	}
+}
+
+// handle takes one event of the watch.
+func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
+	o, ok := ev.Object.(*unstructured.Unstructured)
+	switch {
+	case ev.Type == watch.Error:
+		return fmt.Errorf("watching %s: %w", w.name(), apierrors.FromObject(ev.Object))
+	case !ok:
+		return fmt.Errorf("watching %s: an event holds a %T", w.name(), ev.Object)
+	case ev.Type == watch.Bookmark:
+		w.rv = o.GetResourceVersion()
+		return w.store(ctx, false)
+	}
+	key := nameOf(o)
+	c := w.change(o)
+	c.Resume = c.ResourceVersion
+	known, had := w.index[key]
+	next := version{rv: c.ResourceVersion}
+	switch _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); {
+	case out && (ev.Type != watch.Deleted || !had):
+		w.count("excluded")
+		w.rv = c.ResourceVersion
+		return nil
+	case ev.Type == watch.Deleted:
+		c.Op, c.Time, next.gone = event.Delete, time.Now(), true
+		c.FieldManager = "" // whoever wrote it last is not who deleted it
+	default:
+		c.Op = event.Update
+		if ev.Type == watch.Added {
+			c.Op = event.Create
+		}
+		e, err := w.rendered(ctx, &c, o)
+		if err != nil {
+			return err
+		}
+		if e == nil || (had && known == *e) {
+			w.rv = c.ResourceVersion
+			return w.store(ctx, false)
+		}
+		next.entry = *e
+	}
+	if _, err := w.publish(ctx, c); err != nil {
+		return err
+	}
+	w.rv = c.ResourceVersion
+	switch {
+	case w.index == nil:
+		w.seen[key] = next
+	case next.gone:
+		delete(w.index, key)
+	default:
+		w.index[key] = next.entry
+	}
+	return nil
+}
