@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,8 +47,7 @@ type Responder struct {
 	Handle   func(context.Context, event.Request) error
 	Log      *slog.Logger
 
-	state sync.Mutex
-	err   error // why requests are not carried out; guarded by state
+	works condition
 }
 
 // Run works until ctx ends.
@@ -60,7 +58,7 @@ func (r *Responder) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.setReady(fmt.Errorf("requests for %s are not carried out: %w", r.Consumer, err))
+		r.works.set(fmt.Errorf("requests for %s are not carried out: %w", r.Consumer, err))
 		r.Log.Warn("serving requests interrupted", "consumer", r.Consumer, "err", err)
 		if waitFor(ctx, backoff.Next()) != nil {
 			return
@@ -70,17 +68,7 @@ func (r *Responder) Run(ctx context.Context) {
 
 // Ready is nil unless a request, or reading them, failed and nothing went well
 // since.
-func (r *Responder) Ready() error {
-	r.state.Lock()
-	defer r.state.Unlock()
-	return r.err
-}
-
-func (r *Responder) setReady(err error) {
-	r.state.Lock()
-	defer r.state.Unlock()
-	r.err = err
-}
+func (r *Responder) Ready() error { return r.works.get() }
 
 func (r *Responder) serve(ctx context.Context, backoff *fault.Backoff) error {
 	c, err := r.Bus.js.CreateOrUpdateConsumer(ctx, subject.Ctl, jetstream.ConsumerConfig{
@@ -120,7 +108,7 @@ func (r *Responder) answer(ctx context.Context, m jetstream.Msg) error {
 	}
 	switch {
 	case err == nil:
-		r.setReady(nil)
+		r.works.set(nil)
 		return m.DoubleAck(ctx)
 	case ctx.Err() != nil:
 		return m.Nak()
@@ -133,7 +121,7 @@ func (r *Responder) answer(ctx context.Context, m jetstream.Msg) error {
 		return m.DoubleAck(ctx)
 	default:
 		delay := min(time.Duration(meta.NumDelivered)*time.Second, ackWait)
-		r.setReady(fmt.Errorf("%s for %s: %w", q.Kind, q.Destination, err))
+		r.works.set(fmt.Errorf("%s for %s: %w", q.Kind, q.Destination, err))
 		r.Log.Warn("request failed, it comes again", "subject", m.Subject(), "attempt", meta.NumDelivered, "err", err)
 		return m.NakWithDelay(delay)
 	}

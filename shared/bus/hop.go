@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -65,15 +64,14 @@ type Hop struct {
 	Log     *slog.Logger
 	Lag     func(pending uint64) // told after each input; may be nil
 
-	mu    sync.Mutex
-	ready error // why the hop does not move, nil when it does; guarded by mu
+	moves condition
 }
 
 // Run works until ctx ends, then stores its cursors and returns nil. It returns
 // an error only for what no retry can mend (fault.Terminate).
 func (h *Hop) Run(ctx context.Context) error {
 	var backoff fault.Backoff
-	h.setReady(errors.New("starting"))
+	h.moves.set(errors.New("starting"))
 	for {
 		moved, err := h.round(ctx)
 		if ctx.Err() != nil {
@@ -85,7 +83,7 @@ func (h *Hop) Run(ctx context.Context) error {
 		if moved {
 			backoff.Reset()
 		}
-		h.setReady(err)
+		h.moves.set(err)
 		h.Log.Warn("hop interrupted, opening its ledgers again", "err", err)
 		if waitFor(ctx, backoff.Next()) != nil {
 			return nil
@@ -94,17 +92,7 @@ func (h *Hop) Run(ctx context.Context) error {
 }
 
 // Ready is nil while the hop consumes.
-func (h *Hop) Ready() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.ready
-}
-
-func (h *Hop) setReady(err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ready = err
-}
+func (h *Hop) Ready() error { return h.moves.get() }
 
 // round works until something fails or ctx ends.
 func (h *Hop) round(ctx context.Context) (moved bool, err error) {
@@ -131,7 +119,7 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 			if err := flush(ctx, open, 1); err != nil {
 				return moved, err
 			}
-			h.setReady(nil)
+			h.moves.set(nil)
 			continue
 		}
 		if err := h.take(ctx, m, open); err != nil {
@@ -141,7 +129,7 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 			return moved, err
 		}
 		moved = true
-		h.setReady(nil)
+		h.moves.set(nil)
 		if h.Lag != nil {
 			h.Lag(m.Pending)
 		}

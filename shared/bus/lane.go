@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -35,9 +34,7 @@ type Lane struct {
 	subject string        // of the fence
 	fence   uint64        // sequence of this owner's fence message
 	turn    chan struct{} // held by the one publish in flight
-
-	state   sync.Mutex
-	stalled error // guarded by state
+	moves   condition
 }
 
 // TakeLane makes the caller the owner of a cluster's part: everyone before it is refused
@@ -77,7 +74,7 @@ func (l *Lane) Publish(ctx context.Context, id string, out Output) (duplicate bo
 	}
 	defer func() { <-l.turn }()
 	var backoff fault.Backoff
-	defer l.setStalled(nil)
+	defer l.moves.set(nil)
 	for {
 		ack, err := l.bus.js.PublishMsg(ctx, out.msg(),
 			jetstream.WithMsgID(id),
@@ -94,7 +91,7 @@ func (l *Lane) Publish(ctx context.Context, id string, out Output) (duplicate bo
 		if ctx.Err() != nil {
 			return false, fmt.Errorf("publishing to lane %d: %w", l.part, err)
 		}
-		l.setStalled(fmt.Errorf("lane %d cannot publish: %w", l.part, err))
+		l.moves.set(fmt.Errorf("lane %d cannot publish: %w", l.part, err))
 		l.bus.log.Warn("publish unanswered or refused, retrying", "part", l.part, "msg_id", id, "err", err)
 		if err := waitFor(ctx, backoff.Next()); err != nil {
 			return false, fmt.Errorf("publishing to lane %d: %w", l.part, err)
@@ -109,17 +106,7 @@ func (l *Lane) Publish(ctx context.Context, id string, out Output) (duplicate bo
 }
 
 // Ready is nil unless a publish is being retried.
-func (l *Lane) Ready() error {
-	l.state.Lock()
-	defer l.state.Unlock()
-	return l.stalled
-}
-
-func (l *Lane) setStalled(err error) {
-	l.state.Lock()
-	defer l.state.Unlock()
-	l.stalled = err
-}
+func (l *Lane) Ready() error { return l.moves.get() }
 
 // fenced turns the server's refusal of a compare-and-swap into ErrFenced.
 func fenced(err error) error {
