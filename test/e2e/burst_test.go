@@ -53,34 +53,48 @@ func TestBurstKilled(t *testing.T) {
 	w.checkBurst(t, ns, running.wait(t))
 }
 
-// TestBurstWithoutAPIServer: killing the API server in the middle loses no final
-// state and doubles nothing. It has forgotten what it had told, so deletions too
-// are found by what is missing.
+// TestBurstWithoutAPIServer: killing the API server in the middle, while kubescribe
+// runs on and sees it refuse, answer half and come back, loses no final state and
+// doubles nothing.
 func TestBurstWithoutAPIServer(t *testing.T) {
-	cp, err := harness.StartControlPlane(within(t, startLimit), harness.ControlPlaneOptions{
-		Bins: bins, Dir: filepath.Join(t.TempDir(), "controlplane"), Fast: true,
-	})
-	must(t, err)
-	t.Cleanup(func() { cp.Kill() })
-	w := newWorld(t, cp)
+	w := newWorld(t, ownCluster(t))
 	ns := w.namespace(t, "restarted")
+	k := w.startReady(t)
+	w.settle(t, scope())
+
+	burst := &harness.Burst{Namespace: ns, Objects: burstObjects, Clients: 16, Stubborn: true} // of a cluster that goes
+	running := begin(within(t, 3*stepLimit), w, burst)
+	await(t, "a third of the burst", func() bool { return burst.Answered() >= 700 })
+	w.cluster.Kill()
+	awaitNotReady(t, k, "watcher", "connection refused")
+	must(t, w.cluster.Restart(within(t, startLimit)))
+	running.wait(t)
+
+	w.settle(t, scope())
+	must(t, k.AwaitReady(within(t, startLimit)))
+	w.sentinel(t, ns)
+	w.settle(t, scope()) // nothing came behind
+	w.history(t)
+}
+
+// TestDeletedBehindItsBack: an API server that was restarted has forgotten what
+// it had told, so what was deleted while kubescribe stood still is found by what
+// is missing.
+func TestDeletedBehindItsBack(t *testing.T) {
+	w := newWorld(t, ownCluster(t))
+	ns := w.namespace(t, "behind")
 	k := w.startReady(t)
 	for n := range 20 {
 		w.apply(t, sample(sampleConfigMap, ns, n))
 	}
 	w.settle(t, scope())
 
-	burst := &harness.Burst{Namespace: ns, Objects: burstObjects, Clients: 16, Stubborn: true} // of a cluster that goes
-	running := begin(within(t, 3*stepLimit), w, burst)
-	await(t, "a third of the burst", func() bool { return burst.Answered() >= 700 })
-	must(t, k.Pause()) // so that what is deleted below is deleted behind its back
-	cp.Kill()
-	must(t, cp.Restart(within(t, startLimit)))
+	must(t, k.Pause())
+	must(t, w.cluster.Restart(within(t, startLimit)))
 	for n := range 20 {
 		w.remove(t, sample(sampleConfigMap, ns, n))
 	}
 	must(t, k.Resume())
-	running.wait(t)
 
 	w.settle(t, scope())
 	w.sentinel(t, ns)
@@ -89,6 +103,17 @@ func TestBurstWithoutAPIServer(t *testing.T) {
 	if bytes.Count(k.Output(), []byte("forgot our version")) == 0 {
 		t.Error("the API server had forgotten nothing: this test has not tested what it is for")
 	}
+}
+
+// ownCluster starts a control plane that a test may kill.
+func ownCluster(t *testing.T) *harness.ControlPlane {
+	t.Helper()
+	cp, err := harness.StartControlPlane(within(t, startLimit), harness.ControlPlaneOptions{
+		Bins: bins, Dir: filepath.Join(t.TempDir(), "controlplane"), Fast: true,
+	})
+	must(t, err)
+	t.Cleanup(func() { cp.Kill() })
+	return cp
 }
 
 // newBurst makes a burst whose objects go, once nothing watches them any more:
