@@ -41,13 +41,15 @@ type env struct {
 }
 
 // roles are all roles, in the order in which they stop: sources first, so that
-// what is under way can still land. What has not stays on the bus.
+// what is under way can still land. What has not stays on the bus. Watcher and
+// git-writer may take half a second more than they give themselves; all together
+// leave a second of [service.StopLimit] for closing the bus.
 var roles = []struct {
 	name       string
 	stopWithin time.Duration
 	build      func(context.Context, *env) (service.Role, error)
 }{
-	{"watcher", 2 * time.Second, func(ctx context.Context, e *env) (service.Role, error) {
+	{"watcher", 1500 * time.Millisecond, func(ctx context.Context, e *env) (service.Role, error) {
 		w, err := watcher.New(ctx, e.Watcher, watcher.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
 		if err != nil {
 			return service.Role{}, err
@@ -55,25 +57,25 @@ var roles = []struct {
 		e.watcher = w
 		return service.Role{Run: w.Run, Ready: w.Ready}, nil
 	}},
-	{"router", time.Second, func(_ context.Context, e *env) (service.Role, error) {
+	{"router", 750 * time.Millisecond, func(_ context.Context, e *env) (service.Role, error) {
 		r := router.New(router.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
 		return service.Role{Run: r.Run, Ready: r.Ready}, nil
 	}},
-	{"stream", time.Second, func(ctx context.Context, e *env) (service.Role, error) {
+	{"stream", 750 * time.Millisecond, func(ctx context.Context, e *env) (service.Role, error) {
 		s, err := stream.New(ctx, stream.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics, Owner: e.Watcher.Owner})
 		if err != nil {
 			return service.Role{}, err
 		}
 		return service.Role{Run: s.Run, Ready: s.Ready}, nil
 	}},
-	{"reconciler", time.Second, func(ctx context.Context, e *env) (service.Role, error) {
+	{"reconciler", 500 * time.Millisecond, func(ctx context.Context, e *env) (service.Role, error) {
 		r, err := reconciler.New(ctx, reconciler.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
 		if err != nil {
 			return service.Role{}, err
 		}
 		return service.Role{Run: r.Run, Ready: r.Ready}, nil
 	}},
-	{"git-writer", 4 * time.Second, func(ctx context.Context, e *env) (service.Role, error) {
+	{"git-writer", 3500 * time.Millisecond, func(ctx context.Context, e *env) (service.Role, error) {
 		cfg := gitwriter.Config{CacheDir: e.dir.Join("git"), Credentials: e.Credentials}
 		w, err := gitwriter.New(ctx, cfg, gitwriter.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
 		if err != nil {
@@ -154,16 +156,8 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (p *Process, err e
 func (p *Process) DataDir() string { return p.dir.Path }
 
 // Run runs the roles until ctx ends or one of them cannot go on, and stops them
-// in order. Roles that need longer than they may lose nothing: what they had
-// not finished stands on the bus.
-func (p *Process) Run(ctx context.Context) error {
-	err := service.RunAll(ctx, p.log, p.Roles)
-	if err != nil && service.OnlyLate(err) {
-		p.log.Warn("stopped before everything was written; it is kept and the next start goes on", "err", err)
-		return nil
-	}
-	return err
-}
+// in order.
+func (p *Process) Run(ctx context.Context) error { return service.RunAll(ctx, p.log, p.Roles) }
 
 // Close stops the bus and gives the data directory back.
 func (p *Process) Close() error {

@@ -22,6 +22,9 @@ func NewRegistry() *prometheus.Registry {
 	return r
 }
 
+// adminStop is how long the last answers of the admin server may take.
+const adminStop = time.Second
+
 // Admin is the role that serves /healthz, /readyz and /metrics. Listening
 // happens here and now, so that an address in use is an error at start.
 //
@@ -45,7 +48,7 @@ func Admin(listen string, reg *prometheus.Registry, roles []Role) (Role, net.Add
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	run := func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() {
-			bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminStop/2)
 			defer cancel()
 			if srv.Shutdown(bound) != nil {
 				_ = srv.Close() // what is left are readers of health and metrics
@@ -57,7 +60,7 @@ func Admin(listen string, reg *prometheus.Registry, roles []Role) (Role, net.Add
 		}
 		return nil
 	}
-	return Role{Name: "admin", Run: run, Ready: func() error { return nil }}, l.Addr(), nil
+	return Role{Name: "admin", Run: run, Ready: func() error { return nil }, StopWithin: adminStop}, l.Addr(), nil
 }
 
 // Unready lists what keeps roles from being ready, one line each, sorted.

@@ -20,19 +20,16 @@ type Role struct {
 	StopWithin time.Duration
 }
 
-// ErrStopBound says that a role did not stop within its bound. Nothing is lost:
-// what it had not stored is done again by the next start.
-var ErrStopBound = errors.New("did not stop in time")
-
 // RunAll runs roles until ctx ends or one of them fails, then stops them one
 // after the other in the order given, each within its bound, and returns what
-// went wrong, nil if nothing did.
+// went wrong, nil if nothing did. A role that is late is left behind, and no
+// error: what it had not stored is done again by the next start.
 func RunAll(ctx context.Context, log *slog.Logger, roles []Role) error {
 	type running struct {
 		cancel context.CancelFunc
 		done   chan error
 	}
-	failed := make(chan error, len(roles))
+	failed := make(chan string, len(roles))
 	all := make([]running, len(roles))
 	for i, r := range roles {
 		// Not derived from ctx: a role ends when its turn comes.
@@ -45,15 +42,15 @@ func RunAll(ctx context.Context, log *slog.Logger, roles []Role) error {
 			}
 			if err != nil {
 				err = fmt.Errorf("%s: %w", r.Name, err)
-				failed <- err
+				failed <- r.Name
 			}
 			all[i].done <- err
 		}()
 	}
 	select {
 	case <-ctx.Done():
-	case err := <-failed:
-		log.Error("role failed, stopping", "err", err)
+	case role := <-failed:
+		log.Info("stopping, for a role has failed", "role", role) // the caller says why
 	}
 	var errs []error
 	for i, r := range roles {
@@ -68,22 +65,9 @@ func RunAll(ctx context.Context, log *slog.Logger, roles []Role) error {
 			errs = append(errs, err)
 			log.Debug("role stopped", "role", r.Name)
 		case <-t.C:
-			errs = append(errs, fmt.Errorf("%s: %w (%s)", r.Name, ErrStopBound, bound))
+			log.Warn("role is late and left behind; what it has not done is kept, and the next start goes on", "role", r.Name, "bound", bound)
 		}
 		t.Stop()
 	}
 	return errors.Join(errs...)
-}
-
-// OnlyLate reports whether nothing went wrong but roles missing their bound.
-func OnlyLate(err error) bool {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			if !OnlyLate(e) {
-				return false
-			}
-		}
-		return true
-	}
-	return errors.Is(err, ErrStopBound)
 }

@@ -86,15 +86,12 @@ func TestRunAllStopsOthers(t *testing.T) {
 				if tt.result != nil && !errors.Is(err, boom) {
 					t.Errorf("%v does not wrap the cause", err)
 				}
-				if OnlyLate(err) {
-					t.Error("a failure passes for being late")
-				}
 				want := []string{"5s first told", "6s first stopped", "6s last told", "6s last stopped"}
 				if !slices.Equal(j.lines, want) {
 					t.Errorf("it went %q, want %q", j.lines, want)
 				}
-				if !strings.Contains(log.String(), tt.want) {
-					t.Errorf("the log does not say why: %s", log.String())
+				if text := log.String(); !strings.Contains(text, "role=bad") || strings.Contains(text, "boom") {
+					t.Errorf("the log, whose reader is told why by the caller, says: %s", text)
 				}
 			})
 		})
@@ -115,6 +112,7 @@ func TestRunAllReportsEveryFailure(t *testing.T) {
 	})
 }
 
+// TestRunAllBoundsEachStop: a role that is late is told of, and no failure.
 func TestRunAllBoundsEachStop(t *testing.T) {
 	for name, tt := range map[string]struct {
 		within, want time.Duration
@@ -130,12 +128,12 @@ func TestRunAllBoundsEachStop(t *testing.T) {
 				stuck := Role{Name: "stuck", StopWithin: tt.within, Run: func(context.Context) error { <-release; return nil }}
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel()
-				err := RunAll(ctx, quiet(), []Role{stuck, j.stopping("next", time.Second)})
-				if !errors.Is(err, ErrStopBound) || !strings.Contains(err.Error(), "stuck") || strings.Contains(err.Error(), "next") {
+				var log bytes.Buffer
+				if err := RunAll(ctx, slog.New(slog.NewTextHandler(&log, nil)), []Role{stuck, j.stopping("next", time.Second)}); err != nil {
 					t.Errorf("it returned %v", err)
 				}
-				if !OnlyLate(err) {
-					t.Errorf("%v does not pass for being late", err)
+				if text := log.String(); !strings.Contains(text, "role=stuck") || strings.Contains(text, "role=next") {
+					t.Errorf("the log says: %s", text)
 				}
 				want := []string{fmt.Sprintf("%s next told", tt.want), fmt.Sprintf("%s next stopped", tt.want+time.Second)}
 				if !slices.Equal(j.lines, want) {
@@ -159,26 +157,5 @@ func TestRunAllKeepsValues(t *testing.T) {
 	}}})
 	if v := <-got; v != "here" || err != nil {
 		t.Errorf("the role saw %v, and %v", v, err)
-	}
-}
-
-func TestOnlyLate(t *testing.T) {
-	late := fmt.Errorf("a: %w (3s)", ErrStopBound)
-	boom := errors.New("boom")
-	for _, tt := range []struct {
-		name string
-		err  error
-		want bool
-	}{
-		{"late", late, true},
-		{"two late", errors.Join(late, late), true},
-		{"joined twice", errors.Join(errors.Join(late), late), true},
-		{"failed", boom, false},
-		{"late and failed", errors.Join(late, boom), false},
-		{"failed within", errors.Join(late, errors.Join(late, boom)), false},
-	} {
-		if got := OnlyLate(tt.err); got != tt.want {
-			t.Errorf("%s: %v", tt.name, got)
-		}
 	}
 }

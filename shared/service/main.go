@@ -82,7 +82,10 @@ func (p Process) Main(ctx context.Context) int {
 		level = slog.LevelDebug
 	}
 	log := NewLogger(p.Stderr, level)
-	if err := p.run(ctx, bus.Config{URL: *natsURL, Creds: *creds, Name: p.Name, Log: log}, *listen); err != nil {
+	err := Bounded(ctx, log, func() error {
+		return p.run(ctx, bus.Config{URL: *natsURL, Creds: *creds, Name: p.Name, Log: log}, *listen)
+	})
+	if err != nil {
 		log.Error("stopped", "role", p.Name, "err", err)
 		return ExitError
 	}
@@ -94,7 +97,7 @@ func (p Process) Main(ctx context.Context) int {
 func (p Process) run(ctx context.Context, cfg bus.Config, listen string) error {
 	reg := NewRegistry()
 	role := &pending{why: errors.New("connecting to NATS at " + cfg.URL)}
-	roles := []Role{{Name: p.Name, Ready: role.Ready, StopWithin: 8 * time.Second, Run: func(ctx context.Context) error {
+	roles := []Role{{Name: p.Name, Ready: role.Ready, StopWithin: 7 * time.Second, Run: func(ctx context.Context) error {
 		b, err := bus.Connect(ctx, cfg)
 		if err != nil {
 			return stopped(ctx, err)
