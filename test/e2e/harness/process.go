@@ -101,12 +101,13 @@ func (p *Process) Kill() {
 }
 
 // Pause has the process stand still, with all that it holds, until Resume.
-func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
+func (p *Process) Pause() error { return p.Signal(syscall.SIGSTOP) }
 
 // Resume ends a Pause.
-func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
+func (p *Process) Resume() error { return p.Signal(syscall.SIGCONT) }
 
-func (p *Process) signal(s syscall.Signal) error {
+// Signal sends a signal and does not wait for what comes of it.
+func (p *Process) Signal(s syscall.Signal) error {
 	if err := p.cmd.Process.Signal(s); err != nil {
 		return fmt.Errorf("sending %s to %s: %w", s, p.Name, err)
 	}

@@ -14,6 +14,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	cfg := gitwriter.Config{Credentials: gitwriter.Credentials{
 		Username: os.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: os.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
 	}}
@@ -32,6 +33,5 @@ func main() {
 			return service.Role{Name: "git-writer", Run: w.Run, Ready: w.Ready}, nil
 		},
 	}.Main(ctx)
-	stop()
 	os.Exit(code)
 }

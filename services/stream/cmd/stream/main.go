@@ -13,7 +13,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	host, _ := os.Hostname() // "" names nobody, which is all it costs
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	host, _ := os.Hostname()     // "" names nobody, which is all it costs
 	code := service.Process{
 		Name: "stream", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,
 		Build: func(ctx context.Context, e service.Env) (service.Role, error) {
@@ -24,6 +25,5 @@ func main() {
 			return service.Role{Name: "stream", Run: s.Run, Ready: s.Ready}, nil
 		},
 	}.Main(ctx)
-	stop()
 	os.Exit(code)
 }

@@ -14,6 +14,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	var o watcher.Options
 	host, _ := os.Hostname() // "" names nobody, which is all it costs
 	code := service.Process{
@@ -28,6 +29,5 @@ func main() {
 			return service.Role{Name: "watcher", Run: w.Run, Ready: w.Ready}, nil
 		},
 	}.Main(ctx)
-	stop()
 	os.Exit(code)
 }
