@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -128,6 +129,43 @@ func TestStopEarly(t *testing.T) {
 	w.sentinel(t, ns)
 	w.settle(t, scope())
 	w.history(t)
+}
+
+// TestStopWhileStarting: SIGTERM before kubescribe is up is a clean stop too, and
+// what such a start has made of the data directory serves the next one.
+func TestStopWhileStarting(t *testing.T) {
+	w := newWorld(t, cluster)
+	ns := w.namespace(t, "starting")
+	w.options.Args = []string{"--namespace", ns, "--verbose"}
+	for _, word := range []string{`"msg":"starting"`, "Starting JetStream", "Server is ready"} {
+		p, err := harness.StartProcess(w.options.Command())
+		must(t, err)
+		watchOver(t, p)
+		await(t, word, func() bool { return strings.Contains(string(p.Output()), word) })
+		_, err = p.Terminate(within(t, stopLimit))
+		must(t, err)
+	}
+	w.startReady(t)
+	w.sentinel(t, ns)
+}
+
+// TestStopAtOnce: whoever cannot wait for an orderly stop says so again.
+func TestStopAtOnce(t *testing.T) {
+	w := newWorld(t, cluster)
+	ns := w.namespace(t, "at-once")
+	w.options.Args = []string{"--namespace", ns, "--verbose"}
+	k := w.startReady(t)
+	w.sentinel(t, ns)
+	t.Cleanup(w.gate.close(beforeLanding))
+	w.apply(t, configMap(ns, "in-the-hanging-push", "x"))
+	await(t, "a push to hang", func() bool { return w.gate.holds() > 0 })
+
+	must(t, k.Signal(syscall.SIGINT))
+	await(t, "the stop to begin", func() bool { return strings.Contains(string(k.Output()), "role stopped") })
+	must(t, k.Signal(syscall.SIGINT))
+	if code, err := k.Exit(within(t, stopLimit)); code != -1 || err != nil {
+		t.Errorf("a second interrupt did not end it, but it exited with %d, %v", code, err)
+	}
 }
 
 // awaitNotReady waits until /readyz answers 503 with all of these words.

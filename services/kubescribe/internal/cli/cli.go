@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,16 @@ func Main(ctx context.Context, env Env) int {
 		return service.ExitUsage
 	}
 	return service.ExitError
+}
+
+// unlessStopped drops the error of a start that was told to stop: it has done as
+// it was told, and the next start begins where this one got to.
+func unlessStopped(ctx context.Context, err error, log *slog.Logger) error {
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		return err
+	}
+	log.Info("stopped before everything had started", "err", err)
+	return nil
 }
 
 // isUnknown reports whether no command was found: cobra says so on the root,

@@ -232,6 +232,43 @@ func TestProvisionUnreachable(t *testing.T) {
 	}
 }
 
+// stopper is told to stop by what it writes.
+type stopper struct {
+	bytes.Buffer
+	at   string
+	stop context.CancelFunc
+}
+
+func (s *stopper) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(s.at)) {
+		s.stop()
+	}
+	return s.Buffer.Write(p)
+}
+
+// TestStoppedEarly: a start that is told to stop ends well.
+func TestStoppedEarly(t *testing.T) {
+	config, data := file(t, "kubeconfig", kubeconfig), filepath.Join(t.TempDir(), "data")
+	for name, tt := range map[string]struct {
+		at   string
+		args []string
+	}{
+		"run":       {`"msg":"starting"`, []string{"run", "-v", "--repo", "/tmp/x", "--kubeconfig", config, "--data-dir", data, "--listen", "127.0.0.1:0"}},
+		"the bus":   {`Server is ready`, []string{"run", "-v", "--repo", "/tmp/x", "--kubeconfig", config, "--data-dir", data, "--listen", "127.0.0.1:0"}},
+		"provision": {`"level":"WARN"`, []string{"provision", "--nats", "nats://127.0.0.1:1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			stderr := &stopper{at: tt.at, stop: cancel}
+			code := Main(ctx, Env{Args: tt.args, Stdout: &bytes.Buffer{}, Stderr: stderr, Getenv: os.Getenv})
+			if text := stderr.String(); code != service.ExitOK || ctx.Err() == nil || strings.Contains(text, "kubescribe is running") {
+				t.Errorf("it ends with %d: %s", code, text)
+			}
+		})
+	}
+}
+
 // TestProvisionKeepsSecrets: credentials in the URL are refused and not shown.
 func TestProvisionKeepsSecrets(t *testing.T) {
 	r := command(t, "provision", "--nats", "nats://joe:s3cret@127.0.0.1:1")

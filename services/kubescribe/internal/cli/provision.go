@@ -32,15 +32,14 @@ run by themselves wait until it was. (kubescribe run does it on its own server.)
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), provisionWait)
 			defer cancel()
-			b, err := bus.Connect(ctx, bus.Config{
-				URL: url, Creds: creds, Name: "kubescribe-provision", Log: service.NewLogger(env.Stderr, slog.LevelInfo),
-			})
+			log := service.NewLogger(env.Stderr, slog.LevelInfo)
+			b, err := bus.Connect(ctx, bus.Config{URL: url, Creds: creds, Name: "kubescribe-provision", Log: log})
 			if err != nil {
-				return err
+				return unlessStopped(cmd.Context(), err, log)
 			}
 			defer b.Close()
 			if err := b.Provision(ctx, bus.Options{Replicas: replicas}); err != nil {
-				return err
+				return unlessStopped(cmd.Context(), err, log)
 			}
 			_, err = fmt.Fprintf(env.Stdout, "provisioned install %s on %s\n", b.Install.Incarnation, url)
 			return err

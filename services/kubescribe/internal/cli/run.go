@@ -109,21 +109,28 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	log := service.NewLogger(scr.Log(), level)
 	klog.SetSlogLogger(log.With("role", "client-go")) // it would write its own format to stderr
 
-	p, err := kubescribe.Start(ctx, kubescribe.Config{
+	log.Info("starting", "version", env.Version, "cluster", cluster, "server", rc.Host)
+	cfg := kubescribe.Config{
 		DataDir: f.dataDir, Listen: f.listen,
 		Watcher:     watcher.Config{Cluster: cluster, Documents: docs, REST: rc, Owner: env.Owner},
 		Credentials: credentials,
-	}, log)
-	if err != nil {
-		return err
 	}
-	log.Info("kubescribe is running", "version", env.Version, "cluster", cluster, "server", rc.Host,
-		"data_dir", p.DataDir(), "listen", p.Addr.String())
+	return service.Bounded(ctx, log, func() error { return serve(ctx, cfg, f.config == "", scr, log) })
+}
+
+// serve starts everything, runs it until ctx ends and closes it. With only one
+// destination, given by flags, it ends when that is refused.
+func serve(ctx context.Context, cfg kubescribe.Config, only bool, scr *screen.Screen, log *slog.Logger) error {
+	p, err := kubescribe.Start(ctx, cfg, log)
+	if err != nil {
+		return unlessStopped(ctx, err, log)
+	}
+	log.Info("kubescribe is running", "data_dir", p.DataDir(), "listen", p.Addr.String())
 	rctx, stop := context.WithCancelCause(ctx)
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
-		follow(rctx, stop, p, scr, len(docs.GitDestinations) == 1 && f.config == "")
+		follow(rctx, stop, p, scr, only)
 	}()
 	err = p.Run(rctx)
 	stop(nil)
