@@ -67,6 +67,10 @@ func (p Process) Main(ctx context.Context) int {
 		fmt.Fprintf(p.Stderr, "%s: unexpected argument %q; see %s --help\n", p.Name, fs.Arg(0), p.Name)
 		return ExitUsage
 	}
+	if name := emptyFlag(fs); name != "" {
+		fmt.Fprintf(p.Stderr, "%s: --%s is empty: give it a value, or leave it out\n", p.Name, name)
+		return ExitUsage
+	}
 	if err := bus.CheckURL(*natsURL); err != nil {
 		fmt.Fprintf(p.Stderr, "%s: --nats: %v\n", p.Name, err)
 		return ExitUsage
@@ -90,6 +94,17 @@ func (p Process) Main(ctx context.Context) int {
 		return ExitError
 	}
 	return ExitOK
+}
+
+// emptyFlag finds a flag that was given with nothing in it: what a script has not
+// set must not come to mean the default.
+func emptyFlag(fs *flag.FlagSet) (name string) {
+	fs.Visit(func(f *flag.Flag) {
+		if f.Value.String() == "" {
+			name = f.Name
+		}
+	})
+	return name
 }
 
 // run connects while /readyz already answers, so that a person sees what a

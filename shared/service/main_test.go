@@ -63,6 +63,8 @@ func TestMainUsage(t *testing.T) {
 		"unknown flag":   {[]string{"--frobnicate"}, ExitUsage, "frobnicate"},
 		"missing value":  {[]string{"--nats"}, ExitUsage, "nats"},
 		"wrong value":    {[]string{"--verbose=maybe"}, ExitUsage, "verbose"},
+		"empty URL":      {[]string{"--nats", ""}, ExitUsage, "--nats is empty"},
+		"empty cluster":  {[]string{"--cluster", ""}, ExitUsage, "--cluster is empty"},
 		"an argument":    {[]string{"now"}, ExitUsage, `"now"`},
 		"argument later": {[]string{"--listen", "127.0.0.1:0", "now"}, ExitUsage, "router --help"},
 		"-h":             {[]string{"-h"}, ExitOK, "-listen"},

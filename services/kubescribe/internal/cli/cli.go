@@ -8,8 +8,10 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubescribe/kubescribe/shared/service"
 )
@@ -39,8 +41,9 @@ func Main(ctx context.Context, env Env) int {
 		Use:           "kubescribe",
 		Short:         "Write a Kubernetes cluster into Git as it changes",
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return checkGiven(cmd.Flags()) },
+		Args:              cobra.NoArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetArgs(env.Args)
 	root.SetOut(env.Stdout)
@@ -60,6 +63,21 @@ func Main(ctx context.Context, env Env) int {
 		return service.ExitUsage
 	}
 	return service.ExitError
+}
+
+// checkGiven refuses flags that were given with nothing in them: what a script
+// has not set must not come to mean the default.
+func checkGiven(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if slices.Contains(values, "") {
+			err = usage("--%s is empty: give it a value, or leave it out", f.Name)
+		}
+	})
+	return err
 }
 
 // unlessStopped drops the error of a start that was told to stop: it has done as
