@@ -1,9 +1,9 @@
 package watcher
 
 import (
-	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -28,7 +28,8 @@ func LoadREST(kubeconfig, kubecontext string) (*rest.Config, string, error) {
 	}
 	rc, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, "", errors.New("no cluster to watch: there is no kubeconfig; name one with --kubeconfig or $KUBECONFIG")
+		return nil, "", fmt.Errorf("no cluster to watch: no kubeconfig with a current context at %s; name one with --kubeconfig or $KUBECONFIG",
+			strings.Join(rules.GetLoadingPrecedence(), ", "))
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)

@@ -25,6 +25,22 @@ func NewRegistry() *prometheus.Registry {
 // adminStop is how long the last answers of the admin server may take.
 const adminStop = time.Second
 
+// CheckListen finds an address that nothing could ever listen on: typed wrong,
+// while one in use is a matter of the moment, and [Admin]'s to find.
+func CheckListen(ctx context.Context, address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.DefaultResolver.LookupPort(ctx, "tcp", port)
+	}
+	if err == nil && host != "" {
+		_, err = net.DefaultResolver.LookupHost(ctx, host)
+	}
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w; write it like 127.0.0.1:8080", address, err)
+	}
+	return nil
+}
+
 // Admin is the role that serves /healthz, /readyz and /metrics. Listening
 // happens here and now, so that an address in use is an error at start.
 //

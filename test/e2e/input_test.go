@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,7 +66,9 @@ func TestUsage(t *testing.T) {
 		{"a file as data directory", []string{"--repo", repo, "--data-dir", file("file", "")}, 1, []string{"--data-dir", filepath.Join(dir, "file")}, ""},
 		{"a data directory of another version", []string{"--repo", repo, "--data-dir", filepath.Dir(file("newer/VERSION", "layout 999\n"))}, 1, []string{"layout 999", "--data-dir"}, ""},
 		{"a directory with something else", []string{"--repo", repo, "--data-dir", filepath.Dir(file("photos/cat.jpg", ""))}, 1, []string{"cat.jpg", "--data-dir"}, ""},
-		{"an address that is none", []string{"--repo", repo, "--listen", "nowhere:http-alt-alt"}, 1, []string{"--listen"}, ""},
+		{"an address that is none", []string{"--repo", repo, "--listen", "nowhere:http-alt-alt"}, 2, []string{"--listen", "http-alt-alt"}, ""},
+		{"a port that is none", []string{"--repo", repo, "--listen", ":99999"}, 2, []string{"--listen", "99999"}, ""},
+		{"an address in use", []string{"--repo", repo, "--listen", inUse(t)}, 1, []string{"--listen", "in use"}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			args := append([]string{"run"}, test.args...)
@@ -94,6 +97,15 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// inUse is an address that this test listens on.
+func inUse(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String()
+}
+
 // runToEnd runs kubescribe until it exits, and returns what it printed besides
 // its log.
 func runToEnd(t *testing.T, args ...string) (code int, said string) {
@@ -105,6 +117,44 @@ func runToEnd(t *testing.T, args ...string) (code int, said string) {
 	code, err = p.Exit(within(t, stepLimit))
 	must(t, err)
 	return code, words(p)
+}
+
+// TestNoKubeconfig: what $KUBECONFIG names and is not there was typed wrong, for
+// every program that reads it.
+func TestNoKubeconfig(t *testing.T) {
+	dir := t.TempDir()
+	missing, config := filepath.Join(dir, "none"), filepath.Join(dir, "config.yaml")
+	must(t, os.WriteFile(config, []byte(`apiVersion: kubescribe.dev/v1alpha1
+kind: GitRemote
+metadata: {name: r}
+spec: {url: /srv/r.git}
+---
+apiVersion: kubescribe.dev/v1alpha1
+kind: GitDestination
+metadata: {name: d}
+spec: {remoteRef: {name: r}}
+---
+apiVersion: kubescribe.dev/v1alpha1
+kind: ClusterWatchRule
+metadata: {name: all}
+spec:
+  destinationRef: {name: d, namespace: default}
+  rules: [{apiGroups: ["*"], resources: ["*"]}]
+`), 0o600))
+	for program, args := range map[string][]string{
+		"kubescribe": {"run", "--config", config, "--data-dir", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0"},
+		"watcher":    {"--config", config, "--listen", "127.0.0.1:0"},
+	} {
+		p, err := harness.StartProcess(harness.Command{
+			Bins: bins, Program: program, Args: args, Env: []string{"KUBECONFIG=" + missing}, Log: filepath.Join(dir, program+".log"),
+		})
+		must(t, err)
+		t.Cleanup(p.Kill)
+		code, err := p.Exit(within(t, stepLimit))
+		if said := words(p); err != nil || code != 2 || !strings.Contains(said, missing) || !strings.Contains(said, "$KUBECONFIG") {
+			t.Errorf("%s: exit code %d, %v: %s", program, code, err, said)
+		}
+	}
 }
 
 // words are the lines of a process that are no records of its log.

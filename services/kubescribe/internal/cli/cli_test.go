@@ -148,6 +148,11 @@ func TestNoCluster(t *testing.T) {
 	if r.code != service.ExitUsage || !strings.Contains(r.stderr, missing) || !strings.Contains(r.stderr, "--kubeconfig") {
 		t.Errorf("%+v", r)
 	}
+	t.Setenv("KUBECONFIG", missing)
+	r = command(t, "run", "--repo", "/tmp/x")
+	if r.code != service.ExitUsage || !strings.Contains(r.stderr, missing) || !strings.Contains(r.stderr, "$KUBECONFIG") {
+		t.Errorf("%+v", r)
+	}
 }
 
 const kubeconfig = `apiVersion: v1

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"strings"
 
@@ -75,11 +74,8 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 		return err
 	}
 	rc, cluster, err := watcher.LoadREST(f.kubeconfig, f.context)
-	if err != nil && (f.kubeconfig != "" || f.context != "") {
-		return usageError{err} // what was named is not there
-	}
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	if f.cluster != "" {
 		cluster = f.cluster
@@ -98,8 +94,8 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 			return err
 		}
 	}
-	if _, _, err := net.SplitHostPort(f.listen); err != nil {
-		return usage("--listen: %q is not an address: write it like 127.0.0.1:8080", f.listen)
+	if err := service.CheckListen(ctx, f.listen); err != nil {
+		return usageError{err}
 	}
 	level := slog.LevelInfo
 	if f.verbose {
