@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/service"
 )
 
@@ -216,23 +215,6 @@ func TestAbsolute(t *testing.T) {
 	} {
 		if got := absolute(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestWorst(t *testing.T) {
-	const live, startup, parked = event.LiveProcessing, event.StartupReconcile, event.Parked
-	for _, tt := range []struct {
-		phases map[string]event.Phase
-		want   event.Phase
-	}{
-		{nil, startup},
-		{map[string]event.Phase{"a": live}, live},
-		{map[string]event.Phase{"a": live, "b": startup}, startup},
-		{map[string]event.Phase{"a": live, "b": startup, "c": parked}, parked},
-	} {
-		if got := worst(tt.phases); got != tt.want {
-			t.Errorf("%v together are %s", tt.phases, got)
 		}
 	}
 }

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
 	"github.com/kubescribe/kubescribe/services/kubescribe"
 	"github.com/kubescribe/kubescribe/services/kubescribe/internal/screen"
-	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
-	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 // redrawEvery is how often the status line is drawn.
@@ -24,19 +23,9 @@ var errRefused = errors.New("nothing can be written")
 // follow shows how things stand until ctx ends. With only one destination, given
 // by flags, it stops the process when that is refused: nobody is there to
 // change it but who typed the command.
-func follow(ctx context.Context, stop context.CancelCauseFunc, p *kubescribe.Process, scr *screen.Screen, only bool) {
-	var mu sync.Mutex
-	phases := map[string]event.Phase{}
+func follow(ctx context.Context, stop context.CancelCauseFunc, p *kubescribe.Process, shown *phases, only bool, scr *screen.Screen, log *slog.Logger) {
 	var all sync.WaitGroup
-	all.Go(func() {
-		watch(ctx, p.Bus, subject.BucketPhase, func(e bus.Entry[event.PhaseRecord]) {
-			mu.Lock()
-			defer mu.Unlock()
-			if delete(phases, e.Key); !e.Gone {
-				phases[e.Key] = e.Record.Phase
-			}
-		})
-	})
+	all.Go(func() { shown.run(ctx, p.Bus, log) })
 	tick := time.NewTicker(redrawEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -53,10 +42,7 @@ func follow(ctx context.Context, stop context.CancelCauseFunc, p *kubescribe.Pro
 					}
 				}
 			}
-			mu.Lock()
-			phase := worst(phases)
-			mu.Unlock()
-			line := statusLine(now, phase, snapshots)
+			line := statusLine(now, shown.worst(), snapshots)
 			if err := p.Watcher.Ready(); err != nil {
 				line = err.Error() + "  " + line
 			}
@@ -65,30 +51,6 @@ func follow(ctx context.Context, stop context.CancelCauseFunc, p *kubescribe.Pro
 	}
 	scr.Draw("")
 	all.Wait()
-}
-
-// watch follows a bucket for display: failing, the display stands still.
-func watch[R event.Record](ctx context.Context, b *bus.Bus, name string, entry func(bus.Entry[R])) {
-	kv, err := bus.OpenBucket[R](ctx, b, name)
-	if err != nil {
-		return
-	}
-	_ = kv.Watch(ctx, func(e bus.Entry[R]) error { entry(e); return nil }, func() error { return nil })
-}
-
-// worst is the phase to show for all destinations together.
-func worst(phases map[string]event.Phase) event.Phase {
-	if len(phases) == 0 {
-		return event.StartupReconcile
-	}
-	for _, p := range []event.Phase{event.Parked, event.StartupReconcile} {
-		for _, q := range phases {
-			if p == q {
-				return p
-			}
-		}
-	}
-	return event.LiveProcessing
 }
 
 // statusLine is one line on how things stand: first what keeps them, if anything

@@ -126,7 +126,7 @@ func serve(ctx context.Context, cfg kubescribe.Config, only bool, scr *screen.Sc
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
-		follow(rctx, stop, p, scr, only)
+		follow(rctx, stop, p, newPhases(cfg.Watcher.Cluster), only, scr, log)
 	}()
 	err = p.Run(rctx)
 	stop(nil)
