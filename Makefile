@@ -6,6 +6,7 @@ BINARIES := kubescribe $(SERVICES)
 MODULES  := shared $(addprefix services/,$(BINARIES)) test/integration
 APART    := test/controlplane test/e2e
 GO       ?= go
+BUILD    := ../../test/scripts/progress $(GO) build -v
 
 KUBERNETES := v1.37.2
 KUBE_LDFLAGS := -s -w \
@@ -19,7 +20,7 @@ GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 100000x
 
 .DEFAULT_GOAL := help
-.PHONY: help need demo run build test unit integration controlplane e2e check lint tidy-check vuln verify fuzz images up down clean FORCE
+.PHONY: help need need-build demo run build test unit integration controlplane e2e check lint tidy-check vuln verify fuzz images need-docker need-compose up down clean FORCE
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,35 +28,38 @@ help: ## list the targets
 need:
 	@test/scripts/need
 
+need-build:
+	@test/scripts/need build
+
 demo: need ## build all, run a cluster, a repository and kubescribe, and watch commits land (KEEP=1 leaves it running)
 	@test/scripts/first-build
 	@$(MAKE) --no-print-directory build bin/demo
 	@bin/demo $(if $(KEEP),--keep)
 
-run: bin/kubescribe ## mirror the current kubectl context: make run REPO=URL [ARGS="--namespace shop"]
-	@test/scripts/need build
+run: ## mirror the current kubectl context: make run REPO=URL [ARGS="--namespace shop"]
 	@test -n "$(REPO)" || { echo 'where to? make run REPO=https://git.example.com/me/live.git (or a path)'; exit 2; }
+	@$(MAKE) --no-print-directory bin/kubescribe
 	bin/kubescribe run --repo '$(REPO)' $(ARGS)
 
 build: $(addprefix bin/,$(BINARIES)) bin/controlplane bin/kubectl ## put every binary into bin/
 
 # Go knows best what is out of date; building what is not takes a second.
-$(addprefix bin/,$(BINARIES)): bin/%: FORCE
+$(addprefix bin/,$(BINARIES)): bin/%: FORCE | need-build
 	@echo "build $@"
-	@cd services/$* && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath \
+	@cd services/$* && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath \
 	  -ldflags '-s -w$(if $(filter kubescribe,$*), -X main.version=$(VERSION))' -o ../../$@ ./cmd/$*
 
-bin/controlplane: FORCE
+bin/controlplane: FORCE | need-build
 	@echo "build $@ (the first time: minutes)"
-	@cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ .
+	@cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ .
 
-bin/kubectl: FORCE
+bin/kubectl: FORCE | need-build
 	@echo "build $@"
-	@cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ k8s.io/kubernetes/cmd/kubectl
+	@cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ k8s.io/kubernetes/cmd/kubectl
 
-bin/demo: FORCE
+bin/demo: FORCE | need-build
 	@echo "build $@"
-	@cd test/e2e && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -o ../../$@ ./cmd/demo
+	@cd test/e2e && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath -o ../../$@ ./cmd/demo
 
 test: need ## unit, integration and end-to-end tests on real parts
 	@test/scripts/first-build
@@ -74,7 +78,7 @@ controlplane: ## the control plane that the tests run on
 e2e: ## the binaries on a real API server and real Git servers
 	cd test/e2e && GOWORK=off $(GO) test -count=1 -timeout 20m ./...
 
-check: lint tidy-check ## format, lint, vet, tidiness, separate builds, import rules
+check: need-build lint tidy-check ## format, lint, vet, tidiness, separate builds, import rules
 	$(GO) vet work
 	$(GO) test -count=1 -run 'TestImports|TestLists' ./test/integration/
 
@@ -95,17 +99,23 @@ verify: fuzz ## longer proofs: the demo, and every fuzz target with FUZZTIME inp
 fuzz:
 	@FUZZTIME='$(FUZZTIME)' GO='$(GO)' test/scripts/fuzz $(MODULES)
 
-images: build bin/nats-server ## container images of every program, from scratch
+need-docker:
+	@test/scripts/need docker
+
+need-compose:
+	@test/scripts/need docker compose
+
+images: need-docker build bin/nats-server ## container images of every program, from scratch
 	@for p in $(BINARIES) nats-server; do docker build -q -t kubescribe/$$p --build-arg PROGRAM=$$p -f deploy/docker/Dockerfile . || exit 1; done
 
-bin/nats-server: FORCE
+bin/nats-server: FORCE | need-build
 	@echo "build $@"
-	@cd test/integration && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -o ../../$@ github.com/nats-io/nats-server/v2
+	@cd test/integration && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath -o ../../$@ github.com/nats-io/nats-server/v2
 
-up: images ## run the services in containers: make up KUBECONFIG=FILE CONFIG=FILE
+up: need-compose images ## run the services in containers: make up KUBECONFIG=FILE CONFIG=FILE
 	KUBECONFIG='$(KUBECONFIG)' CONFIG='$(CONFIG)' docker-compose up -d
 
-down: ## stop them; their volumes stay
+down: need-compose ## stop them; their volumes stay
 	KUBECONFIG=/dev/null CONFIG=/dev/null KUBESCRIBE_GIT_USERNAME=- KUBESCRIBE_GIT_PASSWORD_FILE=/dev/null docker-compose down
 
 clean: ## remove what was built

@@ -1,0 +1,55 @@
+package e2e_test
+
+import (
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// script runs one of the Makefile's scripts and returns its exit code and what it
+// says.
+func script(t *testing.T, env []string, name string, args ...string) (code int, said string) {
+	t.Helper()
+	cmd := exec.CommandContext(within(t, stepLimit), "/bin/sh", append([]string{filepath.Join("..", "scripts", name)}, args...)...)
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
+	if err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// TestNeed: on a machine that has nothing, everything is named at once, with the
+// command that installs it.
+func TestNeed(t *testing.T) {
+	for _, test := range []struct {
+		what []string
+		want []string
+	}{
+		{nil, []string{"missing: git\n", "missing: make\n", "missing: a C compiler", "missing: Go", "apt-get install -y git make ", " gcc libc6-dev", "curl -fsSL https://go.dev/dl/go1.", ".tar.gz | tar -xz -C /usr/local"}},
+		{[]string{"build"}, []string{"missing: git\n", "missing: make\n", "missing: Go"}},
+		{[]string{"docker", "compose"}, []string{"missing: docker\n", "missing: docker-compose\n", "apt-get install -y docker.io docker-compose"}},
+	} {
+		code, said := script(t, []string{"PATH="}, "need", test.what...)
+		if code != 1 {
+			t.Errorf("need %v exits with %d", test.what, code)
+		}
+		for _, want := range test.want {
+			if !strings.Contains(said, want) {
+				t.Errorf("need %v does not say %q: %s", test.what, want, said)
+			}
+		}
+	}
+}
+
+// TestProgress: what a build says besides the names of packages is not lost, nor
+// its exit status.
+func TestProgress(t *testing.T) {
+	build := `n=0; while [ $n -lt 250 ]; do n=$((n + 1)); echo "example.com/p/$n"; done >&2; echo "x.go:1: boom" >&2; exit 3`
+	code, said := script(t, nil, "progress", "/bin/sh", "-c", build)
+	if want := "  0 modules fetched, 250 packages compiled\nx.go:1: boom\n"; code != 3 || said != want {
+		t.Errorf("exit code %d, want 3; it says\n%s, want\n%s", code, said, want)
+	}
+}
