@@ -80,7 +80,7 @@ e2e: ## the binaries on a real API server and real Git servers
 
 check: need-build lint tidy-check ## format, lint, vet, tidiness, separate builds, import rules
 	$(GO) vet work
-	$(GO) test -count=1 -run 'TestImports|TestLists' ./test/integration/
+	$(GO) test -count=1 ./test/integration/layout
 
 vuln: ## known vulnerabilities, from vuln.go.dev: needs the internet
 	@for m in $(addprefix services/,$(BINARIES)) shared; do echo "govulncheck $$m"; (cd $$m && GOWORK=off $(GO) run $(GOVULN) ./...) || exit 1; done

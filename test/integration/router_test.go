@@ -80,7 +80,7 @@ func TestRouterSelects(t *testing.T) {
 		"again → none", "bill → all", "bill → apps", "last → all", "mark → apps",
 		"web → all", "web → apps", "web → shop",
 	}
-	if s := sorted(got); !slices.Equal(s, want) {
+	if s := slices.Sorted(slices.Values(got)); !slices.Equal(s, want) {
 		t.Errorf("it routed\n\t%s\nwant\n\t%s", strings.Join(s, "\n\t"), strings.Join(want, "\n\t"))
 	}
 	order := func(line string) int { return slices.Index(got, line) }
@@ -162,7 +162,7 @@ func TestRouterWaitsForTheRegistry(t *testing.T) {
 	last := configMap(event.Update, "last", "x", 2)
 	last.Registry = rev + 1
 	in.publish(targeted(last, "old", "run-1"))
-	if got, want := sorted(in.routed("last")), []string{"last → old", "web → new", "web → old"}; !slices.Equal(got, want) {
+	if got, want := slices.Sorted(slices.Values(in.routed("last"))), []string{"last → old", "web → new", "web → old"}; !slices.Equal(got, want) {
 		t.Errorf("it routed %q, want %q", got, want)
 	}
 	r.stop()
