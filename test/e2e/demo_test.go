@@ -1,0 +1,116 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kubescribe/kubescribe/test/e2e/demo"
+)
+
+// demoMedian is what the demonstration's median must be below here, whatever else
+// the machine does: a guard against regressions, not the target.
+const demoMedian = time.Second
+
+// TestDemo: the demonstration runs to its end, says what it should and keeps all
+// it promises to keep until it is told to go, which leaves nothing behind.
+func TestDemo(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out transcript
+	ended := make(chan error, 1)
+	go func() { ended <- demo.Run(ctx, demo.Options{Keep: true}, &out) }()
+	await(t, "the demonstration to be left running", func() bool {
+		if len(ended) > 0 {
+			t.Fatalf("it ended: %v\n%s", <-ended, out.String())
+		}
+		return strings.Contains(out.String(), "Ctrl-C stops")
+	})
+	said := out.String()
+	t.Log(said)
+
+	made, err := strconv.Atoi(one(t, said, `(?m)^(\d+) changes, each its own commit`))
+	must(t, err)
+	if landed := len(regexp.MustCompile(`(?m)^ +\d+ ms  [0-9a-f]{7}  `).FindAllString(said, -1)); made < 20 || landed != made {
+		t.Errorf("%d commits landed of %d changes", landed, made)
+	}
+	median, err := time.ParseDuration(one(t, said, `branch: median (\S+), p90 `))
+	if err != nil || median <= 0 || median >= demoMedian {
+		t.Errorf("the median is %s, %v", median, err)
+	}
+	if _, rest, _ := strings.Cut(said, "p90"); !strings.Contains(rest, "Git equals the cluster: ") {
+		t.Error("it does not say that Git ends equal to the cluster")
+	}
+
+	kubeconfig := one(t, said, `export KUBECONFIG=(\S+)`)
+	addresses := []string{one(t, said, `git clone (\S+)`), one(t, said, `curl (\S+)/readyz`)}
+	if _, err := os.Stat(kubeconfig); err != nil {
+		t.Error(err)
+	}
+	for _, address := range addresses {
+		if err := dial(t, address); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(kubeconfig); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left: %v", kubeconfig, err)
+	}
+	for _, address := range addresses {
+		if dial(t, address) == nil {
+			t.Errorf("%s answers still", address)
+		}
+	}
+}
+
+// one is what a pattern's group matches in a text.
+func one(t *testing.T, text, pattern string) string {
+	t.Helper()
+	m := regexp.MustCompile(pattern).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("%s is not in\n%s", pattern, text)
+	}
+	return m[1]
+}
+
+// dial finds out whether anybody listens at a URL.
+func dial(t *testing.T, address string) error {
+	t.Helper()
+	u, err := url.Parse(address)
+	must(t, err)
+	c, err := new(net.Dialer).DialContext(within(t, stepLimit), "tcp", u.Host)
+	if err == nil {
+		_ = c.Close()
+	}
+	return err
+}
+
+// transcript is a text that is read while it is being written.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu
+}
+
+func (s *transcript) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
