@@ -3,6 +3,7 @@ module github.com/kubescribe/kubescribe/test/e2e
 go 1.26.0
 
 require (
+	github.com/creack/pty v1.1.24
 	github.com/kubescribe/kubescribe/shared v0.0.0
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0

@@ -38,7 +38,7 @@ type Process struct {
 
 // StartProcess starts a program and returns at once.
 func StartProcess(c Command) (*Process, error) {
-	path, err := c.Bins.Program(c.Program)
+	cmd, err := c.Exec()
 	if err != nil {
 		return nil, err
 	}
@@ -54,9 +54,7 @@ func StartProcess(c Command) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", c.Program, err)
 	}
-	p := &Process{Name: c.Program, Log: c.Log, begin: at, exited: make(chan struct{})}
-	p.cmd = exec.Command(path, c.Args...)
-	p.cmd.Env = append(environment(), c.Env...)
+	p := &Process{Name: c.Program, Log: c.Log, cmd: cmd, begin: at, exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if c.Stdout != nil {
 		p.cmd.Stdout = c.Stdout
@@ -70,6 +68,17 @@ func StartProcess(c Command) (*Process, error) {
 		p.waited = p.cmd.Wait()
 	}()
 	return p, nil
+}
+
+// Exec is the command as it is to be run, without a place for what it prints.
+func (c Command) Exec() (*exec.Cmd, error) {
+	path, err := c.Bins.Program(c.Program)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(path, c.Args...)
+	cmd.Env = append(environment(), c.Env...)
+	return cmd, nil
 }
 
 // environment is this process's, without what would let the machine's Git or
