@@ -1,46 +1,26 @@
 package e2e_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
 
-// TestLimited: a user who may read two namespaces mirrors those two, and needs no
-// more right than to see the namespace kube-system.
+// TestLimited: the rights of docs/rbac.yaml, for two namespaces, are all that it
+// takes to mirror those two.
 func TestLimited(t *testing.T) {
 	w := newWorld(t, cluster)
 	a, b, c := w.namespace(t, "limited-a"), w.namespace(t, "limited-b"), w.namespace(t, "limited-c")
+	rights, err := os.ReadFile(filepath.Join("..", "..", "docs", "rbac.yaml"))
+	must(t, err)
 	for _, ns := range []string{a, b} {
-		for _, manifest := range []string{`
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: reader, namespace: NS}
-rules: [{apiGroups: ["*"], resources: ["*"], verbs: [get, list, watch]}]
-`, `
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: reader, namespace: NS}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: USER}]
-`} {
-			w.apply(t, strings.NewReplacer("NS", ns, "USER", harness.LimitedUser).Replace(manifest))
+		mine := strings.NewReplacer("namespace: shop\n", "namespace: "+ns+"\n", "name: kubescribe\n", "name: "+harness.LimitedUser+"\n").Replace(string(rights))
+		for manifest := range strings.SplitSeq(mine, "\n---\n") {
+			w.apply(t, manifest)
 		}
-	}
-	for _, manifest := range []string{`
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: NS-identify}
-rules: [{apiGroups: [""], resources: [namespaces], resourceNames: [kube-system], verbs: [get]}]
-`, `
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: NS-identify}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NS-identify}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: USER}]
-`} {
-		w.apply(t, strings.NewReplacer("NS", a, "USER", harness.LimitedUser).Replace(manifest))
 	}
 	for _, ns := range []string{a, b, c} {
 		w.apply(t, configMap(ns, "before", "x"))
