@@ -179,6 +179,28 @@ func TestDataDirInUse(t *testing.T) {
 	}
 }
 
+// TestDataDirNotWritable: where nothing can be kept, nothing begins.
+func TestDataDirNotWritable(t *testing.T) {
+	w := newWorld(t, cluster)
+	w.options.Kubeconfig = w.file(t, "dead", deadKubeconfig)
+	shut := filepath.Join(w.dir, "shut")
+	must(t, os.Mkdir(shut, 0o500))
+	for _, dir := range []string{shut, filepath.Join(shut, "data")} {
+		w.options.DataDir = dir
+		cmd, err := w.options.Command().Exec()
+		must(t, err)
+		if os.Geteuid() == 0 { // whom modes do not stop, as long as it has root's capabilities
+			env := cmd.Env
+			cmd = exec.CommandContext(within(t, stepLimit), "setpriv", append([]string{"--bounding-set=-all"}, append([]string{cmd.Path}, cmd.Args[1:]...)...)...)
+			cmd.Env = env
+		}
+		out, err := cmd.CombinedOutput()
+		if said := string(out); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(said, dir) || !strings.Contains(said, "permission denied") || !strings.Contains(said, "--data-dir") {
+			t.Errorf("exit code %d, %v: %s", cmd.ProcessState.ExitCode(), err, said)
+		}
+	}
+}
+
 // TestAdopt: a folder that holds manifests and no marker is refused, and taken
 // over when told so.
 func TestAdopt(t *testing.T) {
