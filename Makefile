@@ -116,7 +116,7 @@ up: need-compose images ## run the services in containers: make up KUBECONFIG=FI
 	KUBECONFIG='$(KUBECONFIG)' CONFIG='$(CONFIG)' docker-compose up -d
 
 down: need-compose ## stop them; their volumes stay
-	KUBECONFIG=/dev/null CONFIG=/dev/null KUBESCRIBE_GIT_USERNAME=- KUBESCRIBE_GIT_PASSWORD_FILE=/dev/null docker-compose down
+	KUBECONFIG=/dev/null CONFIG=/dev/null docker-compose down
 
 clean: ## remove what was built
 	rm -rf bin

@@ -53,3 +53,30 @@ func TestProgress(t *testing.T) {
 		t.Errorf("exit code %d, want 3; it says\n%s, want\n%s", code, said, want)
 	}
 }
+
+// TestCompose: what make up must be told is the cluster and the documents. Remotes
+// that are open or reached by ssh need no user and no password.
+func TestCompose(t *testing.T) {
+	compose, err := exec.LookPath("docker-compose")
+	if err != nil {
+		t.Skip("docker-compose is not installed here")
+	}
+	needed := []string{"KUBECONFIG=/dev/null", "CONFIG=/dev/null"}
+	for _, test := range []struct {
+		env     []string
+		missing string
+	}{
+		{needed, ""},
+		{append(needed[:2:2], "KUBESCRIBE_GIT_USERNAME=me", "KUBESCRIBE_GIT_PASSWORD_FILE=/run/password"), ""},
+		{append(needed[:2:2], "SSH_AUTH_SOCK=/run/agent", "SSH_KNOWN_HOSTS=/run/known_hosts"), ""},
+		{needed[:1], "CONFIG"},
+		{needed[1:], "KUBECONFIG"},
+	} {
+		cmd := exec.CommandContext(within(t, stepLimit), compose, "-f", filepath.Join("..", "..", "docker-compose.yaml"), "config", "-q")
+		cmd.Env = append([]string{"PATH=/usr/bin:/bin", "HOME=/nonexistent"}, test.env...)
+		out, err := cmd.CombinedOutput()
+		if (err == nil) != (test.missing == "") || !strings.Contains(string(out), test.missing) {
+			t.Errorf("with %v: %v\n%s", test.env, err, out)
+		}
+	}
+}
