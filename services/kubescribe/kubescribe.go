@@ -19,6 +19,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/service"
+	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 // Config is what one process runs with.
@@ -130,6 +131,9 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (p *Process, err e
 		return p, err
 	}
 	if err := p.Bus.Provision(ctx, bus.Options{Replicas: 1}); err != nil {
+		return p, err
+	}
+	if err := p.dir.Claim(p.Bus.Install.Incarnation, subject.Parts, subject.LiveShards, subject.WriteShards); err != nil {
 		return p, err
 	}
 	reg := service.NewRegistry()

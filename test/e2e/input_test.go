@@ -179,6 +179,20 @@ func TestDataDirInUse(t *testing.T) {
 	}
 }
 
+// TestStoreIsGone: what stands in Git says how far a store had come, so another in
+// its place is not taken for it.
+func TestStoreIsGone(t *testing.T) {
+	w := newWorld(t, cluster)
+	w.options.Kubeconfig = w.file(t, "dead", deadKubeconfig)
+	stop(t, w.start(t))
+	stop(t, w.start(t))
+	must(t, os.RemoveAll(filepath.Join(w.options.DataDir, "nats")))
+	code, said := runToEnd(t, w.options.Command().Args...)
+	if code != 1 || !strings.Contains(said, "another install") || !strings.Contains(said, w.options.DataDir) || !strings.Contains(said, "--data-dir") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+}
+
 // TestDataDirNotWritable: where nothing can be kept, nothing begins.
 func TestDataDirNotWritable(t *testing.T) {
 	w := newWorld(t, cluster)

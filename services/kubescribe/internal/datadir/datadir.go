@@ -7,19 +7,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/gofrs/flock"
 )
 
-// layout is the version of what stands in the directory.
-const layout = 1
+// layoutLine is the first of VERSION: the version of what stands in the directory.
+const layoutLine = "layout 1\n"
 
 // Errors a person can do something about.
 var (
 	ErrInUse        = errors.New("the data directory is in use")
 	ErrOtherVersion = errors.New("the data directory is from another version")
+	ErrOtherInstall = errors.New("the data directory holds the store of another install")
 )
 
 // Dir is a data directory that this process alone uses.
@@ -84,15 +84,36 @@ func (d *Dir) checkVersion() error {
 	file := d.Join("VERSION")
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return d.Write("VERSION", []byte("layout "+strconv.Itoa(layout)+"\n"))
+		return d.Write("VERSION", []byte(layoutLine))
 	}
 	if err != nil {
 		return fmt.Errorf("opening data directory: %w", err)
 	}
-	if got := strings.TrimSpace(string(b)); got != "layout "+strconv.Itoa(layout) {
-		return fmt.Errorf("%w: %s says %q, this program writes \"layout %d\"; run the version that made it, or choose another with --data-dir", ErrOtherVersion, file, got, layout)
+	if got := string(b); !strings.HasPrefix(got, layoutLine) {
+		first, _, _ := strings.Cut(got, "\n")
+		return fmt.Errorf("%w: %s says %q, this program writes %q; run the version that made it, or choose another with --data-dir", ErrOtherVersion, file, first, strings.TrimSpace(layoutLine))
 	}
 	return nil
+}
+
+// Claim notes in VERSION, once, which install of the bus the directory holds, and
+// refuses any other: one that took its place counts anew, and what stands in Git
+// says how far the old one had come. A crash before it leaves nothing to claim.
+func (d *Dir) Claim(incarnation string, parts, liveShards, writeShards int) error {
+	install := fmt.Sprintf("incarnation %s\nshards %d %d %d\n", incarnation, parts, liveShards, writeShards)
+	file := d.Join("VERSION")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("claiming data directory: %w", err)
+	}
+	switch noted := strings.TrimPrefix(string(b), layoutLine); noted {
+	case install:
+		return nil
+	case "":
+		return d.Write("VERSION", []byte(layoutLine+install))
+	default:
+		return fmt.Errorf("%w: %s says %q, but the store beside it says %q; put the store back that was there, or begin anew with another --data-dir", ErrOtherInstall, file, noted, install)
+	}
 }
 
 // Join is a path within the directory.

@@ -73,6 +73,32 @@ func TestOpenTwice(t *testing.T) {
 	}
 }
 
+// TestClaim: a directory holds one install, as long as it lives.
+func TestClaim(t *testing.T) {
+	d := opened(t, t.TempDir())
+	for range 2 {
+		if err := d.Claim("one", 8, 4, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = "layout 1\nincarnation one\nshards 8 4 2\n"
+	if b, err := os.ReadFile(d.Join("VERSION")); err != nil || string(b) != want {
+		t.Errorf("VERSION says %q, %v", b, err)
+	}
+	for _, err := range []error{d.Claim("two", 8, 4, 2), d.Claim("one", 8, 4, 16)} {
+		if !errors.Is(err, ErrOtherInstall) || !strings.Contains(err.Error(), d.Join("VERSION")) || !strings.Contains(err.Error(), "--data-dir") {
+			t.Errorf("another install: %v", err)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := opened(t, d.Path)
+	if b, err := os.ReadFile(again.Join("VERSION")); err != nil || string(b) != want {
+		t.Errorf("opened again, VERSION says %q, %v", b, err)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	for name, tt := range map[string]struct {
 		prepare func(t *testing.T, path string)
