@@ -116,7 +116,7 @@ func emptyFlag(fs *flag.FlagSet) (name string) {
 func (p Process) run(ctx context.Context, cfg bus.Config, listen string) error {
 	reg := NewRegistry()
 	role := &pending{why: errors.New("connecting to NATS at " + cfg.URL)}
-	roles := []Role{{Name: p.Name, Ready: role.Ready, StopWithin: 7 * time.Second, Run: func(ctx context.Context) error {
+	roles := []Role{{Name: p.Name, Ready: role.Ready, StopWithin: StopLimit - adminStop - time.Second, Run: func(ctx context.Context) error {
 		b, err := bus.Connect(ctx, cfg)
 		if err != nil {
 			return stopped(ctx, err)
