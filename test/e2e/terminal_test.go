@@ -16,6 +16,14 @@ func TestTerminal(t *testing.T) {
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "terminal")
 	w.options.Args = []string{"--namespace", ns}
+	// What an earlier command began and never finished is no matter of this one.
+	repo := w.options.Repo
+	w.options.Repo = strings.Replace(repo, "live.git", "other.git", 1)
+	before := w.start(t)
+	await(t, "a run to begin", func() bool { return strings.Contains(string(before.Output()), "run begun") })
+	before.Kill()
+	w.options.Repo = repo
+
 	cmd, err := w.options.Command().Exec()
 	must(t, err)
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 50, Cols: 250})
