@@ -55,9 +55,11 @@ func TestBurstKilled(t *testing.T) {
 
 // TestBurstWithoutAPIServer: killing the API server in the middle, while kubescribe
 // runs on and sees it refuse, answer half and come back, loses no final state and
-// doubles nothing.
+// doubles nothing. It comes as a reader: one who may do everything would never see
+// an API server that does not know its roles yet, and forbids what it will allow.
 func TestBurstWithoutAPIServer(t *testing.T) {
 	w := newWorld(t, ownCluster(t))
+	w.asReader(t)
 	ns := w.namespace(t, "restarted")
 	k := w.startReady(t)
 	w.settle(t, scope())

@@ -9,6 +9,26 @@ import (
 	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
 
+// asReader has kubescribe come as a user who may read the whole cluster, and no more.
+func (w *world) asReader(t *testing.T) {
+	t.Helper()
+	for _, manifest := range []string{`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reader}
+rules: [{apiGroups: ["*"], resources: ["*"], verbs: [get, list, watch]}]
+`, `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: reader}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: ` + harness.LimitedUser + `}]
+`} {
+		w.apply(t, manifest)
+	}
+	w.options.Kubeconfig = w.cluster.LimitedKubeconfig()
+}
+
 // TestLimited: the rights of docs/rbac.yaml, for two namespaces, are all that it
 // takes to mirror those two.
 func TestLimited(t *testing.T) {
