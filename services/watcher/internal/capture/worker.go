@@ -211,8 +211,8 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// pause waits, and tells offers why they cannot be answered if the API server
-// refused.
+// pause waits. Offers wait too, unless the type is one that these rights never
+// included.
 func (w *Worker) pause(ctx context.Context, d time.Duration, why error) {
 	status, offers := why, w.offers
 	switch {
@@ -223,7 +223,7 @@ func (w *Worker) pause(ctx context.Context, d time.Duration, why error) {
 			w.Log.Warn("not allowed to watch: nothing of it is mirrored until list and watch are granted", "resource", w.name(), "err", why)
 		}
 		w.refused = true
-	case !Refused(why):
+	default:
 		offers = nil
 		w.Log.Debug("cannot watch, retrying", "resource", w.name(), "err", why) // the session says it, once for all types
 	}

@@ -658,10 +658,16 @@ func TestForbidden(t *testing.T) {
 		if err := r.Ready(); !apierrors.IsForbidden(err) || errors.Is(err, ErrNotAllowed) {
 			t.Errorf("forbidden after it was watched, its readiness is %v", err)
 		}
+		answered := make(chan error, 1)
+		go func() { answered <- r.Offer(t.Context(), offered(true)) }()
+		synctest.Wait()
 		s.refuse(nil, nil)
 		s.put(widget("a", 2))
 		advance(5 * time.Second)
 		r.check(t, "allowed again", "UPDATE a 102 2")
+		if err := <-answered; err != nil {
+			t.Errorf("a run that asked meanwhile is told %v", err)
+		}
 		r.stop(t)
 	})
 }
