@@ -3,67 +3,14 @@ package branch
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
-	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
-	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// statusEvery bounds how often a destination's status is written.
-const statusEvery = time.Second
-
-// Why a destination is stalled: one word for machines beside the sentence for
-// people.
-const (
-	ReasonAuthentication = "AuthenticationFailed"
-	ReasonForbidden      = "AccessDenied"
-	ReasonNotFound       = "RepositoryNotFound"
-	ReasonRefused        = "PushRefused"
-	ReasonUnreachable    = "RemoteUnreachable"
-	ReasonBadURL         = "InvalidURL"
-	ReasonOther          = "Failed"
-)
-
-// remedy is what a person can do about an error, "" if waiting is all.
-func remedy(err error) string {
-	switch {
-	case errors.Is(err, repo.ErrAuth):
-		return "check the user and password: KUBESCRIBE_GIT_USERNAME with KUBESCRIBE_GIT_PASSWORD_FILE, else what git credential fill knows for this URL, else the SSH agent"
-	case errors.Is(err, repo.ErrForbidden):
-		return "let this user write to the repository"
-	case errors.Is(err, repo.ErrNotFound):
-		return "create the repository, or check its URL and that this user may see it"
-	case errors.Is(err, repo.ErrRefused):
-		return "let this user push to the branch, or name another branch"
-	case errors.Is(err, repo.ErrUnreachable) && strings.Contains(err.Error(), "x509:"):
-		return "let SSL_CERT_FILE name a file with the authority that signed the remote's certificate"
-	case errors.Is(err, repo.ErrUnreachable) && strings.Contains(err.Error(), "HTTP response to HTTPS client"):
-		return "the remote speaks plain http: check the URL"
-	}
-	return ""
-}
-
-func reason(err error) string {
-	for _, r := range []struct {
-		is   error
-		word string
-	}{
-		{repo.ErrAuth, ReasonAuthentication},
-		{repo.ErrForbidden, ReasonForbidden},
-		{repo.ErrNotFound, ReasonNotFound},
-		{repo.ErrRefused, ReasonRefused},
-		{repo.ErrBadURL, ReasonBadURL},
-		{repo.ErrUnreachable, ReasonUnreachable},
-	} {
-		if errors.Is(err, r.is) {
-			return r.word
-		}
-	}
-	return ReasonOther
-}
+// stopWait bounds the last push.
+const stopWait = 3 * time.Second
 
 // push brings everything that was built to the remote, in one push, and keeps
 // how far that goes. A stop lets a push that is under way end, within its bound.
@@ -137,78 +84,4 @@ func (s *session) land(ctx context.Context) (repo.Result, error) {
 			return result, err
 		}
 	}
-}
-
-// conflict sets aside the change of a group whose path is taken, and commits the
-// rest.
-func (s *session) conflict(ctx context.Context, g []write, taken *repo.PathConflictError) error {
-	for i, w := range g {
-		if w.path() != taken.Path {
-			continue
-		}
-		if err := s.deadLetter(ctx, w, taken); err != nil {
-			return err
-		}
-		rest := append(append([]write{}, g[:i]...), g[i+1:]...)
-		if len(rest) == 0 {
-			return nil
-		}
-		return s.commit(ctx, rest)
-	}
-	return errReconfigured // the marker: somebody else has taken the folder
-}
-
-func (s *session) deadLetter(ctx context.Context, w write, why error) error {
-	s.Log.Error("change cannot be written, sent to the dead letters", "resource", w.Object.String(),
-		"destination", w.destination.Key.String(), "seq", w.msg.Seq, "err", why)
-	s.Metrics.Changes.WithLabelValues("dead_lettered").Inc()
-	return s.Bus.DeadLetter(ctx, "git-writer", w.destination.Key, subject.Write, w.msg, why)
-}
-
-// flushStatus writes the statuses that changed, at a bounded rate.
-func (s *session) flushStatus(ctx context.Context, now bool) {
-	if len(s.dirty) == 0 || (!now && time.Since(s.statusAt) < statusEvery) {
-		return
-	}
-	s.statusAt = time.Now()
-	for k, next := range s.dirty {
-		s.tell(ctx, k, func(st *event.Status) { *st = next })
-		delete(s.dirty, k)
-	}
-}
-
-// tell changes what a destination's status shows; failing that, nothing is lost.
-func (w *Worker) tell(ctx context.Context, k event.DestinationKey, change func(*event.Status)) {
-	if err := w.status(ctx, k, change); err != nil {
-		w.Log.Debug("status not written", "destination", k.String(), "err", err)
-	}
-}
-
-// status changes a destination's entry in KS_STATUS.
-func (w *Worker) status(ctx context.Context, k event.DestinationKey, change func(*event.Status)) error {
-	key := subject.DestinationToken(k)
-	for {
-		st, rev, err := w.Statuses.Get(ctx, key)
-		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
-			return err
-		}
-		was := st
-		st.V = event.Version
-		change(&st)
-		if st == was || (st.Stalled != nil && was.Stalled != nil && *st.Stalled == *was.Stalled) {
-			return nil
-		}
-		if _, err = w.Statuses.Put(ctx, key, st, rev); !errors.Is(err, bus.ErrConflict) {
-			return err
-		}
-	}
-}
-
-// stalled keeps since when a reason has held.
-func stalled(was *event.Stalled, reason, message string) *event.Stalled {
-	next := &event.Stalled{Reason: reason, Message: message, Since: time.Now().UTC()}
-	if was != nil && was.Reason == reason {
-		next.Since = was.Since
-	}
-	return next
 }

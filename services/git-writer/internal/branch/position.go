@@ -1,0 +1,97 @@
+package branch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/message"
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// historyWithoutHint is how many commits are searched for a position when
+// nobody remembers to have pushed: the crash between a first push and its
+// hint left it near the tip.
+const historyWithoutHint = 256
+
+// position is what the branch holds: the highest number that any of its commits
+// carries for this branch, back to the commit that the hint names. Commits
+// merged in, cherry-picked or reverted carry lower numbers or other keys; a
+// number that KS_WRITE has not reached was not written by us.
+func (s *session) position(ctx context.Context) (uint64, error) {
+	hint, rev, err := s.Hints.Get(ctx, subject.HintKey(s.BranchKey))
+	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
+		return 0, err
+	}
+	s.hint, s.hintRev, s.reached = hint, rev, max(s.reached, hint.Position)
+	last, err := s.Bus.LastSeq(ctx, subject.Write)
+	if err != nil {
+		return 0, err
+	}
+	var highest uint64
+	found, seen := false, 0
+	base := s.repo.Base()
+	if !base.IsZero() && base.String() != hint.Commit {
+		err = s.repo.Walk(ctx, func(c repo.CommitInfo) bool {
+			if c.Hash.String() == hint.Commit {
+				found = true
+				return false
+			}
+			if seq, ok := message.ParsePosition(c.Message, s.Bus.Install.Incarnation, s.BranchKey); ok && seq <= last {
+				highest = max(highest, seq)
+			}
+			seen++
+			return rev != 0 || seen < historyWithoutHint
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	switch {
+	case rev == 0: // never pushed, or crashed just after the first push, which was found
+		return highest, s.note(ctx, highest)
+	case found, base.String() == hint.Commit, hint.Commit == "": // the last: there was no branch
+		return max(highest, hint.Position), nil
+	}
+	// The branch does not hold any more what was pushed: it was rewritten or
+	// removed by somebody. What stands in KS_WRITE before the hint must not be
+	// replayed, so a run brings back what is missing.
+	s.Log.Error("history of the branch was rewritten, reconciling", "url", repo.Redact(s.URL), "branch", s.Branch, "commit", hint.Commit)
+	if err := s.rewritten(ctx); err != nil {
+		return 0, err
+	}
+	at := max(highest, hint.Position)
+	return at, s.note(ctx, at)
+}
+
+// rewritten asks for a run of every destination of the branch.
+func (s *session) rewritten(ctx context.Context) error {
+	for k := range s.admitted {
+		q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: k, Reason: event.ReasonHistoryRewritten}
+		if err := s.Bus.Ask(ctx, subject.CtlRun(k), q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note keeps how far the branch has come. A crash before it leaves an older
+// hint: the search for the position goes back further.
+func (s *session) note(ctx context.Context, position uint64) error {
+	next := event.Hint{V: event.Version, Position: position}
+	if base := s.repo.Base(); !base.IsZero() {
+		next.Commit = base.String()
+	}
+	if next == s.hint && s.hintRev != 0 {
+		return nil
+	}
+	rev, err := s.Hints.Put(ctx, subject.HintKey(s.BranchKey), next, s.hintRev)
+	if err != nil {
+		return fmt.Errorf("keeping the position of branch %s: %w", s.Branch, err)
+	}
+	s.hint, s.hintRev, s.noted, s.reached = next, rev, position, position
+	return nil
+}

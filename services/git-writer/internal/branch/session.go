@@ -1,0 +1,81 @@
+package branch
+
+import (
+	"context"
+	"time"
+
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/message"
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// session is the time during which a worker trusts what it knows of the branch.
+type session struct {
+	*Worker
+	repo     *repo.Branch
+	admitted map[event.DestinationKey]bus.Registered
+	unmarked map[event.DestinationKey]bool         // whose folder has no marker of ours yet
+	consumed uint64                                // everything in KS_WRITE up to here was handed to repo, or needs not to be
+	noted    uint64                                // the position that the hint was last written with
+	subject  string                                // first line of the newest commit's message
+	inFlight map[placed]write                      // what was committed and not pushed yet
+	dirty    map[event.DestinationKey]event.Status // to be shown
+	statusAt time.Time
+}
+
+// placed is where a change stands among what is not pushed yet.
+type placed struct {
+	position uint64 // of its commit
+	path     string
+}
+
+// session reads where the branch stands and writes from there until something
+// fails or changes.
+func (w *Worker) session(ctx context.Context) (moved bool, err error) {
+	b := repo.New(repo.Config{
+		URL: w.URL, Branch: w.Branch, Dir: w.CacheDir, Auth: w.Auth,
+		// Two writers hold the same changes, during a rolling update say. Built
+		// again on top of the other's commits, ours would double them; a new
+		// session reads from the branch how far they go (I2, I7).
+		Rival: func(m string) bool {
+			_, ours := message.ParsePosition(m, w.Bus.Install.Incarnation, w.BranchKey)
+			return ours
+		},
+	})
+	defer b.Close()
+	result, err := b.Fetch(ctx)
+	if err != nil {
+		return false, err
+	}
+	s := &session{
+		Worker: w, repo: b, admitted: map[event.DestinationKey]bus.Registered{}, unmarked: map[event.DestinationKey]bool{},
+		inFlight: map[placed]write{}, dirty: map[event.DestinationKey]event.Status{},
+	}
+	if err := s.admit(ctx); err != nil {
+		return false, err
+	}
+	position, err := s.position(ctx)
+	if err != nil {
+		return false, err
+	}
+	s.consumed, s.reached = position, position
+	w.said = ""
+	w.show(func(sn *Snapshot) {
+		sn.Why = nil
+		if base := b.Base(); sn.Commit == "" && !base.IsZero() && position > 0 {
+			sn.Commit = base.String()
+		}
+	})
+	r, err := w.Bus.Read(ctx, subject.Write, []string{subject.WriteBranch(w.BranchKey)}, position+1)
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	if others := result.Branches; b.Base().IsZero() && len(others) > 0 {
+		w.Log.Warn("the branch does not exist: the first push makes it, with a history of its own", "url", repo.Redact(w.URL), "branch", w.Branch, "existing", others)
+	}
+	w.Log.Info("writing", "url", repo.Redact(w.URL), "branch", w.Branch, "commit", b.Base().String(), "seq", position)
+	return s.write(ctx, r)
+}

@@ -1,0 +1,109 @@
+package branch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// Why a destination is stalled: one word for machines beside the sentence for
+// people.
+const (
+	ReasonAuthentication = "AuthenticationFailed"
+	ReasonForbidden      = "AccessDenied"
+	ReasonNotFound       = "RepositoryNotFound"
+	ReasonRefused        = "PushRefused"
+	ReasonUnreachable    = "RemoteUnreachable"
+	ReasonBadURL         = "InvalidURL"
+	ReasonOther          = "Failed"
+)
+
+// remedy is what a person can do about an error, "" if waiting is all.
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, repo.ErrAuth):
+		return "check the user and password: KUBESCRIBE_GIT_USERNAME with KUBESCRIBE_GIT_PASSWORD_FILE, else what git credential fill knows for this URL, else the SSH agent"
+	case errors.Is(err, repo.ErrForbidden):
+		return "let this user write to the repository"
+	case errors.Is(err, repo.ErrNotFound):
+		return "create the repository, or check its URL and that this user may see it"
+	case errors.Is(err, repo.ErrRefused):
+		return "let this user push to the branch, or name another branch"
+	case errors.Is(err, repo.ErrUnreachable) && strings.Contains(err.Error(), "x509:"):
+		return "let SSL_CERT_FILE name a file with the authority that signed the remote's certificate"
+	case errors.Is(err, repo.ErrUnreachable) && strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+		return "the remote speaks plain http: check the URL"
+	}
+	return ""
+}
+
+func reason(err error) string {
+	for _, r := range []struct {
+		is   error
+		word string
+	}{
+		{repo.ErrAuth, ReasonAuthentication},
+		{repo.ErrForbidden, ReasonForbidden},
+		{repo.ErrNotFound, ReasonNotFound},
+		{repo.ErrRefused, ReasonRefused},
+		{repo.ErrBadURL, ReasonBadURL},
+		{repo.ErrUnreachable, ReasonUnreachable},
+	} {
+		if errors.Is(err, r.is) {
+			return r.word
+		}
+	}
+	return ReasonOther
+}
+
+// stall says why nothing moves, everywhere, and waits.
+func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
+	if what := remedy(err); what != "" {
+		err = fmt.Errorf("%w; %s", err, what)
+	}
+	var remote *repo.RemoteError
+	if errors.As(err, &remote) && remote.RetryAfter > d {
+		d = remote.RetryAfter
+	}
+	w.show(func(s *Snapshot) { s.Why, s.Next = err, time.Now().Add(d) })
+	level := slog.LevelDebug // said before; /readyz goes on saying it
+	if said := err.Error(); said != w.said {
+		level, w.said = slog.LevelWarn, said
+	}
+	w.Log.Log(ctx, level, "branch does not move, retrying", "url", repo.Redact(w.URL), "branch", w.Branch, "in", d.Round(time.Millisecond).String(), "err", err)
+	w.count(ctx)
+	w.Metrics.Failures.WithLabelValues(reason(err)).Inc()
+	if ctx.Err() == nil {
+		for _, dest := range w.destinations() {
+			w.tell(ctx, dest.Key, func(s *event.Status) {
+				if s.Stalled == nil || s.Stalled.Reason != event.StalledFolderNotOurs { // that one is remembered: see admit
+					s.Stalled = stalled(s.Stalled, reason(err), err.Error())
+				}
+			})
+		}
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// count shows how much waits while nothing moves.
+func (w *Worker) count(ctx context.Context) {
+	n, err := w.Bus.Waiting(ctx, subject.Write, subject.WriteBranch(w.BranchKey), w.reached)
+	if err != nil {
+		w.Log.Debug("backlog not counted", "branch", w.Branch, "err", err)
+		return
+	}
+	w.show(func(s *Snapshot) { s.Pending = n })
+	w.Metrics.Lag.WithLabelValues(w.BranchKey).Set(float64(n))
+}
