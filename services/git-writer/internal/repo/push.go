@@ -122,6 +122,9 @@ func (b *Branch) giveUpThin() bool {
 // refusal makes an error of a report that says no.
 func (r *remote) refusal(a *answer) error {
 	e := &RemoteError{Kind: ErrRefused, Doing: "pushing to", URL: r.url, Words: a.words}
+	if !a.named() {
+		e.Detail = "its report says nothing of " + a.ref.String()
+	}
 	for _, status := range a.report.CommandStatuses {
 		if status.Error() != nil {
 			e.Detail = status.Status

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
@@ -17,12 +19,19 @@ import (
 
 // answer is what the remote said to a push that it understood.
 type answer struct {
+	ref    plumbing.ReferenceName // what was pushed to
 	report *packp.ReportStatus
 	words  string // for people: hooks' output
 }
 
-// landed says whether the branch was moved.
-func (a *answer) landed() bool { return a.report.Error() == nil }
+// landed says whether the branch was moved: the report has to say so of this
+// very branch. One that says nothing of it leaves that open.
+func (a *answer) landed() bool { return a.report.Error() == nil && a.named() }
+
+// named says whether the report says anything of the branch.
+func (a *answer) named() bool {
+	return slices.ContainsFunc(a.report.CommandStatuses, func(s *packp.CommandStatus) bool { return s.ReferenceName == a.ref })
+}
 
 // unpacked says whether the remote could read the pack.
 func (a *answer) unpacked() bool { return a.report.UnpackStatus == "ok" }
@@ -70,7 +79,7 @@ func (r *remote) receivePack(ctx context.Context, command *packp.Command, pack f
 	if report == nil {
 		return nil, s.classifyPush(err, words)
 	}
-	return &answer{report, clean(words.String(), maxWords, s.secrets)}, nil
+	return &answer{command.Name, report, clean(words.String(), maxWords, s.secrets)}, nil
 }
 
 // request is the message of gitprotocol-pack, "Reference Update Request and
@@ -138,7 +147,7 @@ func (s *session) receiveHTTP(command *packp.Command, pack func(w io.Writer, thi
 		_, _ = io.CopyN(words, res.Body, maxErrorPage)
 		return nil, s.classifyPush(errors.New("push was not taken"), words)
 	}
-	a, err := readAnswer(res.Body, req.Capabilities, words)
+	a, err := readAnswer(res.Body, command.Name, req.Capabilities, words)
 	if err != nil {
 		return nil, s.classifyPush(err, words)
 	}
@@ -150,7 +159,7 @@ func (s *session) receiveHTTP(command *packp.Command, pack func(w io.Writer, thi
 }
 
 // readAnswer reads the report, and what hooks said until then into words.
-func readAnswer(r io.Reader, caps *capability.List, words io.Writer) (*answer, error) {
+func readAnswer(r io.Reader, ref plumbing.ReferenceName, caps *capability.List, words io.Writer) (*answer, error) {
 	report := r
 	if caps.Supports(capability.Sideband64k) {
 		band := sideband.NewDemuxer(sideband.Sideband64k, r)
@@ -160,7 +169,7 @@ func readAnswer(r io.Reader, caps *capability.List, words io.Writer) (*answer, e
 	if !caps.Supports(capability.ReportStatus) {
 		return nil, errors.New("the server does not report")
 	}
-	a := &answer{report: packp.NewReportStatus()}
+	a := &answer{ref: ref, report: packp.NewReportStatus()}
 	if err := a.report.Decode(report); err != nil {
 		return nil, fmt.Errorf("reading report: %w", err)
 	}
