@@ -63,23 +63,34 @@ type RemoteError struct {
 	Doing      string        // what was being done
 	URL        string        // the remote, redacted
 	Detail     string        // what happened, for people
-	Words      string        // what the remote itself said to people: a hook's output
+	Words      string        // what the remote itself said to people, in lines: a hook's output
 	RetryAfter time.Duration // how long the remote asked to be left alone; 0 if it did not
 
 	ctx error // context.Canceled or DeadlineExceeded when the caller's context ended it
 }
 
-// Error is one line, the remote's words aside.
+// Error is one line.
 func (e *RemoteError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s: %v", e.Doing, e.URL, e.Kind)
 	if e.Detail != "" {
-		b.WriteString(": " + e.Detail)
+		b.WriteString(": " + oneLine(e.Detail))
 	}
 	if e.Words != "" {
-		b.WriteString(": " + e.Words)
+		b.WriteString(": " + oneLine(e.Words))
 	}
 	return b.String()
+}
+
+// oneLine keeps lines apart by a bar, for logs that hold a line per event.
+func oneLine(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, " | ")
 }
 
 // Unwrap gives the sentinel, and the context's error if that ended it.

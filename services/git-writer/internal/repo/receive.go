@@ -144,7 +144,6 @@ func (s *session) receiveHTTP(command *packp.Command, pack func(w io.Writer, thi
 	defer res.Body.Close()
 	words := &talk{watch: s.watch}
 	if res.StatusCode != http.StatusOK {
-		_, _ = io.CopyN(words, res.Body, maxErrorPage)
 		return nil, s.classifyPush(errors.New("push was not taken"), words)
 	}
 	a, err := readAnswer(res.Body, command.Name, req.Capabilities, words)
@@ -185,7 +184,7 @@ func (s *session) classifyPush(err error, words *talk) *RemoteError {
 	}
 	e := s.classify(err)
 	if s.wire != nil && errors.Is(e, ErrUnreachable) {
-		switch status := s.wire.status(); status {
+		switch status := s.wire.last().status; status {
 		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		default:
 			if status >= 400 && status < 500 {

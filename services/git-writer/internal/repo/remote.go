@@ -159,7 +159,7 @@ func open[T any](s *session, connect func() (T, error), abandon func(T)) (T, err
 func (s *session) fail(kind error, detail string) *RemoteError {
 	e := &RemoteError{Kind: kind, Doing: s.doing, URL: s.remote.url, Detail: clean(detail, maxDetail, s.secrets)}
 	if s.wire != nil {
-		e.RetryAfter = s.wire.retryAfter()
+		e.RetryAfter = s.wire.last().wait
 	}
 	return e
 }
@@ -177,8 +177,13 @@ func (s *session) classify(err error) *RemoteError {
 		return s.fail(ErrUnreachable, fmt.Sprintf("nothing came or went for %s", s.remote.timeout))
 	}
 	if s.wire != nil {
-		if status := s.wire.status(); status >= 300 {
-			return s.fail(kindOfStatus(status), fmt.Sprintf("%d %s: %v", status, http.StatusText(status), err))
+		switch was := s.wire.last(); {
+		case was.status >= 400: // go-git's text would repeat the whole of the answer
+			return s.fail(kindOfStatus(was.status), was.String())
+		case was.status >= 300:
+			return s.fail(kindOfStatus(was.status), fmt.Sprintf("%v: %v", was, err))
+		case was.page:
+			return s.fail(ErrUnreachable, fmt.Sprintf("%v: a web page came where Git's answer should be: check the URL, and what stands between here and the server", was))
 		}
 	}
 	var hostKey *knownhosts.KeyError
@@ -203,7 +208,7 @@ func (s *session) classify(err error) *RemoteError {
 func (s *session) refused(err error) bool {
 	var e *RemoteError
 	return errors.As(err, &e) && errors.Is(e, ErrUnreachable) && s.ctx.Err() == nil &&
-		(s.wire == nil || s.wire.status() == http.StatusOK)
+		(s.wire == nil || s.wire.last().status == http.StatusOK)
 }
 
 func kindOfStatus(status int) error {

@@ -3,9 +3,12 @@ package repo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -63,14 +66,29 @@ type wire struct {
 	base  http.RoundTripper // nil: the default
 	watch *watchdog
 
-	mu   sync.Mutex
-	last int           // status of the last answer
-	wait time.Duration // its Retry-After
+	mu  sync.Mutex
+	was reply
+}
+
+// reply is how a request was answered.
+type reply struct {
+	status int           // 0: it was not
+	page   bool          // a web page came, for browsers and not for Git
+	words  string        // what an answer that is an error says, if that is text for people
+	wait   time.Duration // its Retry-After
+}
+
+func (r reply) String() string {
+	text := strings.TrimSpace(fmt.Sprint(r.status, " ", http.StatusText(r.status)))
+	if r.words != "" {
+		text += ": " + r.words
+	}
+	return text
 }
 
 // RoundTrip is http.RoundTripper.
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	w.note(0, 0)
+	w.note(reply{})
 	if req.Body != nil && req.Body != http.NoBody {
 		watched := *req
 		watched.Body = struct {
@@ -88,42 +106,50 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	w.watch.alive()
-	w.note(res.StatusCode, retryAfter(res.Header.Get("Retry-After")))
 	body := &drained{Reader: moving{res.Body, w.watch}, body: res.Body}
+	res.Body = body
+	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	was := reply{status: res.StatusCode, page: kind == "text/html", wait: retryAfter(res.Header.Get("Retry-After"))}
 	if res.StatusCode >= 300 {
 		body.Reader = io.LimitReader(body.Reader, maxErrorPage)
+		if kind == "text/plain" || strings.HasPrefix(kind, "application/x-git-") {
+			words, _ := io.ReadAll(body.Reader) // what came before a failure will do
+			was.words = string(words)
+		}
 	}
-	res.Body = body
+	w.note(was)
 	return res, nil
 }
 
-func (w *wire) note(status int, wait time.Duration) {
+func (w *wire) note(was reply) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.last, w.wait = status, wait
+	w.was = was
 }
 
-func (w *wire) status() int {
+// last is how the last request was answered.
+func (w *wire) last() reply {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.last
+	return w.was
 }
 
-func (w *wire) retryAfter() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.wait
-}
+// maxRetryAfter bounds what a server may ask for: hosting services ask for up to
+// an hour, which is how long their rate limits last, and a mistake in a header
+// must not stop a branch for a year.
+const maxRetryAfter = time.Hour
 
 // retryAfter reads the header of that name: seconds or a date (RFC 9110, 10.2.3).
 func retryAfter(value string) time.Duration {
-	if seconds, err := strconv.Atoi(value); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
-	}
 	if at, err := http.ParseTime(value); err == nil {
-		return max(0, time.Until(at))
+		return min(max(0, time.Until(at)), maxRetryAfter)
 	}
-	return 0
+	// A number that is out of range is the nearest one that is not.
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0
+	}
+	return time.Duration(min(max(0, seconds), int64(maxRetryAfter/time.Second))) * time.Second
 }
 
 // drained is a body that is read to its end on Close.
