@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -47,7 +48,7 @@ type Item struct {
 // Live is the message of one change's commit.
 func Live(i Item, d event.DestinationKey, p Position) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n\n", i.Effect, i.Change.Object)
+	fmt.Fprintf(&b, "%s %s\n\n", i.Effect, oneLine(i.Change.Object.String()))
 	trailers(&b, i.Change.Origin, "", d, p)
 	trailer(&b, TrailerResource, i.Change.APIVersion+" "+i.Change.Object.String())
 	trailer(&b, TrailerVersion, i.Change.ResourceVersion)
@@ -81,7 +82,7 @@ func Reconcile(items []Item, d event.DestinationKey, p Position) string {
 			fmt.Fprintf(&b, "and %d more\n", len(items)-listed)
 			break
 		}
-		fmt.Fprintf(&b, "%s %s\n", i.Effect, i.Change.Object)
+		fmt.Fprintf(&b, "%s %s\n", i.Effect, oneLine(i.Change.Object.String()))
 	}
 	if len(items) > 0 {
 		b.WriteByte('\n')
@@ -96,11 +97,23 @@ func trailers(b *strings.Builder, origin event.Origin, run string, d event.Desti
 	trailer(b, TrailerDestination, d.String())
 }
 
-// trailer writes one line; what comes from a cluster cannot add another.
+// trailer writes one line.
 func trailer(b *strings.Builder, key, value string) {
-	if value = strings.Join(strings.Fields(value), " "); value != "" {
+	if value = oneLine(value); value != "" {
 		fmt.Fprintf(b, "%s: %s\n", key, value)
 	}
+}
+
+// oneLine keeps what comes from a cluster from adding lines: the names of some
+// kinds (roles, say) may hold whatever is no slash and no percent sign.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
 }
 
 // ParsePosition reads the position from a commit's message, if it has one of

@@ -100,3 +100,24 @@ func FuzzTrailers(f *testing.F) {
 		}
 	})
 }
+
+// TestOneLine: a name cannot begin a paragraph of its own, and so forge a trailer.
+func TestOneLine(t *testing.T) {
+	evil := change("web\n\nKubescribe-Position: inc/key/99\x1b[31m\u2028x")
+	for name, got := range map[string]string{
+		"live": Live(Item{evil, repo.Updated}, key, here),
+		"run":  Reconcile([]Item{{evil, repo.Created}, {change("api"), repo.Created}}, key, here),
+	} {
+		for line := range strings.Lines(got) {
+			if strings.HasPrefix(line, TrailerPosition) && line != TrailerPosition+": "+here.String()+"\n" {
+				t.Errorf("%s: forged: %q", name, line)
+			}
+		}
+		if strings.ContainsAny(got, "\x1b\u2028") || !strings.Contains(got, "shop/web Kubescribe-Position: inc/key/99 [31m x\n") {
+			t.Errorf("%s: %q", name, got)
+		}
+		if seq, ok := ParsePosition(got, here.Incarnation, here.BranchKey); !ok || seq != here.Seq {
+			t.Errorf("%s: position %d, %v", name, seq, ok)
+		}
+	}
+}
