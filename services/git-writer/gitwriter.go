@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/branch"
@@ -18,10 +21,30 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
+// slowPush is after how long a push that has not ended is worth a person's eye.
+const slowPush = 30 * time.Second
+
 // Config says where caches are kept and what opens remotes.
 type Config struct {
 	CacheDir    string // may be deleted at any time: losing it costs a fetch
 	Credentials Credentials
+}
+
+// DefaultCacheDir is in the user's own cache directory; "" if there is none.
+func DefaultCacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "kubescribe", "git-writer")
+}
+
+// Validate finds what is wrong with a configuration before anything is started.
+func (c Config) Validate() error {
+	if c.CacheDir == "" {
+		return errors.New("--cache-dir is needed here: neither $XDG_CACHE_HOME nor $HOME is set")
+	}
+	return c.Credentials.Validate()
 }
 
 // Deps is what a writer works with.
@@ -126,7 +149,7 @@ func (w *Writer) start(ctx context.Context, d event.Destination) *running {
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	r.Worker = branch.New(branch.Config{
 		BranchKey: d.BranchKey, URL: d.URL, Branch: d.Branch, CacheDir: filepath.Join(w.cfg.CacheDir, d.BranchKey),
-		Auth: w.cfg.Credentials.auth, Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
+		Auth: w.auth, Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
 		Log: w.log, Metrics: w.metrics,
 	})
 	go func() {
@@ -137,6 +160,15 @@ func (w *Writer) start(ctx context.Context, d event.Destination) *running {
 	return r
 }
 
+// auth is what a session with a remote is opened with.
+func (w *Writer) auth(ctx context.Context, remote string) (transport.AuthMethod, error) {
+	all, _ := w.registry.All()
+	if err := w.cfg.Credentials.checkHosts(all); err != nil {
+		return nil, err
+	}
+	return w.cfg.Credentials.auth(ctx, remote)
+}
+
 // Ready is nil while every branch moves.
 func (w *Writer) Ready() error {
 	errs := []error{w.registry.Ready()}
@@ -144,11 +176,20 @@ func (w *Writer) Ready() error {
 		if s.Why != nil {
 			errs = append(errs, fmt.Errorf("branch %s of %s: %w", s.Branch, s.URL, s.Why))
 		}
+		errs = append(errs, slow(s, time.Now()))
 		for _, r := range s.Refused {
 			errs = append(errs, r.Why)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// slow says that a push takes long.
+func slow(s Snapshot, now time.Time) error {
+	if took := now.Sub(s.Pushing); !s.Pushing.IsZero() && took > slowPush {
+		return fmt.Errorf("branch %s of %s: a push has not ended after %s", s.Branch, s.URL, took.Round(time.Second))
+	}
+	return nil
 }
 
 // Snapshots is how things stand on each branch, sorted.

@@ -144,12 +144,17 @@ func configMap(op event.Op, name, content string, rv int) event.Change {
 // start runs a git-writer until stop is called or the test ends.
 func (s *stand) start() (w *gitwriter.Writer, stop func()) {
 	s.Helper()
+	return s.startAs(gitwriter.Credentials{}, prometheus.NewRegistry())
+}
+
+func (s *stand) startAs(creds gitwriter.Credentials, metrics *prometheus.Registry) (w *gitwriter.Writer, stop func()) {
+	s.Helper()
 	b := s.nats.Connect(s.T)
 	if err := b.Verify(s.Context()); err != nil {
 		s.Fatal(err)
 	}
-	w, err := gitwriter.New(s.Context(), gitwriter.Config{CacheDir: s.TempDir()}, gitwriter.Deps{
-		Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	w, err := gitwriter.New(s.Context(), gitwriter.Config{CacheDir: s.TempDir(), Credentials: creds}, gitwriter.Deps{
+		Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: metrics,
 	})
 	if err != nil {
 		s.Fatal(err)
@@ -538,20 +543,25 @@ func TestGitWriterOutage(t *testing.T) {
 
 func (s *stand) commitFile(name, content string) { s.commit(name, content, "Add "+name) }
 
-// commit makes a commit of somebody else's on main, by stock git.
+// commit makes a commit of somebody else's that writes a file.
 func (s *stand) commit(name, content, message string) {
 	s.Helper()
-	clone := filepath.Join(s.TempDir(), "clone")
-	write := func() error {
-		file := filepath.Join(clone, name)
+	s.foreign(message, func(dir string) error {
+		file := filepath.Join(dir, name)
 		return errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644))
-	}
+	})
+}
+
+// foreign makes a commit of somebody else's on main, by stock git.
+func (s *stand) foreign(message string, change func(dir string) error) {
+	s.Helper()
+	clone := filepath.Join(s.TempDir(), "clone")
 	run := func(args ...string) func() error {
 		return func() error { _, err := gittest.Git(clone, args...); return err }
 	}
 	for _, step := range []func() error{
 		func() error { _, err := gittest.Git(s.TempDir(), "clone", "-q", s.dir, clone); return err },
-		write, run("add", "."),
+		func() error { return change(clone) }, run("add", "-A"),
 		run("-c", "user.name=p", "-c", "user.email=p@x", "commit", "-q", "-m", message),
 		run("push", "-q", "origin", "HEAD:main"),
 	} {

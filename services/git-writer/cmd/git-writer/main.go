@@ -22,9 +22,9 @@ func main() {
 	code := service.Process{
 		Name: "git-writer", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,
 		Flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&cfg.CacheDir, "cache-dir", os.TempDir()+"/kubescribe-git", "`directory` of the caches of remotes")
+			fs.StringVar(&cfg.CacheDir, "cache-dir", gitwriter.DefaultCacheDir(), "`directory` of the caches of remotes")
 		},
-		Check: cfg.Credentials.Validate,
+		Check: func() error { return cfg.Validate() },
 		Build: func(ctx context.Context, e service.Env) (service.Role, error) {
 			w, err := gitwriter.New(ctx, cfg, gitwriter.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics})
 			if err != nil {

@@ -1,17 +1,35 @@
 package branch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path"
 	"strings"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/marker"
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
+
+// admission is a destination that may write to its folder.
+type admission struct {
+	bus.Registered
+	marker   []byte
+	replaces bool // its folder has another marker, which the first commit replaces
+}
+
+// mark is the operation that goes with each commit: a no-op where the marker
+// stands. Where another was put there meanwhile it is a conflict, so that a
+// commit that is built again never goes into a folder that somebody else has
+// taken; nor do two installs that begin at once take over from each other.
+func (a *admission) mark() repo.Op {
+	return repo.Op{Path: marker.Path(a.BaseFolder), Content: a.marker, New: !a.replaces}
+}
 
 // admit decides which destinations may write to their folders.
 func (s *session) admit(ctx context.Context) error {
@@ -28,7 +46,11 @@ func (s *session) admit(ctx context.Context) error {
 			refused[k] = d.Revision
 			reasons = append(reasons, Refusal{d.Revision, fmt.Errorf("destination %s: %w", k, err)})
 			s.recheck = true
-			s.Log.Error("destination refused", "destination", k.String(), "err", err)
+			level := slog.LevelError
+			if s.refused[k] == d.Revision { // said before; /readyz goes on saying it
+				level = slog.LevelDebug
+			}
+			s.Log.Log(ctx, level, "destination refused", "destination", k.String(), "err", err)
 			why := err.Error()
 			// This one decides: without it nobody would know that changes were
 			// dropped, so nothing is dropped before it is kept.
@@ -49,8 +71,10 @@ func (s *session) admit(ctx context.Context) error {
 				return err
 			}
 		}
-		s.admitted[k] = d
-		s.unmarked[k] = string(folder.Marker) != string(want.Bytes())
+		a := &admission{Registered: d, marker: want.Bytes()}
+		a.replaces = folder.Marker != nil && !bytes.Equal(folder.Marker, a.marker)
+		s.admitted[k] = a
+		s.marked = s.marked || marker.ByInstall(folder.Marker, s.Bus.Install.Incarnation)
 		if err := s.status(ctx, k, func(st *event.Status) { st.Stalled = nil }); err != nil {
 			return err
 		}
@@ -76,24 +100,43 @@ func (w *Worker) wasRefused(ctx context.Context, k event.DestinationKey) (bool, 
 // folder looks at a base folder.
 func (s *session) folder(ctx context.Context, name string) (marker.Folder, error) {
 	f := marker.Folder{Name: name}
-	e, ok, err := s.repo.Entry(marker.Path(name))
-	if err != nil {
-		return f, err
-	}
-	if ok {
-		if f.Marker, err = s.repo.ReadBlob(ctx, e.Hash); err != nil {
-			return f, err
+	file := marker.Path(name)
+	for end, c := range file + "/" {
+		if c != '/' {
+			continue
 		}
-		return f, nil
-	}
-	for e, err := range s.repo.List(ctx, name) {
+		e, ok, err := s.repo.Entry(file[:end])
 		if err != nil {
 			return f, err
 		}
-		switch strings.ToLower(path.Ext(e.Path)) {
-		case ".yaml", ".yml", ".json":
-			f.Manifests++
+		last := end == len(file)
+		switch {
+		case !ok && last:
+			f.Manifests, err = s.manifests(ctx, name)
+			return f, err
+		case !ok:
+			return f, nil
+		case last && e.IsFile():
+			f.Marker, err = s.repo.ReadBlob(ctx, e.Hash)
+			return f, err
+		case last || !e.IsDir():
+			f.Blocked = &repo.PathConflictError{Path: file, At: e.Path, Mode: e.Mode}
+			return f, nil
 		}
 	}
 	return f, nil
+}
+
+// manifests counts the files of a folder that look like some.
+func (s *session) manifests(ctx context.Context, folder string) (n int, err error) {
+	for e, err := range s.repo.List(ctx, folder) {
+		if err != nil {
+			return n, err
+		}
+		switch strings.ToLower(path.Ext(e.Path)) {
+		case ".yaml", ".yml", ".json":
+			n++
+		}
+	}
+	return n, nil
 }

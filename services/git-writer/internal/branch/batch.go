@@ -62,11 +62,11 @@ func group(all []write) [][]write {
 	return commits
 }
 
-// commit is what a group becomes. extra is the marker where it is due.
-func commit(group []write, extra []repo.Op, incarnation string) repo.Commit {
+// commit is what a group becomes, with the marker of its folder.
+func commit(group []write, mark repo.Op, incarnation string) repo.Commit {
 	last := group[len(group)-1]
 	d := last.destination
-	ops := extra
+	ops := []repo.Op{mark}
 	byPath := make(map[string]event.Change, len(group))
 	for _, w := range group {
 		ops = append(ops, w.op())

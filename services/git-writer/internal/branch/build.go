@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/kubescribe/kubescribe/services/git-writer/internal/marker"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
@@ -16,16 +15,8 @@ func (s *session) commit(ctx context.Context, batch []write) error {
 		for _, w := range g {
 			s.inFlight[placed{g[len(g)-1].msg.Seq, w.path()}] = w
 		}
-		k := g[0].destination.Key
-		var extra []repo.Op
-		if s.unmarked[k] {
-			d := g[0].destination
-			extra = []repo.Op{{
-				Path: marker.Path(d.BaseFolder), Content: marker.Of(d, s.Bus.Install.Incarnation).Bytes(),
-				New: !d.Adopt, // two installs that begin at once must not take over from each other
-			}}
-		}
-		changed, err := s.repo.Commit(s.remember(commit(g, extra, s.Bus.Install.Incarnation)))
+		a := s.admitted[g[0].destination.Key]
+		changed, err := s.repo.Commit(s.remember(commit(g, a.mark(), s.Bus.Install.Incarnation)))
 		var taken *repo.PathConflictError
 		switch {
 		case errors.As(err, &taken):
@@ -35,7 +26,7 @@ func (s *session) commit(ctx context.Context, batch []write) error {
 		case err != nil:
 			return err
 		case changed:
-			s.unmarked[k] = false
+			a.replaces = false
 			s.Metrics.Commits.WithLabelValues(string(g[0].Origin)).Inc()
 			s.Metrics.Changes.WithLabelValues("committed").Add(float64(len(g)))
 		default:

@@ -34,7 +34,8 @@ func (s *session) position(ctx context.Context) (uint64, error) {
 	var highest uint64
 	found, seen := false, 0
 	base := s.repo.Base()
-	if !base.IsZero() && base.String() != hint.Commit {
+	// Without a hint and without a marker nothing was ever pushed from here.
+	if !base.IsZero() && base.String() != hint.Commit && (rev != 0 || s.marked) {
 		err = s.repo.Walk(ctx, func(c repo.CommitInfo) bool {
 			if c.Hash.String() == hint.Commit {
 				found = true

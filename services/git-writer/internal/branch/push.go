@@ -3,14 +3,21 @@ package branch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
-// stopWait bounds the last push.
-const stopWait = 3 * time.Second
+const (
+	// stopWait bounds the last push.
+	stopWait = 3 * time.Second
+	// pushWait bounds any other: a remote that talks all the time and never ends
+	// is one that does not answer. A hook that needs longer than this would hold
+	// up its users' own pushes too.
+	pushWait = 10 * time.Minute
+)
 
 // push brings everything that was built to the remote, in one push, and keeps
 // how far that goes. A stop lets a push that is under way end, within its bound.
@@ -19,13 +26,18 @@ const stopWait = 3 * time.Second
 // in KS_WRITE behind the position. After it, the commits on the remote say that
 // they were taken; the hint is only a shorter way to them.
 func (s *session) push(ctx context.Context, batch []write) error {
-	pctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	pctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushWait)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopWait, cancel) })()
 	commits, _ := s.repo.Pending()
 	if commits > 0 {
 		begun := time.Now()
+		s.show(func(sn *Snapshot) { sn.Pushing = begun })
 		result, err := s.land(pctx)
+		s.show(func(sn *Snapshot) { sn.Pushing = time.Time{} })
+		if errors.Is(err, context.DeadlineExceeded) && pctx.Err() != nil {
+			err = fmt.Errorf("a push of %d commits had not ended after %s: %w", commits, pushWait, err)
+		}
 		if err != nil {
 			s.Metrics.Pushes.WithLabelValues("failed").Inc()
 			return err
@@ -65,10 +77,9 @@ func (s *session) land(ctx context.Context) (repo.Result, error) {
 		case err == nil:
 			return result, nil
 		case errors.Is(err, repo.ErrHistoryRewritten):
-			s.Log.Error("history of the branch was rewritten while writing to it, reconciling", "url", repo.Redact(s.URL), "branch", s.Branch)
-			if err := s.rewritten(ctx); err != nil {
-				return result, err
-			}
+			// Whose the folders are, and from where to go on, is to be read from
+			// what the branch holds now.
+			return result, errRewritten
 		case errors.As(err, &taken):
 			w, ok := s.inFlight[placed{taken.Position, taken.Path}]
 			if !ok {

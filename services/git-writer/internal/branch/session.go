@@ -6,7 +6,6 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/message"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
-	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
@@ -15,8 +14,8 @@ import (
 type session struct {
 	*Worker
 	repo     *repo.Branch
-	admitted map[event.DestinationKey]bus.Registered
-	unmarked map[event.DestinationKey]bool         // whose folder has no marker of ours yet
+	admitted map[event.DestinationKey]*admission
+	marked   bool                                  // one of their folders has a marker of this install: it was pushed to
 	consumed uint64                                // everything in KS_WRITE up to here was handed to repo, or needs not to be
 	noted    uint64                                // the position that the hint was last written with
 	subject  string                                // first line of the newest commit's message
@@ -50,7 +49,7 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 		return false, err
 	}
 	s := &session{
-		Worker: w, repo: b, admitted: map[event.DestinationKey]bus.Registered{}, unmarked: map[event.DestinationKey]bool{},
+		Worker: w, repo: b, admitted: map[event.DestinationKey]*admission{},
 		inFlight: map[placed]write{}, dirty: map[event.DestinationKey]event.Status{},
 	}
 	if err := s.admit(ctx); err != nil {
@@ -76,6 +75,11 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 	if others := result.Branches; b.Base().IsZero() && len(others) > 0 {
 		w.Log.Warn("the branch does not exist: the first push makes it, with a history of its own", "url", repo.Redact(w.URL), "branch", w.Branch, "existing", others)
 	}
-	w.Log.Info("writing", "url", repo.Redact(w.URL), "branch", w.Branch, "commit", b.Base().String(), "seq", position)
+	tip := ""
+	if base := b.Base(); !base.IsZero() {
+		tip = base.String()
+	}
+	w.Log.Info("writing", "url", repo.Redact(w.URL), "branch", w.Branch, "commit", tip, "seq", position)
+	defer s.lastStatus(ctx)
 	return s.write(ctx, r)
 }

@@ -10,6 +10,7 @@ type Snapshot struct {
 	Commit  string // the newest one of ours on the remote
 	Subject string
 	Pushed  time.Time
+	Pushing time.Time // since when a push is under way, zero while none is
 	Next    time.Time // when the next push is tried, if it waits for that
 	Why     error     // why nothing moves, nil when it does
 	Refused []Refusal // destinations whose folder is not ours

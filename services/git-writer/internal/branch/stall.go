@@ -89,12 +89,7 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 			})
 		}
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
+	sleep(ctx, d)
 }
 
 // count shows how much waits while nothing moves.

@@ -13,6 +13,9 @@ import (
 // statusEvery bounds how often a destination's status is written.
 const statusEvery = time.Second
 
+// lastStatusWait bounds the last one: what it tells is shown, and decides nothing.
+const lastStatusWait = 250 * time.Millisecond
+
 // flushStatus writes the statuses that changed, at a bounded rate.
 func (s *session) flushStatus(ctx context.Context, now bool) {
 	if len(s.dirty) == 0 || (!now && time.Since(s.statusAt) < statusEvery) {
@@ -23,6 +26,13 @@ func (s *session) flushStatus(ctx context.Context, now bool) {
 		s.tell(ctx, k, func(st *event.Status) { *st = next })
 		delete(s.dirty, k)
 	}
+}
+
+// lastStatus writes the statuses that a session leaves behind.
+func (s *session) lastStatus(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastStatusWait)
+	defer cancel()
+	s.flushStatus(ctx, true)
 }
 
 // tell changes what a destination's status shows; failing that, nothing is lost.

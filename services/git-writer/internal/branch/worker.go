@@ -49,27 +49,53 @@ func New(cfg Config) *Worker {
 	return &Worker{Config: cfg, snap: Snapshot{URL: repo.Redact(cfg.URL), Branch: cfg.Branch, Why: errors.New("starting")}}
 }
 
-// errReconfigured ends a session because the destinations changed, or because a
-// refused folder is to be looked at again.
-var errReconfigured = errors.New("the destinations of the branch changed")
+// restartReset is how long a session lasts that ended for a reason of its own, not
+// for that of the one before.
+const restartReset = 10 * time.Second
+
+var (
+	// errReconfigured ends a session because the destinations changed, or because
+	// a folder is to be looked at again.
+	errReconfigured = errors.New("the destinations of the branch changed")
+	// errRewritten ends a session because what it was built on is gone.
+	errRewritten = errors.New("the history of the branch was rewritten")
+)
 
 // Run writes until ctx ends, pushes what it has built, and returns nil.
 func (w *Worker) Run(ctx context.Context) error {
-	backoff := fault.Backoff{Max: 30 * time.Second}
+	defer w.Metrics.Lag.DeleteLabelValues(w.BranchKey)
+	failures := fault.Backoff{Max: 30 * time.Second}
+	restarts := fault.Backoff{Min: 20 * time.Millisecond, Max: 30 * time.Second}
 	for ctx.Err() == nil {
+		begun := time.Now()
 		moved, err := w.session(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if errors.Is(err, errReconfigured) || errors.Is(err, repo.ErrRival) {
+		if moved {
+			failures.Reset()
+		}
+		if moved || time.Since(begun) > restartReset {
+			restarts.Reset()
+		}
+		if errors.Is(err, errReconfigured) || errors.Is(err, errRewritten) || errors.Is(err, repo.ErrRival) {
+			// The next session sees what changed. Should it not, it does not
+			// ask the remote over and over.
+			sleep(ctx, restarts.Next())
 			continue
 		}
-		if moved {
-			backoff.Reset()
-		}
-		w.stall(ctx, err, backoff.Next())
+		w.stall(ctx, err, failures.Next())
 	}
 	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
 }
 
 // destinations are those of this branch.

@@ -48,6 +48,17 @@ func (m Marker) Bytes() []byte {
 	return append([]byte(preamble), b...)
 }
 
+func parse(b []byte) (m Marker, ok bool) {
+	err := yaml.UnmarshalStrict(b, &m)
+	return m, err == nil && m.Kind == kind
+}
+
+// ByInstall says whether a marker, or none, was written by an install.
+func ByInstall(b []byte, incarnation string) bool {
+	m, ok := parse(b)
+	return ok && m.Install == incarnation
+}
+
 // ErrNotOurs says that a folder must not be written to.
 var ErrNotOurs = errors.New("the folder is not ours")
 
@@ -56,6 +67,7 @@ type Folder struct {
 	Name      string // as a person wrote it
 	Marker    []byte // the marker's content, nil if there is none
 	Manifests int    // how many YAML files there are
+	Blocked   error  // what stands where the folder or the marker would; nil if nothing does
 }
 
 // Admit decides whether a folder may be written to. Its errors wrap ErrNotOurs
@@ -67,6 +79,10 @@ func Admit(f Folder, want Marker, adopt bool) error {
 	} else {
 		name = "folder " + name
 	}
+	if f.Blocked != nil {
+		return fmt.Errorf("%w: %s cannot hold the marker: %w: remove it from the repository, or choose another --base-folder (spec.baseFolder)",
+			ErrNotOurs, name, f.Blocked)
+	}
 	if f.Marker == nil {
 		if f.Manifests == 0 || adopt {
 			return nil
@@ -74,8 +90,8 @@ func Admit(f Folder, want Marker, adopt bool) error {
 		return fmt.Errorf("%w: %s holds %d YAML files and no %s: take it over with --adopt (spec.adopt: true), or choose another --base-folder (spec.baseFolder)",
 			ErrNotOurs, name, f.Manifests, File)
 	}
-	var is Marker
-	if err := yaml.UnmarshalStrict(f.Marker, &is); err != nil || is.Kind != kind {
+	is, ok := parse(f.Marker)
+	if !ok {
 		if adopt {
 			return nil
 		}

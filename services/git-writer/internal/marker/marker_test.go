@@ -31,6 +31,10 @@ func TestAdmit(t *testing.T) {
 		"another destination's":           {folder: Folder{Name: "live", Marker: Of(destination("other", "u1"), "inc").Bytes()}, says: "belongs to destination prod/default/other"},
 		"unreadable":                      {folder: Folder{Name: "live", Marker: []byte("kind: [")}, says: "cannot read"},
 		"unreadable, adopted":             {folder: Folder{Name: "live", Marker: []byte("a: b")}, adopt: true},
+		"something in the way": {
+			folder: Folder{Name: "live", Blocked: errors.New("a symbolic link stands at live")}, adopt: true,
+			says: "folder live cannot hold the marker: a symbolic link stands at live: remove it from the repository, or choose another --base-folder",
+		},
 	} {
 		err := Admit(c.folder, ours, c.adopt)
 		switch {
@@ -38,6 +42,21 @@ func TestAdmit(t *testing.T) {
 			t.Errorf("%s: refused: %v", name, err)
 		case c.says != "" && (!errors.Is(err, ErrNotOurs) || !strings.Contains(err.Error(), c.says)):
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestByInstall(t *testing.T) {
+	ours := Of(destination("live", "u1"), "inc").Bytes()
+	for name, c := range map[string]struct {
+		file []byte
+		want bool
+	}{
+		"ours": {ours, true}, "ours, edited": {append(ours, "# seen\n"...), true}, "another's": {Of(destination("live", "u1"), "old").Bytes(), false},
+		"none": {nil, false}, "another file": {[]byte("install: inc\n"), false},
+	} {
+		if got := ByInstall(c.file, "inc"); got != c.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

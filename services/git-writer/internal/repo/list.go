@@ -17,6 +17,12 @@ type Entry struct {
 	Hash plumbing.Hash // of the blob, or of the tree
 }
 
+// IsDir says whether it is a directory.
+func (e Entry) IsDir() bool { return item{mode: e.Mode}.isDir() }
+
+// IsFile says whether it is a regular file, executable or not.
+func (e Entry) IsFile() bool { return item{mode: e.Mode}.isFile() }
+
 // Entry looks up a path. The empty one is the root, whose Hash is zero if there is nothing at all.
 func (b *Branch) Entry(path string) (e Entry, ok bool, err error) {
 	if path != "" {

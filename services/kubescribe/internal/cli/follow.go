@@ -70,7 +70,10 @@ func statusLine(now time.Time, phase event.Phase, branches []gitwriter.Snapshot)
 		if !s.Pushed.IsZero() {
 			line += fmt.Sprintf(" %q %s ago", s.Subject, now.Sub(s.Pushed).Round(time.Second))
 		}
-		if s.Why == nil {
+		switch {
+		case !s.Pushing.IsZero() && now.Sub(s.Pushing) >= time.Second:
+			line += fmt.Sprintf("  pushing for %s", now.Sub(s.Pushing).Round(time.Second))
+		case s.Why == nil:
 			line += "  next push with the next change"
 		}
 	}

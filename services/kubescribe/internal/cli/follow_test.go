@@ -27,6 +27,10 @@ func TestStatusLine(t *testing.T) {
 			[]gitwriter.Snapshot{{Pending: 19, Why: errors.New("authentication failed"), Next: now.Add(4 * time.Second)}},
 			"LIVE_PROCESSING  next push in 4s: authentication failed  pending 19  no commit yet",
 		},
+		"pushing": {
+			[]gitwriter.Snapshot{{Pending: 7, Commit: "3f2a9c1d5e", Pushing: now.Add(-12 * time.Second)}},
+			"LIVE_PROCESSING  pending 7  last commit 3f2a9c1d  pushing for 12s",
+		},
 		"waiting": {
 			[]gitwriter.Snapshot{{Why: errors.New("starting")}}, "LIVE_PROCESSING  waiting: starting  pending 0  no commit yet",
 		},

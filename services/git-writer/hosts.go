@@ -1,0 +1,33 @@
+package gitwriter
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+)
+
+// checkHosts refuses to use one password for several hosts: whoever may write a
+// destination could have it sent to a host of theirs. Which of the hosts it was
+// meant for is nothing to guess.
+func (c Credentials) checkHosts(all map[event.DestinationKey]bus.Registered) error {
+	if c.Username == "" {
+		return nil
+	}
+	hosts := map[string]bool{}
+	for _, d := range all {
+		if u, err := url.Parse(d.URL); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
+			hosts[strings.ToLower(u.Host)] = true
+		}
+	}
+	if len(hosts) < 2 {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(hosts))
+	return fmt.Errorf("git credentials: KUBESCRIBE_GIT_USERNAME and its password are for one host, and destinations point to %s: unset them, and give each host's to git's credential helper (git help credentials)",
+		strings.Join(names, " and "))
+}

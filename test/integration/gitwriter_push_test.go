@@ -1,0 +1,202 @@
+package integration
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/gittest"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// sum adds up what a metric says, of all label values or of those named.
+func (s *stand) sum(from prometheus.Gatherer, name string, labels ...string) (total float64) {
+	s.Helper()
+	families, err := from.Gather()
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			match := len(labels) == 0
+			for _, l := range m.GetLabel() {
+				for _, want := range labels {
+					match = match || l.GetValue() == want
+				}
+			}
+			if match {
+				total += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return total
+}
+
+// TestGitWriterLastStatus: what a destination shows after a stop is what was
+// pushed last, although statuses are written once a second only.
+func TestGitWriterLastStatus(t *testing.T) {
+	const n = 5
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	_, stop := s.start()
+	for i := range n {
+		s.write(d, configMap(event.Update, "web", strings.Repeat("x", i+1), i+1))
+		s.wantVersions(i + 1)
+	}
+	stop()
+	kv, err := bus.OpenBucket[event.Status](t.Context(), s.bus, subject.BucketStatus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, _, err := kv.Get(t.Context(), subject.DestinationToken(d.Key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tip := s.git("rev-parse", "main"); st.Commit != tip {
+		t.Errorf("main is at %s, the status shows %s", tip, st.Commit)
+	}
+}
+
+// TestGitWriterReadsNoHistory: on a branch that was never pushed to from here there
+// is no position to be found, however long its history is.
+func TestGitWriterReadsNoHistory(t *testing.T) {
+	s := newStand(t)
+	for _, name := range []string{"a.txt", "b.txt", "c.txt"} {
+		s.commitFile(name, "theirs\n")
+	}
+	var deepened atomic.Int64
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			if bytes.Contains(body, []byte("deepen ")) && !bytes.Contains(body, []byte("deepen 1\n")) {
+				deepened.Add(1)
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		return false
+	})
+	d := s.register("live", "live", false)
+	_, stop := s.start()
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.wantVersions(1)
+	if n := deepened.Load(); n != 0 {
+		t.Errorf("history was fetched %d times", n)
+	}
+	stop()
+	// The crash between a first push and its hint: now the marker says that there is one.
+	hints, err := bus.OpenBucket[event.Hint](t.Context(), s.bus, subject.BucketCursor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hints.Delete(t.Context(), subject.HintKey(d.BranchKey)); err != nil {
+		t.Fatal(err)
+	}
+	s.commitFile("d.txt", "theirs\n")
+	s.start()
+	s.write(d, configMap(event.Update, "web", "b", 2))
+	s.wantVersions(2)
+	if n := deepened.Load(); n == 0 {
+		t.Error("the position was found without reading history")
+	}
+}
+
+// TestGitWriterOneHost: a password is given to no second host.
+func TestGitWriterOneHost(t *testing.T) {
+	s := newStand(t)
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var told []string
+	other, err := gittest.Serve(gittest.Options{User: "me", Password: "hush", Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			told = append(told, r.Header.Get("Authorization"))
+			mu.Unlock()
+			next.ServeHTTP(w, r)
+		})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = other.Close() })
+	s.register("live", "live", false)
+	s.url = other.URL("repo.git")
+	s.register("other", "other", false)
+	w, _ := s.startAs(gitwriter.Credentials{Username: "me", PasswordFile: file}, prometheus.NewRegistry())
+	s.saysNotReady(w.Ready, "are for one host", "git's credential helper")
+	mu.Lock()
+	defer mu.Unlock()
+	if len(told) != 0 {
+		t.Errorf("the second host was asked %d times", len(told))
+	}
+}
+
+// TestGitWriterShowsPush: a push that takes its time is seen while it does.
+func TestGitWriterShowsPush(t *testing.T) {
+	s := newStand(t)
+	release := make(chan struct{})
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if isPush(r) {
+			<-release
+		}
+		return false
+	})
+	d := s.register("live", "live", false)
+	w, _ := s.start()
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.until("a push is shown", func() bool { all := w.Snapshots(); return len(all) == 1 && !all[0].Pushing.IsZero() })
+	close(release)
+	s.wantVersions(1)
+	s.until("no push is shown", func() bool { return w.Snapshots()[0].Pushing.IsZero() })
+}
+
+// TestGitWriterForgetsBranch: a branch that nothing points to any more leaves
+// nothing behind in the metrics.
+func TestGitWriterForgetsBranch(t *testing.T) {
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	metrics := prometheus.NewRegistry()
+	s.startAs(gitwriter.Credentials{}, metrics)
+	series := func() int {
+		families, err := metrics.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "kubescribe_git_writer_lag_messages" {
+				return len(f.GetMetric())
+			}
+		}
+		return 0
+	}
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.wantVersions(1)
+	s.until("the lag is shown", func() bool { return series() == 1 })
+	kv, err := bus.OpenBucket[event.Destination](t.Context(), s.bus, subject.BucketDestination)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kv.Delete(t.Context(), subject.DestinationToken(d.Key)); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the lag is gone", func() bool { return series() == 0 })
+}
