@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
@@ -52,6 +54,25 @@ func CheckURL(raw string) error {
 	return nil
 }
 
+// CheckCreds refuses a file that holds no user credentials, as nsc and nk write
+// them: a JWT and the seed of its key. "" stands for none.
+func CheckCreds(file string) error {
+	if file == "" {
+		return nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("reading NATS credentials: %w", err)
+	}
+	jwt, jwtErr := nkeys.ParseDecoratedJWT(b)
+	key, seedErr := nkeys.ParseDecoratedUserNKey(b)
+	if jwtErr != nil || seedErr != nil || strings.Count(jwt, ".") != 2 {
+		return fmt.Errorf("the file %s holds no NATS user credentials (a JWT and a seed, as nsc generate creds writes them)", file)
+	}
+	key.Wipe()
+	return nil
+}
+
 // Connect dials the server and goes on reconnecting for as long as the Bus
 // lives. It returns at once when the configuration is wrong, and waits for a
 // server that is not there yet until ctx ends. Install is not set until
@@ -81,6 +102,9 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 		if err := CheckURL(cfg.URL); err != nil {
 			return nil, fault.As(fault.Terminate, err)
 		}
+	}
+	if err := CheckCreds(cfg.Creds); err != nil {
+		return nil, fault.As(fault.Terminate, err)
 	}
 	if cfg.Creds != "" {
 		opts = append(opts, nats.UserCredentials(cfg.Creds))

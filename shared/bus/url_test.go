@@ -1,8 +1,12 @@
 package bus
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/nats-io/nkeys"
 )
 
 func TestCheckURL(t *testing.T) {
@@ -23,6 +27,42 @@ func TestCheckURL(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("the error shows a password: %v", err)
+		}
+	}
+}
+
+func TestCheckCreds(t *testing.T) {
+	user, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := user.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const jwt = "-----BEGIN NATS USER JWT-----\neyJ0eXAiOiJKV1QifQ.e30.c2ln\n------END NATS USER JWT------\n\n"
+	key := "-----BEGIN USER NKEY SEED-----\n" + string(seed) + "\n------END USER NKEY SEED------\n"
+	dir := t.TempDir()
+	if err := CheckCreds(""); err != nil {
+		t.Errorf("none: %v", err)
+	}
+	if err := CheckCreds(dir + "/missing"); err == nil || !strings.Contains(err.Error(), dir+"/missing") {
+		t.Errorf("missing: %v", err)
+	}
+	for name, c := range map[string]struct {
+		content string
+		ok      bool
+	}{"whole": {jwt + key, true}, "no key": {jwt, false}, "no JWT": {key, false}, "something else": {"s3cret\n", false}, "empty": {"", false}} {
+		file := filepath.Join(dir, "creds")
+		if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := CheckCreds(file)
+		if (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && (!strings.Contains(err.Error(), file) || strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), string(seed))) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -75,6 +75,10 @@ func (p Process) Main(ctx context.Context) int {
 		fmt.Fprintf(p.Stderr, "%s: --nats: %v\n", p.Name, err)
 		return ExitUsage
 	}
+	if err := bus.CheckCreds(*creds); err != nil {
+		fmt.Fprintf(p.Stderr, "%s: --nats-creds: %v\n", p.Name, err)
+		return ExitUsage
+	}
 	if err := CheckListen(ctx, *listen); err != nil {
 		fmt.Fprintf(p.Stderr, "%s: %v\n", p.Name, err)
 		return ExitUsage

@@ -69,6 +69,7 @@ func TestMainUsage(t *testing.T) {
 		"no port":        {[]string{"--listen", ":99999"}, ExitUsage, "--listen :99999"},
 		"unknown port":   {[]string{"--listen", "127.0.0.1:http-alt-alt"}, ExitUsage, "http-alt-alt"},
 		"unknown host":   {[]string{"--listen", "no.such.host.invalid:80"}, ExitUsage, "no.such.host.invalid"},
+		"no creds file":  {[]string{"--nats-creds", "/no/such/file"}, ExitUsage, "--nats-creds: reading NATS credentials: open /no/such/file"},
 		"an argument":    {[]string{"now"}, ExitUsage, `"now"`},
 		"argument later": {[]string{"--listen", "127.0.0.1:0", "now"}, ExitUsage, "router --help"},
 		"-h":             {[]string{"-h"}, ExitOK, "-listen"},

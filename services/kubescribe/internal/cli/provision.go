@@ -30,6 +30,9 @@ run by themselves wait until it was. (kubescribe run does it on its own server.)
 			if err := bus.CheckURL(url); err != nil {
 				return usage("--nats: %w", err)
 			}
+			if err := bus.CheckCreds(creds); err != nil {
+				return usage("--nats-creds: %w", err)
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), provisionWait)
 			defer cancel()
 			log := service.NewLogger(env.Stderr, slog.LevelInfo)
