@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/go-git/go-git/v5/plumbing"
+
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/message"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -18,7 +20,7 @@ import (
 const historyWithoutHint = 256
 
 // position is what the branch holds: the highest number that any of its commits
-// carries for this branch, back to the commit that the hint names. Commits
+// carries for this branch, of those that the hint's commit does not contain. Commits
 // merged in, cherry-picked or reverted carry lower numbers or other keys; a
 // number that KS_WRITE has not reached was not written by us.
 func (s *session) position(ctx context.Context) (uint64, error) {
@@ -33,14 +35,9 @@ func (s *session) position(ctx context.Context) (uint64, error) {
 	}
 	var highest uint64
 	found, seen := false, 0
-	base := s.repo.Base()
 	// Without a hint and without a marker nothing was ever pushed from here.
-	if !base.IsZero() && base.String() != hint.Commit && (rev != 0 || s.marked) {
-		err = s.repo.Walk(ctx, func(c repo.CommitInfo) bool {
-			if c.Hash.String() == hint.Commit {
-				found = true
-				return false
-			}
+	if rev != 0 || s.marked {
+		found, err = s.repo.Walk(ctx, plumbing.NewHash(hint.Commit), func(c repo.CommitInfo) bool {
 			if seq, ok := message.ParsePosition(c.Message, s.Bus.Install.Incarnation, s.BranchKey); ok && seq <= last {
 				highest = max(highest, seq)
 			}
@@ -54,7 +51,7 @@ func (s *session) position(ctx context.Context) (uint64, error) {
 	switch {
 	case rev == 0: // never pushed, or crashed just after the first push, which was found
 		return highest, s.note(ctx, highest)
-	case found, base.String() == hint.Commit, hint.Commit == "": // the last: there was no branch
+	case found, hint.Commit == "": // the latter: there was no branch
 		return max(highest, hint.Position), nil
 	}
 	// The branch does not hold any more what was pushed: it was rewritten or

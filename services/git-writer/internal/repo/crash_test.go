@@ -17,6 +17,8 @@ import (
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/go-git/go-git/v5/plumbing"
+
 	"github.com/kubescribe/kubescribe/shared/gittest"
 )
 
@@ -48,7 +50,7 @@ func child(job string) error {
 		return err
 	}
 	var at uint64
-	err := b.Walk(ctx, func(c CommitInfo) bool {
+	_, err := b.Walk(ctx, plumbing.ZeroHash, func(c CommitInfo) bool {
 		_, trailer, ok := strings.Cut(c.Message, "Position: ")
 		if ok {
 			_, _ = fmt.Sscan(trailer, &at)

@@ -40,7 +40,6 @@ func (b *Branch) sync(ctx context.Context, r *Result) error {
 	b.mu.Lock()
 	first := b.line == nil
 	base := plumbing.ZeroHash
-	mine := make(map[plumbing.Hash]int)
 	if !first {
 		if n := b.line.index(up.tip) + 1; n > 0 {
 			// The answer to an earlier push was lost, or it came after we gave up.
@@ -48,9 +47,6 @@ func (b *Branch) sync(ctx context.Context, r *Result) error {
 			r.Landed += n
 		}
 		base = b.line.base
-		for i, p := range b.line.pending {
-			mine[p.hash] = i
-		}
 	}
 	current := !first && up.tip == base
 	healthy := current && b.store.healthy()
@@ -78,27 +74,36 @@ func (b *Branch) sync(ctx context.Context, r *Result) error {
 		b.swap(st)
 		return nil
 	}
-	rel := relation{descends: true}
-	if !first && up.tip.IsZero() {
-		rel.descends = false
-	} else if !first && (!base.IsZero() || len(mine) > 0) {
-		if rel, err = b.relate(ctx, st, up.tip, base, mine); err != nil {
+	rel := relation{descends: first || !up.tip.IsZero()}
+	related := first || up.tip.IsZero() // there is nothing to look for
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for ; !related && (!base.IsZero() || len(b.line.pending) > 0); related = true {
+		mine := make(map[plumbing.Hash]int)
+		for i, p := range b.line.pending {
+			mine[p.hash] = i
+		}
+		b.mu.Unlock()
+		rel, err = b.relate(ctx, st, up.tip, base, mine)
+		b.mu.Lock()
+		if err != nil {
 			return err
 		}
 	}
-
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	return b.adopt(st, tree, rel, r)
 }
 
-// adopt makes the tip of st the base and builds pending commits again on it.
-// b.mu is held; commits may have been added since the branch was read.
+// adopt makes the tip of st the base and builds pending commits again on it,
+// unless a rival's are new there. b.mu is held; commits may have been added since
+// the branch was related to its tip, and are not in it.
 func (b *Branch) adopt(st *store, tree *treeCache, rel relation, r *Result) error {
 	if b.line == nil {
 		b.line = newLine(st.tip, tree, 0)
 		b.swap(st)
 		return nil
+	}
+	if len(b.line.pending) > rel.landed && !rel.rival.IsZero() {
+		return &RemoteError{Kind: ErrRival, Doing: "fetching from", URL: b.remote.url, Detail: "commit " + rel.rival.String()}
 	}
 	b.line.land(rel.landed)
 	r.Landed += rel.landed

@@ -70,7 +70,7 @@ func TestNotFetched(t *testing.T) {
 	if _, _, err := b.Entry("a"); !errors.Is(err, ErrNotFetched) {
 		t.Errorf("entry: %v", err)
 	}
-	if err := b.Walk(t.Context(), nil); !errors.Is(err, ErrNotFetched) {
+	if _, err := b.Walk(t.Context(), plumbing.ZeroHash, nil); !errors.Is(err, ErrNotFetched) {
 		t.Errorf("walk: %v", err)
 	}
 	if _, err := b.ReadBlob(t.Context(), plumbing.Hash{1}); !errors.Is(err, ErrNotFetched) {
@@ -256,7 +256,7 @@ func TestFilterRefused(t *testing.T) {
 			for _, where := range []string{r.url(), r.dir} {
 				b := r.fetched(func(c *Config) { c.URL = where })
 				var got []string
-				err := b.Walk(t.Context(), func(c CommitInfo) bool {
+				_, err := b.Walk(t.Context(), plumbing.ZeroHash, func(c CommitInfo) bool {
 					got = append(got, strings.TrimSpace(c.Message))
 					return true
 				})
@@ -293,7 +293,7 @@ func TestWalk(t *testing.T) {
 
 				walk := func(limit int) (out []string) {
 					t.Helper()
-					err := b.Walk(t.Context(), func(c CommitInfo) bool {
+					_, err := b.Walk(t.Context(), plumbing.ZeroHash, func(c CommitInfo) bool {
 						out = append(out, c.Hash.String())
 						if len(out) == 1 && (c.Message != "Create b\n\nPosition: 1\n" || !c.When.Equal(epoch.Add(1e9)) || c.Hash != b.Base() || len(c.Parents) != 1) {
 							t.Errorf("first is %+v", c)
@@ -338,7 +338,7 @@ func TestWalkDeepensInSteps(t *testing.T) {
 		fetches int64
 	}{{1, 0}, {2, 1}, {16, 1}, {17, 2}, {256, 2}, {257, 3}, {commits + 1, 4}} {
 		n, last := 0, ""
-		err := b.Walk(t.Context(), func(c CommitInfo) bool {
+		_, err := b.Walk(t.Context(), plumbing.ZeroHash, func(c CommitInfo) bool {
 			if want := fmt.Sprintf("theirs %d", commits-1-n); strings.TrimSpace(c.Message) != want {
 				t.Fatalf("commit %d is %q", n, c.Message)
 			}
@@ -358,14 +358,14 @@ func TestWalkAfterRewrite(t *testing.T) {
 	put(t, b, 1, "b", "1")
 	push(t, b)
 	r.git("update-ref", "refs/heads/main", "main~1")
-	if err := b.Walk(t.Context(), func(CommitInfo) bool { return true }); !errors.Is(err, ErrHistoryRewritten) {
+	if _, err := b.Walk(t.Context(), plumbing.ZeroHash, func(CommitInfo) bool { return true }); !errors.Is(err, ErrHistoryRewritten) {
 		t.Errorf("error %v", err)
 	}
 	b = r.fetched()
 	put(t, b, 1, "b", "1")
 	push(t, b)
 	r.git("update-ref", "-d", "refs/heads/main")
-	if err := b.Walk(t.Context(), func(CommitInfo) bool { return true }); !errors.Is(err, ErrMoved) {
+	if _, err := b.Walk(t.Context(), plumbing.ZeroHash, func(CommitInfo) bool { return true }); !errors.Is(err, ErrMoved) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -373,7 +373,7 @@ func TestWalkAfterRewrite(t *testing.T) {
 func TestWalkNothing(t *testing.T) {
 	r := newRemoteRepo(t, gittest.Options{})
 	b := r.fetched()
-	if err := b.Walk(t.Context(), func(CommitInfo) bool { t.Error("visited"); return true }); err != nil {
+	if _, err := b.Walk(t.Context(), plumbing.ZeroHash, func(CommitInfo) bool { t.Error("visited"); return true }); err != nil {
 		t.Error(err)
 	}
 }

@@ -136,45 +136,30 @@ func (s *store) setDepth(from plumbing.Hash, depth int) {
 
 // relation is how a new tip relates to what was known.
 type relation struct {
-	descends bool // the old base is in its history
-	landed   int  // so many of the pending commits are
+	descends bool          // the old base is in its history
+	landed   int           // so many of the pending commits are
+	rival    plumbing.Hash // a commit of a rival among the new ones; zero: none
 }
 
 // relate looks for the base and for pending commits (mine, by position in the
-// line) among all ancestors of tip, over merges too. It does not look below any
-// of them: what is pending is above the base.
+// line) in the history of tip, and for a rival's among those that are new. What
+// is pending is above the base.
 func (b *Branch) relate(ctx context.Context, st *store, tip, base plumbing.Hash, mine map[plumbing.Hash]int) (relation, error) {
 	h := history{b.remote, st, tip}
 	rel := relation{descends: base.IsZero()}
-	seen := map[plumbing.Hash]bool{tip: true}
-	for todo := []plumbing.Hash{tip}; len(todo) > 0; {
-		hash := todo[0]
-		todo = todo[1:]
-		if n, ok := mine[hash]; ok {
-			rel.descends = true
+	err := h.above(ctx, func(hash plumbing.Hash) bool {
+		n, ok := mine[hash]
+		if ok {
 			rel.landed = max(rel.landed, n+1)
-			continue
 		}
-		if hash == base {
-			rel.descends = true
-			continue
+		ok = ok || hash == base
+		rel.descends = rel.descends || ok
+		return ok
+	}, func(c CommitInfo) bool {
+		if b.rival != nil && rel.rival.IsZero() && b.rival(c.Message) {
+			rel.rival = c.Hash
 		}
-		if rel.landed == len(mine) && rel.descends {
-			break
-		}
-		c, _, err := h.commit(ctx, hash)
-		if err != nil {
-			return relation{}, err
-		}
-		if b.rival != nil && len(mine) > 0 && b.rival(c.Message) {
-			return relation{}, &RemoteError{Kind: ErrRival, Doing: "fetching from", URL: b.remote.url, Detail: "commit " + hash.String()}
-		}
-		for _, parent := range c.Parents {
-			if !seen[parent] {
-				seen[parent] = true
-				todo = append(todo, parent)
-			}
-		}
-	}
-	return rel, nil
+		return true
+	})
+	return rel, err
 }
