@@ -1,0 +1,130 @@
+package capture
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ended asserts that a worker ends by itself, with an error.
+func ended(t *testing.T, r *running, want error) {
+	t.Helper()
+	select {
+	case err := <-r.done:
+		if !errors.Is(err, want) {
+			t.Errorf("it ended with %v, want %v", err, want)
+		}
+	case <-time.After(10 * time.Minute):
+		t.Fatal("it goes on")
+	}
+	// Only a type that is gone may be left out of a run: one whose worker ended
+	// for another reason is asked again, of the worker that follows.
+	answer := errStopped
+	if errors.Is(want, ErrTypeGone) {
+		answer = ErrTypeGone
+	}
+	if err := r.Offer(t.Context(), Offer{}); !errors.Is(err, answer) {
+		t.Errorf("asked after its end, it answers %v", err)
+	}
+}
+
+// TestTypeGone: a type that is no longer served ends its worker, and nothing of
+// it is taken for deleted.
+func TestTypeGone(t *testing.T) {
+	for name, fail := range map[string]func(s *server){
+		"at a watch": func(s *server) { s.refuse(nil, func(metav1.ListOptions) error { return notFound() }); s.hangUp() },
+		"at a list":  func(s *server) { s.refuse(func(metav1.ListOptions) error { return notFound() }, nil); s.restart() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				s.put(widget("a", 1))
+				r := begin(t, s, l)
+				r.check(t, "at first", "CREATE a 101 1")
+				fail(s)
+				ended(t, r, ErrTypeGone)
+				r.check(t, "when the type left")
+			})
+		})
+	}
+}
+
+// TestForbidden: a type that may not be watched says so, to a run too, and is
+// watched once it may.
+func TestForbidden(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		s.refuse(func(metav1.ListOptions) error { return forbidden() }, nil)
+		r := begin(t, s, l)
+		if err := r.Ready(); !apierrors.IsForbidden(err) || !errors.Is(err, ErrNotAllowed) {
+			t.Errorf("its readiness is %v", err)
+		}
+		if err := r.Offer(t.Context(), Offer{}); !Refused(err) {
+			t.Errorf("a run is told %v", err)
+		}
+		s.refuse(nil, nil)
+		advance(time.Minute)
+		r.check(t, "once allowed", "CREATE a 101 1")
+
+		// An API server that has just started may not know the rights yet.
+		s.refuse(nil, func(metav1.ListOptions) error { return forbidden() })
+		s.hangUp()
+		synctest.Wait()
+		if err := r.Ready(); !apierrors.IsForbidden(err) || errors.Is(err, ErrNotAllowed) {
+			t.Errorf("forbidden after it was watched, its readiness is %v", err)
+		}
+		answered := make(chan error, 1)
+		go func() { answered <- r.Offer(t.Context(), offered(true)) }()
+		synctest.Wait()
+		s.refuse(nil, nil)
+		s.put(widget("a", 2))
+		advance(5 * time.Second)
+		r.check(t, "allowed again", "UPDATE a 102 2")
+		if err := <-answered; err != nil {
+			t.Errorf("a run that asked meanwhile is told %v", err)
+		}
+		r.stop(t)
+	})
+}
+
+// TestFailureIsNoRefusal: a run waits for an API server that fails to list; only
+// a refusal leaves a type out of it.
+func TestFailureIsNoRefusal(t *testing.T) {
+	for name, fails := range map[string]error{
+		"internal":    apierrors.NewInternalError(errors.New("etcdserver: leader changed")),
+		"unavailable": apierrors.NewServiceUnavailable("starting"),
+		"busy":        apierrors.NewTooManyRequests("later", 1),
+		"connection":  errors.New("connection refused"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				s.put(widget("a", 1))
+				r := begin(t, s, l)
+				r.stop(t)
+				l.take(t)
+				s.refuse(func(metav1.ListOptions) error { return fails }, nil)
+				r = begin(t, s, l) // resumes, and lists its index in vain
+				answered := make(chan error, 1)
+				go func() { answered <- r.Offer(t.Context(), offered(true)) }()
+				advance(time.Minute)
+				select {
+				case err := <-answered:
+					t.Fatalf("the run is told %v", err)
+				default:
+				}
+				if r.Ready() == nil {
+					t.Error("it is ready although it cannot answer a run")
+				}
+				s.refuse(nil, nil)
+				if err := <-answered; err != nil {
+					t.Fatal(err)
+				}
+				r.check(t, "once the list works", "UPDATE a 101 1 for prod/gitops/live")
+				r.stop(t)
+			})
+		})
+	}
+}

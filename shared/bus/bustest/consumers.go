@@ -1,0 +1,132 @@
+package bustest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+func requests(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	q := event.Request{V: event.Version, Kind: event.RequestClusterState, Part: 3, Run: "r1", Attempt: 1}
+	subj := subject.CtlClusterState("test", 3, "r1", 1)
+	for range 3 {
+		if err := b.Ask(t.Context(), subj, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	handled := make(chan event.Request, 10)
+	failures := 1
+	done := make(chan struct{})
+	r := &bus.Responder{
+		Bus: b, Consumer: subject.ConsumerClusterState("test", 3), Filter: subject.CtlClusterStates("test", 3), Log: quiet(),
+		Handle: func(_ context.Context, q event.Request) error {
+			if failures > 0 {
+				failures--
+				return errors.New("as the test wants it")
+			}
+			handled <- q
+			return nil
+		},
+	}
+	go func() {
+		defer close(done)
+		r.Run(ctx)
+	}()
+	within(t, "the failure is its readiness", 10*time.Second, func() bool {
+		err := r.Ready()
+		return err != nil && strings.Contains(err.Error(), "as the test wants it")
+	})
+	if got := <-handled; got != q {
+		t.Fatalf("got %v", got)
+	}
+	within(t, "it is ready again", 10*time.Second, func() bool { return r.Ready() == nil })
+	within(t, "the request is gone", 10*time.Second, func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
+	cancel()
+	<-done
+	if len(handled) != 0 {
+		t.Fatal("handled twice")
+	}
+}
+
+// consumersAreStable: restarts leave no consumers behind.
+func consumersAreStable(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	feed(t, b, 1)
+	count := func() int {
+		js, err := jetstream.New(s.NATS(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := js.Stream(t.Context(), subject.Events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.CachedInfo().State.Consumers
+	}
+	for range 100 {
+		r, err := b.Read(t.Context(), subject.Events, []string{subject.EventPart(0)}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok, err := r.Next(t.Context(), 10*time.Second); !ok || err != nil {
+			t.Fatalf("reading: %v, %v", ok, err)
+		}
+		r.Close()
+	}
+	within(t, "no consumer is left", 40*time.Second, func() bool { return count() == 0 })
+}
+
+// consumerRemoved: the server removes the consumer of a reader that was busy, or
+// stopped, for too long. However short its waits are, it reads on.
+func consumerRemoved(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	feed(t, b, 1)
+	r, err := b.Read(t.Context(), subject.Events, []string{subject.EventPart(0)}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	first, ok, err := r.Next(t.Context(), 10*time.Second)
+	if !ok || err != nil {
+		t.Fatalf("reading: %v, %v", ok, err)
+	}
+	js, err := jetstream.New(s.NATS(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := js.Stream(t.Context(), subject.Events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := 0
+	for name := range st.ConsumerNames(t.Context()).Name() {
+		if err := st.DeleteConsumer(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		removed++
+	}
+	if removed != 1 {
+		t.Fatalf("%d consumers were there, want the reader's", removed)
+	}
+	feed(t, b, 2)
+	within(t, "what came since is read", time.Minute, func() bool {
+		m, ok, err := r.Next(t.Context(), 20*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok && m.Seq <= first.Seq {
+			t.Fatalf("message %d came again", m.Seq)
+		}
+		return ok
+	})
+}

@@ -1,0 +1,136 @@
+package bustest
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// copier is a stage that sends each event to some destinations.
+type copier struct {
+	to     func(m bus.Message) []string
+	decide func(m bus.Message) error
+	reset  int
+}
+
+func (c *copier) Ledgers(context.Context) ([]bus.LedgerConfig, error) {
+	return []bus.LedgerConfig{ledger()}, nil
+}
+
+func (c *copier) Ledger(string) (bus.LedgerConfig, error) { return ledger(), nil }
+
+func (c *copier) Reset() { c.reset++ }
+
+func (c *copier) Opened(context.Context, bus.LedgerConfig, string) error { return nil }
+
+func (c *copier) Stored(context.Context, bus.Message, bus.Decision) error { return nil }
+
+func (c *copier) Decide(_ context.Context, m bus.Message, state string) (bus.Decision, error) {
+	if c.decide != nil {
+		if err := c.decide(m); err != nil {
+			return bus.Decision{}, err
+		}
+	}
+	n, err := strconv.Atoi("0" + state)
+	if err != nil {
+		return bus.Decision{}, err
+	}
+	d := bus.Decision{State: state}
+	for _, name := range c.to(m) {
+		k := event.DestinationKey{Cluster: "test", Namespace: "default", Name: name}
+		d.State = strconv.Itoa(n + 1)
+		d.Outputs = append(d.Outputs, bus.Output{
+			Subject: subject.LiveData(0, k), Header: event.Forward(m.Header, fmt.Sprintf("%d-%s", m.Seq, name)), Data: m.Data,
+		})
+	}
+	return d, nil
+}
+
+func ledger() bus.LedgerConfig {
+	return bus.LedgerConfig{
+		Input: subject.Events, InputFilter: subject.EventPart(0),
+		Output: subject.Live, OwnerFilter: subject.LivePart(0), Checkpoint: subject.LiveCheckpoint(0),
+	}
+}
+
+func hop(b *bus.Bus, stage bus.Stage) *bus.Hop {
+	return &bus.Hop{
+		Bus: b, Name: "router", Input: subject.Events, Filters: []string{subject.EventPart(0)}, Stage: stage, Log: quiet(),
+	}
+}
+
+// runHop runs a hop until the test ends.
+func runHop(t *testing.T, h *bus.Hop) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("hop: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// outputs reads the bodies that a destination was sent, in order.
+func outputs(t *testing.T, b *bus.Bus, name string, n int) []string {
+	t.Helper()
+	k := event.DestinationKey{Cluster: "test", Namespace: "default", Name: name}
+	r, err := b.Read(t.Context(), subject.Live, []string{subject.LiveDestination(k)}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var all []string
+	for {
+		wait := 30 * time.Second
+		if len(all) >= n {
+			wait = 100 * time.Millisecond // one more would be one too many
+		}
+		m, ok, err := r.Next(t.Context(), wait)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return all
+		}
+		all = append(all, string(m.Data))
+	}
+}
+
+func wantInOrder(t *testing.T, got []string, n int) {
+	t.Helper()
+	for i := range max(n, len(got)) {
+		switch {
+		case i >= len(got):
+			t.Fatalf("%d of %d arrived", len(got), n)
+		case i >= n:
+			t.Fatalf("%d arrived, %d were sent; one too many is %s", len(got), n, got[i])
+		case got[i] != strconv.Itoa(i):
+			t.Fatalf("number %d is %s", i, got[i])
+		}
+	}
+}
+
+func feed(t *testing.T, b *bus.Bus, n int) {
+	t.Helper()
+	l, err := b.TakeLane(t.Context(), 0, "test", "feeder")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		if _, err := publish(t, l, change("web", strconv.Itoa(i+1), strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

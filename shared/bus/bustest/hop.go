@@ -1,0 +1,179 @@
+package bustest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+func competingHops(t *testing.T, s Server) {
+	const n = 400
+	b := provisioned(t, s)
+	to := func(bus.Message) []string { return []string{"a", "b"} }
+	for range 3 {
+		runHop(t, hop(s.Connect(t), &copier{to: to}))
+	}
+	feed(t, b, n)
+	for _, d := range []string{"a", "b"} {
+		wantInOrder(t, outputs(t, b, d, n), n)
+	}
+}
+
+func restartUnderLoad(t *testing.T, s Server) {
+	const n = 300
+	b := provisioned(t, s)
+	runHop(t, hop(s.Connect(t), &copier{to: func(m bus.Message) []string {
+		if m.Seq%3 == 0 {
+			return []string{"a", "b"}
+		}
+		return []string{"a"}
+	}}))
+	l, err := b.TakeLane(t.Context(), 0, "test", "feeder")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		if i%100 == 50 {
+			s.Restart(t)
+		}
+		if _, err := publish(t, l, change("web", strconv.Itoa(i+1), strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantInOrder(t, outputs(t, s.Connect(t), "a", n), n)
+}
+
+func wideFanOut(t *testing.T, s Server) {
+	const destinations = 3000
+	b := provisioned(t, s)
+	var all []string
+	for i := range destinations {
+		all = append(all, fmt.Sprintf("d%d", i))
+	}
+	h := hop(b, &copier{to: func(bus.Message) []string { return slices.Clone(all) }})
+	runHop(t, h)
+	feed(t, b, 2)
+	within(t, "every destination has both", time.Minute, func() bool {
+		return stored(t, s, subject.Live, "ks.live.d.>") == 2*destinations
+	})
+	for _, d := range []string{"d0", "d1500", "d2999"} {
+		wantInOrder(t, outputs(t, b, d, 2), 2)
+	}
+}
+
+// resumedFanOut stops a fan-out between two of its pieces, where nothing but the
+// first piece's cursor tells how far it came, and changes the destinations
+// before it goes on.
+func resumedFanOut(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	feed(t, b, 1)
+	in, err := b.LastFor(t.Context(), subject.Events, subject.EventPart(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for i := range 1500 {
+		all = append(all, fmt.Sprintf("d%04d", i))
+	}
+	l, err := b.OpenLedger(t.Context(), ledger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := (&copier{to: func(bus.Message) []string { return all }}).Decide(t.Context(), in, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	watch, err := s.NATS(t).Subscribe("ks.live.d.>", func(*nats.Msg) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = watch.Unsubscribe() }()
+	stop := make(chan struct{})
+	go func() { // ends the commit as soon as its first piece is stored
+		defer close(stop)
+		for ctx.Err() == nil {
+			if m, err := b.LastFor(ctx, subject.Live, subject.LivePart(0)); err == nil && m.Seq > 0 {
+				cancel()
+			}
+		}
+	}()
+	err = l.Commit(ctx, in, "1", d.Outputs)
+	cancel()
+	<-stop
+	if err == nil {
+		t.Log("the whole fan-out was stored before it could be stopped")
+	}
+	shrunk := slices.DeleteFunc(slices.Clone(all), func(d string) bool { return d == "d0007" || d == "d1200" })
+	runHop(t, hop(b, &copier{to: func(bus.Message) []string { return slices.Clone(shrunk) }}))
+	within(t, "all that remain have it", time.Minute, func() bool {
+		m, err := b.LastFor(t.Context(), subject.Live, subject.LivePart(0))
+		return err == nil && strings.HasPrefix(m.Header[event.HeaderCursor][0], strconv.FormatUint(in.Seq, 10)+" ")
+	})
+	for _, d := range []string{"d0000", "d0006", "d0999", "d1000", "d1201", "d1499"} {
+		wantInOrder(t, outputs(t, b, d, 1), 1)
+	}
+}
+
+// quietCursor: what had no output is not read again after a restart.
+func quietCursor(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	stop := runHop(t, hop(b, &copier{to: func(bus.Message) []string { return nil }}))
+	feed(t, b, 20)
+	within(t, "the cursor is stored", 10*time.Second, func() bool {
+		return stored(t, s, subject.Live, subject.LiveCheckpoint(0)) > 0
+	})
+	stop()
+	l, err := b.OpenLedger(t.Context(), ledger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if behind, err := l.Behind(t.Context()); behind || err != nil {
+		t.Fatalf("behind %v, %v", behind, err)
+	}
+}
+
+// logWentBack: an input that does not hold what the cursor remembers is an
+// error that stops the hop, never a silent skip.
+func logWentBack(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	stop := runHop(t, hop(b, &copier{to: func(bus.Message) []string { return []string{"a"} }}))
+	feed(t, b, 5)
+	wantInOrder(t, outputs(t, b, "a", 5), 5)
+	stop()
+	js, err := jetstream.New(s.NATS(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := js.Stream(t.Context(), subject.Events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := st.CachedInfo().Config
+	if err := js.DeleteStream(t.Context(), subject.Events); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	for _, again := range []int{2, 9} { // shorter, then longer and of other messages
+		feed(t, b, again)
+		err := hop(b, &copier{to: func(bus.Message) []string { return []string{"a"} }}).Run(t.Context())
+		if !errors.Is(err, bus.ErrLogWentBack) || fault.ClassOf(err) != fault.Terminate {
+			t.Fatalf("with %d messages more: %v", again, err)
+		}
+	}
+}
