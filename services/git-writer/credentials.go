@@ -13,7 +13,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/go-git/go-git/v5/plumbing/transport/http"
-	"github.com/go-git/go-git/v5/plumbing/transport/ssh"
 )
 
 // helperWait bounds how long a credential helper may think.
@@ -52,7 +51,8 @@ func (c Credentials) password() (string, error) {
 	return p, nil
 }
 
-// auth is what a session with a remote is opened with, nil for nothing.
+// auth is what a session with a remote is opened with, nil for nothing. It holds
+// until ctx ends.
 func (c Credentials) auth(ctx context.Context, remote string) (transport.AuthMethod, error) {
 	end, err := transport.NewEndpoint(remote)
 	if err != nil {
@@ -69,18 +69,7 @@ func (c Credentials) auth(ctx context.Context, remote string) (transport.AuthMet
 		}
 		return fromHelper(ctx, remote)
 	case "ssh":
-		user := end.User
-		if user == "" {
-			user = ssh.DefaultUsername
-		}
-		auth, err := ssh.NewSSHAgentAuth(user)
-		if err != nil {
-			return nil, fmt.Errorf("git credentials: no SSH agent answers ($SSH_AUTH_SOCK): %w", err)
-		}
-		if auth.HostKeyCallback, err = ssh.NewKnownHostsCallback(); err != nil {
-			return nil, fmt.Errorf("git credentials: reading known_hosts, without which no SSH host is trusted: %w", err)
-		}
-		return auth, nil
+		return fromAgent(ctx, end)
 	}
 	return nil, nil //nolint:nilnil // a bare path needs nothing
 }

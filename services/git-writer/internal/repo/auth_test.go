@@ -87,7 +87,11 @@ func TestBasicAuth(t *testing.T) {
 		},
 	} {
 		_, err := r.branch(change).Fetch(t.Context())
-		if !errors.Is(err, ErrAuth) {
+		want := ErrAuth
+		if name == "not to be had" {
+			want = ErrNoCredentials
+		}
+		if !errors.Is(err, want) {
 			t.Errorf("%s: %v", name, err)
 		}
 		checkNoSecret(t, err, "wr0ng", password, "s3cr3t")

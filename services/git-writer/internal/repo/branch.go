@@ -23,7 +23,8 @@ type Config struct {
 	// deleted whenever one likes: that costs one fetch.
 	Dir string
 	// Auth gives the credentials of one session, so that rotated ones are taken
-	// up; it is told the URL without credentials. Nil, or a nil method: none.
+	// up; it is told the URL without credentials, and its context ends with the
+	// session. Nil, or a nil method: none.
 	Auth func(ctx context.Context, url string) (transport.AuthMethod, error)
 	// Rival recognises, by its message, a commit that another writer made of the
 	// same changes as those that are pending here. Nil: there are none.

@@ -32,8 +32,15 @@ var (
 	// a directory is needed. It is a *PathConflictError.
 	ErrPathConflict = errors.New("path is taken")
 
+	// ErrNoCredentials: Config.Auth failed; its error says what to do.
+	ErrNoCredentials = errors.New("credentials could not be had")
 	// ErrAuth: the credentials were missing or not accepted.
 	ErrAuth = errors.New("authentication failed")
+	// ErrSSHKeys: the host accepted none of the SSH keys.
+	ErrSSHKeys = errors.New("no SSH key was accepted")
+	// ErrHostKey: an SSH host did not prove to be the one that is known by its
+	// name. A HostKeyCallback's error that is one says all that there is to say.
+	ErrHostKey = errors.New("the SSH host is not trusted")
 	// ErrForbidden: the credentials were accepted and do not suffice.
 	ErrForbidden = errors.New("access denied")
 	// ErrNotFound: there is no such repository, or it is not shown.

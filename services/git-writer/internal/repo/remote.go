@@ -16,7 +16,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport/file"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
 )
 
 func init() {
@@ -88,7 +87,10 @@ func (r *remote) begin(ctx context.Context, doing string) (*session, error) {
 		auth, err := r.auth(s.ctx, r.url)
 		if err != nil {
 			defer s.end()
-			return nil, s.fail(ErrAuth, "reading credentials: "+err.Error())
+			if s.ctx.Err() != nil {
+				return nil, s.classify(err)
+			}
+			return nil, s.fail(ErrNoCredentials, err.Error())
 		}
 		s.auth = auth
 		s.secrets = append(s.secrets, secretsOf(nil, false, auth)...)
@@ -186,13 +188,13 @@ func (s *session) classify(err error) *RemoteError {
 			return s.fail(ErrUnreachable, fmt.Sprintf("%v: a web page came where Git's answer should be: check the URL, and what stands between here and the server", was))
 		}
 	}
-	var hostKey *knownhosts.KeyError
+	if kind, detail := sshFault(err, s.auth); kind != nil {
+		return s.fail(kind, detail)
+	}
 	switch {
 	case strings.Contains(err.Error(), "object-format=sha256"): // go-git stumbles over the length of the names
 		return s.fail(ErrBadURL, "its objects are named by SHA-256, which is not supported")
-	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrInvalidAuthMethod), errors.As(err, &hostKey),
-		// x/crypto/ssh has no type for this one.
-		strings.Contains(err.Error(), "ssh: unable to authenticate"):
+	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrInvalidAuthMethod):
 		return s.fail(ErrAuth, err.Error())
 	case errors.Is(err, transport.ErrAuthorizationFailed):
 		return s.fail(ErrForbidden, err.Error())

@@ -1,0 +1,56 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+// sshFault tells what of SSH a transport failed with: nil if nothing.
+func sshFault(err error, auth transport.AuthMethod) (kind error, detail string) {
+	var unknown *knownhosts.KeyError
+	var differ *ssh.AlgorithmNegotiationError
+	switch text := err.Error(); {
+	case errors.Is(err, ErrHostKey):
+		_, detail, _ = strings.Cut(text, ErrHostKey.Error()+": ")
+		return ErrHostKey, detail
+	case errors.As(err, &unknown):
+		return ErrHostKey, text
+	case errors.As(err, &differ) && differ.What == "host key":
+		return ErrHostKey, fmt.Sprintf("it has keys of the types %s, and known_hosts has only those of %s: it may have got new keys, or somebody may stand between here and it; compare its fingerprint with the host's documentation before adding it",
+			strings.Join(differ.RequestedAlgorithms, ", "), strings.Join(differ.SupportedAlgorithms, ", "))
+	case strings.Contains(text, "ssh: unable to authenticate"), strings.Contains(text, "Too many authentication failures"):
+		// x/crypto/ssh has no type for either.
+		return ErrSSHKeys, offered(auth)
+	}
+	return nil, ""
+}
+
+// maxKeysNamed bounds how many keys are named in an error.
+const maxKeysNamed = 4
+
+// offered says what was offered to a host that took none of it.
+func offered(auth transport.AuthMethod) string {
+	agent, ok := auth.(*gitssh.PublicKeysCallback)
+	if !ok {
+		return ""
+	}
+	signers, err := agent.Callback()
+	if err != nil {
+		return ""
+	}
+	var keys []string
+	for i, s := range signers {
+		if i == maxKeysNamed {
+			keys = append(keys, fmt.Sprintf("and %d more", len(signers)-i))
+			break
+		}
+		keys = append(keys, s.PublicKey().Type()+" "+ssh.FingerprintSHA256(s.PublicKey()))
+	}
+	return "as " + agent.User + ", with " + strings.Join(keys, ", ")
+}

@@ -1,0 +1,80 @@
+package gitwriter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// fromAgent lets the SSH agent's keys in where known_hosts knows the host. The
+// agent's connection ends with ctx.
+func fromAgent(ctx context.Context, end *transport.Endpoint) (transport.AuthMethod, error) {
+	signers, err := agentKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	address := sshAddress(end)
+	hosts, err := readKnownHosts(address)
+	if err != nil {
+		return nil, err
+	}
+	user := end.User
+	if user == "" {
+		user = gitssh.DefaultUsername
+	}
+	return &gitssh.PublicKeysCallback{
+		User:     user,
+		Callback: func() ([]ssh.Signer, error) { return signers, nil },
+		HostKeyCallbackHelper: gitssh.HostKeyCallbackHelper{
+			HostKeyCallback: hosts.check,
+			// Else the host may show a key of another type than is known.
+			HostKeyAlgorithms: hosts.db.HostKeyAlgorithms(address),
+		},
+	}, nil
+}
+
+// agentKeys are what the agent can sign with, until ctx ends.
+func agentKeys(ctx context.Context) ([]ssh.Signer, error) {
+	socket := os.Getenv("SSH_AUTH_SOCK")
+	if socket == "" {
+		return nil, errors.New("git credentials: there is no SSH agent, SSH_AUTH_SOCK is not set: start one and give it a key (eval $(ssh-agent); ssh-add FILE), or use an https URL")
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, fmt.Errorf("git credentials: no SSH agent answers where SSH_AUTH_SOCK says, start one and set it anew: %w", err)
+	}
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
+	signers, err := agent.NewClient(conn).Signers()
+	if err != nil {
+		return nil, fmt.Errorf("git credentials: asking the SSH agent for its keys: %w", err)
+	}
+	if len(signers) == 0 {
+		return nil, errors.New("git credentials: the SSH agent holds no key: give it one (ssh-add FILE)")
+	}
+	return signers, nil
+}
+
+// sshAddress is where go-git will connect to, which is what known_hosts is asked
+// for: ssh_config(5) may say another name for the host.
+func sshAddress(end *transport.Endpoint) string {
+	host, port := strings.ToLower(end.Host), end.Port
+	if name := gitssh.DefaultSSHConfig.Get(host, "Hostname"); name != "" {
+		host = name
+		if n, err := strconv.Atoi(gitssh.DefaultSSHConfig.Get(strings.ToLower(end.Host), "Port")); err == nil {
+			port = n
+		}
+	}
+	if port <= 0 {
+		port = gitssh.DefaultPort
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
