@@ -29,7 +29,9 @@ const (
 func remedy(err error) string {
 	switch {
 	case errors.Is(err, repo.ErrAuth):
-		return "check the user and password: KUBESCRIBE_GIT_USERNAME with KUBESCRIBE_GIT_PASSWORD_FILE, else what git credential fill knows for this URL, else the SSH agent"
+		return "check the user and password: KUBESCRIBE_GIT_USERNAME with KUBESCRIBE_GIT_PASSWORD_FILE, else what git credential fill knows for this URL"
+	case errors.Is(err, repo.ErrSSHKeys):
+		return "give the host the public half of a key that the SSH agent holds (ssh-add -L), or the agent the key that the host knows (ssh-add FILE)"
 	case errors.Is(err, repo.ErrForbidden):
 		return "let this user write to the repository"
 	case errors.Is(err, repo.ErrNotFound):
@@ -50,6 +52,9 @@ func reason(err error) string {
 		word string
 	}{
 		{repo.ErrAuth, ReasonAuthentication},
+		{repo.ErrNoCredentials, ReasonAuthentication},
+		{repo.ErrSSHKeys, ReasonAuthentication},
+		{repo.ErrHostKey, ReasonAuthentication},
 		{repo.ErrForbidden, ReasonForbidden},
 		{repo.ErrNotFound, ReasonNotFound},
 		{repo.ErrRefused, ReasonRefused},
