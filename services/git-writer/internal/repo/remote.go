@@ -95,6 +95,9 @@ func (r *remote) begin(ctx context.Context, doing string) (*session, error) {
 		s.auth = auth
 		s.secrets = append(s.secrets, secretsOf(nil, false, auth)...)
 	}
+	if s.endpoint.Protocol == "ssh" {
+		s.dialItself()
+	}
 	if s.overHTTP() {
 		if s.auth == nil && r.where.user != nil {
 			password, _ := r.where.user.Password()
