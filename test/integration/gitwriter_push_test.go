@@ -143,6 +143,9 @@ func TestGitWriterOneHost(t *testing.T) {
 	s.register("other", "other", false)
 	w, _ := s.startAs(gitwriter.Credentials{Username: "me", PasswordFile: file}, prometheus.NewRegistry())
 	s.saysNotReady(w.Ready, "are for one host", "git's credential helper")
+	if err := w.Ready(); strings.Contains(err.Error(), "check the user and password") {
+		t.Errorf("it says what is not wrong: %v", err)
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	if len(told) != 0 {
