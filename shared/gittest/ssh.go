@@ -123,7 +123,7 @@ func (s *SSHServer) serve(conn net.Conn) {
 
 // session runs the one program that it is asked for (RFC 4254, 6.5).
 func (s *SSHServer) session(channel ssh.Channel, requests <-chan *ssh.Request) {
-	defer channel.Close()
+	defer func() { _ = channel.Close() }()
 	for request := range requests {
 		var exec struct{ Command string }
 		run := request.Type == "exec" && ssh.Unmarshal(request.Payload, &exec) == nil

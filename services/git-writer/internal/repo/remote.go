@@ -191,7 +191,7 @@ func (s *session) classify(err error) *RemoteError {
 			return s.fail(ErrUnreachable, fmt.Sprintf("%v: a web page came where Git's answer should be: check the URL, and what stands between here and the server", was))
 		}
 	}
-	if kind, detail := sshFault(err, s.auth); kind != nil {
+	if detail, kind := sshFault(err, s.auth); kind != nil {
 		return s.fail(kind, detail)
 	}
 	switch {

@@ -11,24 +11,24 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// sshFault tells what of SSH a transport failed with: nil if nothing.
-func sshFault(err error, auth transport.AuthMethod) (kind error, detail string) {
+// sshFault tells what of SSH a transport failed with, and a nil kind if nothing.
+func sshFault(err error, auth transport.AuthMethod) (detail string, kind error) {
 	var unknown *knownhosts.KeyError
 	var differ *ssh.AlgorithmNegotiationError
 	switch text := err.Error(); {
 	case errors.Is(err, ErrHostKey):
 		_, detail, _ = strings.Cut(text, ErrHostKey.Error()+": ")
-		return ErrHostKey, detail
+		return detail, ErrHostKey
 	case errors.As(err, &unknown):
-		return ErrHostKey, text
+		return text, ErrHostKey
 	case errors.As(err, &differ) && differ.What == "host key":
-		return ErrHostKey, fmt.Sprintf("it has keys of the types %s, and known_hosts has only those of %s: it may have got new keys, or somebody may stand between here and it; compare its fingerprint with the host's documentation before adding it",
-			strings.Join(differ.RequestedAlgorithms, ", "), strings.Join(differ.SupportedAlgorithms, ", "))
+		return fmt.Sprintf("it has keys of the types %s, and known_hosts has only those of %s: it may have got new keys, or somebody may stand between here and it; compare its fingerprint with the host's documentation before adding it",
+			strings.Join(differ.RequestedAlgorithms, ", "), strings.Join(differ.SupportedAlgorithms, ", ")), ErrHostKey
 	case strings.Contains(text, "ssh: unable to authenticate"), strings.Contains(text, "Too many authentication failures"):
 		// x/crypto/ssh has no type for either.
-		return ErrSSHKeys, offered(auth)
+		return offered(auth), ErrSSHKeys
 	}
-	return nil, ""
+	return "", nil
 }
 
 // maxKeysNamed bounds how many keys are named in an error.

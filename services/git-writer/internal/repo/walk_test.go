@@ -90,8 +90,13 @@ func TestWalkSinceIsLazy(t *testing.T) {
 		since, visit int
 		fetches      int64
 	}{
-		{"main", 0, 0, 0}, {"main", 1, 1, 0}, {"main", 2, 2, 1}, {"main", 16, 16, 1}, {"main", 17, 17, 2},
-		{"main", 256, 256, 2}, {"merged", 10, 12, 2},
+		{"main", 0, 0, 0},
+		{"main", 1, 1, 0},
+		{"main", 2, 2, 1},
+		{"main", 16, 16, 1},
+		{"main", 17, 17, 2},
+		{"main", 256, 256, 2},
+		{"merged", 10, 12, 2},
 	} {
 		b := r.fetched(func(c *Config) { c.Branch = test.branch })
 		var fetches atomic.Int64
