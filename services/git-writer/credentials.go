@@ -25,6 +25,8 @@ const helperWait = 20 * time.Second
 type Credentials struct {
 	Username     string
 	PasswordFile string
+	AgentSocket  string // of the SSH agent: what SSH_AUTH_SOCK says
+	KnownHosts   string // a list of files: what SSH_KNOWN_HOSTS says; empty: the user's and the machine's
 }
 
 // Validate checks that what is given is whole.
@@ -69,7 +71,7 @@ func (c Credentials) auth(ctx context.Context, remote string) (transport.AuthMet
 		}
 		return fromHelper(ctx, remote)
 	case "ssh":
-		return fromAgent(ctx, end)
+		return c.fromAgent(ctx, end)
 	}
 	return nil, nil //nolint:nilnil // a bare path needs nothing
 }

@@ -24,11 +24,11 @@ func TestCredentialsValidate(t *testing.T) {
 		says string
 	}{
 		"none":          {},
-		"whole":         {Credentials: Credentials{"me", file("ok", "s3cret\n")}},
+		"whole":         {Credentials: Credentials{Username: "me", PasswordFile: file("ok", "s3cret\n")}},
 		"no password":   {Credentials: Credentials{Username: "me"}, says: "belong together"},
 		"no user":       {Credentials: Credentials{PasswordFile: "x"}, says: "belong together"},
-		"no such file":  {Credentials: Credentials{"me", filepath.Join(dir, "none")}, says: "no such file"},
-		"an empty file": {Credentials: Credentials{"me", file("empty", "\n")}, says: "is empty"},
+		"no such file":  {Credentials: Credentials{Username: "me", PasswordFile: filepath.Join(dir, "none")}, says: "no such file"},
+		"an empty file": {Credentials: Credentials{Username: "me", PasswordFile: file("empty", "\n")}, says: "is empty"},
 	} {
 		err := c.Validate()
 		if (err == nil) != (c.says == "") || (err != nil && !strings.Contains(err.Error(), c.says)) {
@@ -40,7 +40,7 @@ func TestCredentialsValidate(t *testing.T) {
 // TestPasswordIsReadEachTime: rotating it needs no restart.
 func TestPasswordIsReadEachTime(t *testing.T) {
 	p := filepath.Join(t.TempDir(), "password")
-	c := Credentials{"me", p}
+	c := Credentials{Username: "me", PasswordFile: p}
 	for _, want := range []string{"one", "two"} {
 		if err := os.WriteFile(p, []byte(want+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -80,7 +80,6 @@ func TestHelper(t *testing.T) {
 	if auth, err := (Credentials{}).auth(context.Background(), "/srv/git/a.git"); auth != nil || err != nil {
 		t.Fatalf("a bare path: %v, %v", auth, err)
 	}
-	t.Setenv("SSH_AUTH_SOCK", "")
 	if _, err := (Credentials{}).auth(context.Background(), "git@git.example.com:a.git"); err == nil || !strings.Contains(err.Error(), "SSH agent") {
 		t.Fatalf("without an agent: %v", err)
 	}

@@ -22,10 +22,10 @@ type knownHosts struct {
 	files []string // where hosts are looked for; the first is where to add one
 }
 
-// readKnownHosts reads the files that SSH_KNOWN_HOSTS lists, else the user's and the
-// machine's. address is the host that it is for.
-func readKnownHosts(address string) (knownHosts, error) {
-	k := knownHosts{files: filepath.SplitList(os.Getenv("SSH_KNOWN_HOSTS"))}
+// readKnownHosts reads the files of the list, else the user's and the machine's.
+// address is the host that it is for.
+func readKnownHosts(list, address string) (knownHosts, error) {
+	k := knownHosts{files: filepath.SplitList(list)}
 	if len(k.files) == 0 {
 		home, err := os.UserHomeDir()
 		if err != nil {

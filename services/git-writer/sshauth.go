@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 
@@ -17,13 +16,13 @@ import (
 
 // fromAgent lets the SSH agent's keys in where known_hosts knows the host. The
 // agent's connection ends with ctx.
-func fromAgent(ctx context.Context, end *transport.Endpoint) (transport.AuthMethod, error) {
-	signers, err := agentKeys(ctx)
+func (c Credentials) fromAgent(ctx context.Context, end *transport.Endpoint) (transport.AuthMethod, error) {
+	signers, err := c.agentKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
 	address := sshAddress(end)
-	hosts, err := readKnownHosts(address)
+	hosts, err := readKnownHosts(c.KnownHosts, address)
 	if err != nil {
 		return nil, err
 	}
@@ -43,12 +42,11 @@ func fromAgent(ctx context.Context, end *transport.Endpoint) (transport.AuthMeth
 }
 
 // agentKeys are what the agent can sign with, until ctx ends.
-func agentKeys(ctx context.Context) ([]ssh.Signer, error) {
-	socket := os.Getenv("SSH_AUTH_SOCK")
-	if socket == "" {
+func (c Credentials) agentKeys(ctx context.Context) ([]ssh.Signer, error) {
+	if c.AgentSocket == "" {
 		return nil, errors.New("git credentials: there is no SSH agent, SSH_AUTH_SOCK is not set: start one and give it a key (eval $(ssh-agent); ssh-add FILE), or use an https URL")
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.AgentSocket)
 	if err != nil {
 		return nil, fmt.Errorf("git credentials: no SSH agent answers where SSH_AUTH_SOCK says, start one and set it anew: %w", err)
 	}

@@ -21,9 +21,10 @@ type sshRemote struct {
 	server *gittest.SSHServer
 	hosts  map[string]gittest.Key // by type
 	client gittest.Key
-	agent  *gittest.Agent
 	bare   string
 	known  string
+
+	credentials Credentials
 }
 
 func newKey(t *testing.T, algorithm string) gittest.Key {
@@ -35,8 +36,8 @@ func newKey(t *testing.T, algorithm string) gittest.Key {
 	return key
 }
 
-// useAgent makes an agent with those keys the one that is asked.
-func useAgent(t *testing.T, keys ...gittest.Key) *gittest.Agent {
+// agentWith is the socket of an agent with those keys.
+func agentWith(t *testing.T, keys ...gittest.Key) (socket string) {
 	t.Helper()
 	agent, err := gittest.ServeAgent(keys...)
 	if err != nil {
@@ -47,8 +48,7 @@ func useAgent(t *testing.T, keys ...gittest.Key) *gittest.Agent {
 			t.Error(err)
 		}
 	})
-	t.Setenv("SSH_AUTH_SOCK", agent.Socket)
-	return agent
+	return agent.Socket
 }
 
 func newSSHRemote(t *testing.T) *sshRemote {
@@ -72,8 +72,7 @@ func newSSHRemote(t *testing.T) *sshRemote {
 	if err := gittest.InitBare(r.bare, "main"); err != nil {
 		t.Fatal(err)
 	}
-	r.agent = useAgent(t, newKey(t, ssh.KeyAlgoED25519), r.client)
-	t.Setenv("SSH_KNOWN_HOSTS", r.known)
+	r.credentials = Credentials{AgentSocket: agentWith(t, newKey(t, ssh.KeyAlgoED25519), r.client), KnownHosts: r.known}
 	return r
 }
 
@@ -86,7 +85,7 @@ func (r *sshRemote) trust(keys ...gittest.Key) {
 }
 
 func (r *sshRemote) branch(name string) *repo.Branch {
-	b := repo.New(repo.Config{URL: r.server.URL("team/live.git"), Branch: name, Dir: r.t.TempDir(), Auth: Credentials{}.auth, Timeout: 20 * time.Second})
+	b := repo.New(repo.Config{URL: r.server.URL("team/live.git"), Branch: name, Dir: r.t.TempDir(), Auth: r.credentials.auth, Timeout: 20 * time.Second})
 	r.t.Cleanup(b.Close)
 	return b
 }
@@ -173,7 +172,7 @@ func TestKnownHostsOfOneType(t *testing.T) {
 	if err := os.Rename(r.known, filepath.Join(home, ".ssh", "known_hosts")); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("SSH_KNOWN_HOSTS", "")
+	r.credentials.KnownHosts = ""
 	t.Setenv("HOME", home)
 	if _, err := r.branch("main").Fetch(t.Context()); err != nil {
 		t.Error(err)
@@ -189,24 +188,24 @@ func TestSSHErrors(t *testing.T) {
 		says  func(r *sshRemote) []string
 	}{
 		"no agent": {
-			func(t *testing.T, _ *sshRemote) { t.Setenv("SSH_AUTH_SOCK", "") },
+			func(_ *testing.T, r *sshRemote) { r.credentials.AgentSocket = "" },
 			repo.ErrNoCredentials,
 			func(*sshRemote) []string { return []string{"SSH_AUTH_SOCK is not set", "ssh-add"} },
 		},
 		"an agent that is gone": {
-			func(t *testing.T, _ *sshRemote) { t.Setenv("SSH_AUTH_SOCK", filepath.Join(t.TempDir(), "gone")) },
+			func(t *testing.T, r *sshRemote) { r.credentials.AgentSocket = filepath.Join(t.TempDir(), "gone") },
 			repo.ErrNoCredentials,
 			func(*sshRemote) []string { return []string{"no SSH agent answers", "gone"} },
 		},
 		"an agent without keys": {
-			func(t *testing.T, _ *sshRemote) { useAgent(t) },
+			func(t *testing.T, r *sshRemote) { r.credentials.AgentSocket = agentWith(t) },
 			repo.ErrNoCredentials,
 			func(*sshRemote) []string { return []string{"holds no key", "ssh-add"} },
 		},
 		"keys that the host does not know": {
 			func(t *testing.T, r *sshRemote) {
 				r.client = newKey(t, ssh.KeyAlgoRSA)
-				useAgent(t, r.client)
+				r.credentials.AgentSocket = agentWith(t, r.client)
 			},
 			repo.ErrSSHKeys,
 			func(r *sshRemote) []string {
@@ -295,7 +294,7 @@ func TestHostKeyTypeIsGone(t *testing.T) {
 func TestRepositoryNotFoundOverSSH(t *testing.T) {
 	r := newSSHRemote(t)
 	r.trust(r.hosts[ssh.KeyAlgoED25519])
-	b := repo.New(repo.Config{URL: r.server.URL("none.git"), Branch: "main", Dir: t.TempDir(), Auth: Credentials{}.auth})
+	b := repo.New(repo.Config{URL: r.server.URL("none.git"), Branch: "main", Dir: t.TempDir(), Auth: r.credentials.auth})
 	if _, err := b.Fetch(t.Context()); !errors.Is(err, repo.ErrNotFound) {
 		t.Errorf("error %v", err)
 	}

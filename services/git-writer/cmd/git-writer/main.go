@@ -17,6 +17,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	cfg := gitwriter.Config{Credentials: gitwriter.Credentials{
 		Username: os.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: os.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
+		AgentSocket: os.Getenv("SSH_AUTH_SOCK"), KnownHosts: os.Getenv("SSH_KNOWN_HOSTS"),
 	}}
 	host, _ := os.Hostname() // "" names nobody, which is all it costs
 	code := service.Process{

@@ -85,6 +85,7 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	}
 	credentials := gitwriter.Credentials{
 		Username: env.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: env.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
+		AgentSocket: env.Getenv("SSH_AUTH_SOCK"), KnownHosts: env.Getenv("SSH_KNOWN_HOSTS"),
 	}
 	if err := credentials.Validate(); err != nil {
 		return usageError{err}
