@@ -13,7 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
+	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 const theirMarker = `apiVersion: kubescribe.dev/v1alpha1
@@ -133,11 +135,21 @@ func TestGitWriterFolderBlocked(t *testing.T) {
 			s := newStand(t)
 			s.foreign("Block", c.stands)
 			d := s.register("live", "live", true)
+			hints, err := bus.OpenBucket[event.Hint](t.Context(), s.bus, subject.BucketCursor)
+			if err != nil {
+				t.Fatal(err)
+			}
 			metrics := prometheus.NewRegistry()
 			w, stop := s.startAs(gitwriter.Credentials{}, metrics)
 			s.write(d, configMap(event.Create, "web", "a", 9))
 			s.saysNotReady(w.Ready, c.says, "choose another --base-folder")
-			s.until("the change is dropped", func() bool { return s.sum(metrics, "kubescribe_git_writer_changes_total", "refused") == 1 })
+			s.until("the change is dropped for good", func() bool {
+				h, _, err := hints.Get(t.Context(), subject.HintKey(d.BranchKey))
+				return err == nil && h.Position > 0
+			})
+			if n := s.sum(metrics, "kubescribe_git_writer_changes_total", "refused"); n != 1 {
+				t.Errorf("%v changes are counted as refused", n)
+			}
 			if got := s.subjects(); len(got) != 1 {
 				t.Errorf("main is %q", got)
 			}
