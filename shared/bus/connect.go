@@ -121,7 +121,7 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 		if errors.Is(err, nats.ErrAuthorization) {
 			return nil, fault.As(fault.Terminate, fmt.Errorf("connecting to NATS at %s: the server refused the credentials: %w", cfg.URL, err))
 		}
-		if werr := waitFor(ctx, backoff.Next()); werr != nil {
+		if werr := fault.Wait(ctx, backoff.Next()); werr != nil {
 			return nil, fmt.Errorf("connecting to NATS at %s: %w", cfg.URL, errors.Join(err, werr))
 		}
 		log.Warn("NATS is not reachable, retrying", "url", cfg.URL, "err", err)
@@ -182,16 +182,4 @@ type Output struct {
 
 func (o Output) msg() *nats.Msg {
 	return &nats.Msg{Subject: o.Subject, Header: nats.Header(o.Header), Data: o.Data}
-}
-
-// waitFor waits for d, or less when ctx ends, then returning its error.
-func waitFor(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

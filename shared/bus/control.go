@@ -60,7 +60,7 @@ func (r *Responder) Run(ctx context.Context) {
 		}
 		r.works.set(fmt.Errorf("requests for %s are not carried out: %w", r.Consumer, err))
 		r.Log.Warn("serving requests interrupted", "consumer", r.Consumer, "err", err)
-		if waitFor(ctx, backoff.Next()) != nil {
+		if fault.Wait(ctx, backoff.Next()) != nil {
 			return
 		}
 	}
@@ -133,7 +133,7 @@ func keepAlive(ctx context.Context, m jetstream.Msg, work func(context.Context) 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for waitFor(ctx, ackWait/3) == nil {
+		for fault.Wait(ctx, ackWait/3) == nil {
 			_ = m.InProgress() // failing, the request is handed out again: handlers may be called twice
 		}
 	}()

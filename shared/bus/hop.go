@@ -85,7 +85,7 @@ func (h *Hop) Run(ctx context.Context) error {
 		}
 		h.moves.set(err)
 		h.Log.Warn("hop interrupted, opening its ledgers again", "err", err)
-		if waitFor(ctx, backoff.Next()) != nil {
+		if fault.Wait(ctx, backoff.Next()) != nil {
 			return nil
 		}
 	}

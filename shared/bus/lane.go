@@ -93,7 +93,7 @@ func (l *Lane) Publish(ctx context.Context, id string, out Output) (duplicate bo
 		}
 		l.moves.set(fmt.Errorf("lane %d cannot publish: %w", l.part, err))
 		l.bus.log.Warn("publish unanswered or refused, retrying", "part", l.part, "msg_id", id, "err", err)
-		if err := waitFor(ctx, backoff.Next()); err != nil {
+		if err := fault.Wait(ctx, backoff.Next()); err != nil {
 			return false, fmt.Errorf("publishing to lane %d: %w", l.part, err)
 		}
 		// The answer may have been lost. The window of IDs would tell, as long

@@ -46,7 +46,7 @@ func (r *Registry) Run(ctx context.Context, b *Bus, log *slog.Logger) error {
 		}
 		r.update(func() { r.err = err })
 		log.Warn("registry watch interrupted", "err", err)
-		if waitFor(ctx, backoff.Next()) != nil {
+		if fault.Wait(ctx, backoff.Next()) != nil {
 			return nil
 		}
 	}

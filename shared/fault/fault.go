@@ -3,6 +3,7 @@
 package fault
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -91,3 +92,15 @@ func (b *Backoff) Next() time.Duration {
 
 // Reset starts over after a success.
 func (b *Backoff) Reset() { b.n = 0 }
+
+// Wait waits for d, or less when ctx ends, then returning its error.
+func Wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,10 +1,12 @@
 package fault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -126,4 +128,18 @@ func TestBackoffSpreads(t *testing.T) {
 	if len(seen) < 50 {
 		t.Errorf("%d different delays of 100", len(seen))
 	}
+}
+
+func TestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		begun := time.Now()
+		if err := Wait(ctx, 2*time.Second); err != nil || time.Since(begun) != 2*time.Second {
+			t.Errorf("after %s: %v", time.Since(begun), err)
+		}
+		if err := Wait(ctx, time.Hour); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 3*time.Second {
+			t.Errorf("after %s: %v", time.Since(begun), err)
+		}
+	})
 }

@@ -154,12 +154,8 @@ func (p Process) verify(ctx context.Context, b *bus.Bus, log *slog.Logger, role 
 		}
 		role.wait(err)
 		log.Warn("bus is not usable yet, retrying", "err", err)
-		t := time.NewTimer(backoff.Next())
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
+		if err := fault.Wait(ctx, backoff.Next()); err != nil {
+			return err
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -94,7 +95,7 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 			})
 		}
 	}
-	sleep(ctx, d)
+	_ = fault.Wait(ctx, d)
 }
 
 // count shows how much waits while nothing moves.

@@ -81,21 +81,12 @@ func (w *Worker) Run(ctx context.Context) error {
 		if errors.Is(err, errReconfigured) || errors.Is(err, errRewritten) || errors.Is(err, repo.ErrRival) {
 			// The next session sees what changed. Should it not, it does not
 			// ask the remote over and over.
-			sleep(ctx, restarts.Next())
+			_ = fault.Wait(ctx, restarts.Next()) // the loop sees how ctx is
 			continue
 		}
 		w.stall(ctx, err, failures.Next())
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // destinations are those of this branch.
