@@ -39,7 +39,9 @@ func LoadREST(kubeconfig, kubecontext string) (*rest.Config, string, error) {
 		name = kubecontext
 	}
 	if c := raw.Contexts[name]; c != nil && c.Cluster != "" {
-		return rc, c.Cluster, nil
+		// Names of some hosting services are paths: a slash cannot stand in a
+		// destination's key.
+		return rc, strings.ReplaceAll(c.Cluster, "/", "-"), nil
 	}
 	return rc, "in-cluster", nil
 }

@@ -52,7 +52,8 @@ type session struct {
 	*Watcher
 	clusterID    string
 	destinations []event.Destination
-	registered   uint64 // the registry's revision that holds all our destinations
+	newest       uint64 // revision among our destinations
+	registered   uint64 // the registry's revision that holds exactly our destinations
 	lanes        [subject.Parts]*bus.Lane
 	requests     []*bus.Responder
 

@@ -182,15 +182,15 @@ func (w *Watcher) Ready() error {
 	return s.ready()
 }
 
-// Registered is the registry's revision that holds the destinations this watcher
-// was configured with; 0 until it has registered them.
+// Registered is the newest revision among the destinations that this watcher was
+// configured with; 0 until it has registered them.
 func (w *Watcher) Registered() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.session == nil {
 		return 0
 	}
-	return w.session.registered
+	return w.session.newest
 }
 
 func (w *Watcher) setSession(s *session, why error) {
@@ -210,12 +210,15 @@ func (w *Watcher) capture(ctx context.Context) error {
 	if err != nil {
 		return fault.As(fault.Terminate, err)
 	}
-	registered, err := registry.Sync(ctx, w.bus, w.cfg.Cluster, destinations)
+	synced, err := registry.Sync(ctx, w.bus, w.cfg.Cluster, destinations)
+	if errors.Is(err, registry.ErrMoved) {
+		return fault.As(fault.Terminate, err)
+	}
 	if err != nil {
 		return err
 	}
 	w.said = ""
-	s := &session{Watcher: w, clusterID: id, destinations: destinations, registered: registered, workers: map[workerKey]*running{}, known: make(chan struct{})}
+	s := &session{Watcher: w, clusterID: id, destinations: destinations, newest: synced.Newest, registered: synced.Whole, workers: map[workerKey]*running{}, known: make(chan struct{})}
 	for part := range s.lanes {
 		if s.lanes[part], err = w.bus.TakeLane(ctx, part, w.cfg.Cluster, w.cfg.Owner); err != nil {
 			return err

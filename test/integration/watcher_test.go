@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -46,17 +47,18 @@ func emptyCluster(t *testing.T) *rest.Config {
 	return &rest.Config{Host: s.URL}
 }
 
-// documents are destinations of those names that mirror everything, and of names
-// with a folder behind a slash, into that folder.
+// documents are destinations of those names that mirror everything: with a folder
+// behind a slash, into that folder; with a plus sign at the end, adopting it.
 func documents(t *testing.T, destinations ...string) *v1alpha1.Documents {
 	t.Helper()
 	text := "apiVersion: kubescribe.dev/v1alpha1\nkind: GitRemote\nmetadata: {name: r}\nspec: {url: /srv/live.git}\n"
 	for _, d := range destinations {
+		d, adopt := strings.CutSuffix(d, "+")
 		name, folder, ok := strings.Cut(d, "/")
 		if !ok {
 			folder = name
 		}
-		text += "---\napiVersion: kubescribe.dev/v1alpha1\nkind: GitDestination\nmetadata: {name: " + name + "}\nspec: {remoteRef: {name: r}, baseFolder: " + folder + "}\n" +
+		text += "---\napiVersion: kubescribe.dev/v1alpha1\nkind: GitDestination\nmetadata: {name: " + name + "}\nspec: {remoteRef: {name: r}, baseFolder: " + folder + ", adopt: " + strconv.FormatBool(adopt) + "}\n" +
 			"---\napiVersion: kubescribe.dev/v1alpha1\nkind: ClusterWatchRule\nmetadata: {name: " + name + "}\n" +
 			"spec: {destinationRef: {name: " + name + ", namespace: default}, rules: [{apiGroups: ['*'], resources: ['*']}]}\n"
 	}
@@ -120,7 +122,7 @@ func TestWatcherRegisters(t *testing.T) {
 	}
 	r.stop()
 
-	_, w = in.watcher(cluster, documents(t, "same", "changed/elsewhere"))
+	_, w = in.watcher(cluster, documents(t, "same", "changed+"))
 	second := in.registered()
 	if got := slices.Sorted(maps.Keys(second)); !slices.Equal(got, []string{"other/x", "test/changed", "test/same"}) {
 		t.Fatalf("registered are %q", got)
@@ -173,4 +175,55 @@ func TestWatcherLeavesTheNewersRequests(t *testing.T) {
 		t.Error("nothing is registered")
 	}
 	in.until("the newer answers it", func() bool { return marks() == 2 })
+}
+
+// TestWatcherForgetsTheRemovedsRequests: the request of a destination that was
+// taken out of the configuration is no newer one's, and keeps nobody waiting.
+func TestWatcherForgetsTheRemovedsRequests(t *testing.T) {
+	in := newInstall(t)
+	cluster := emptyCluster(t)
+	old, w := in.watcher(cluster, documents(t, "a", "b"))
+	revision := in.registered()["test/b"]
+	if w.Registered() != revision {
+		t.Fatalf("b was registered at %d, the newest is %d", revision, w.Registered())
+	}
+	old.stop()
+	for _, q := range []event.Request{
+		{Destination: key("b"), Run: "run-b", Registered: revision, Reason: event.ReasonNewDestination},
+		{Destination: key("a"), Run: "run-a", Registered: in.registered()["test/a"], Reason: event.ReasonNewDestination},
+	} {
+		q.V, q.Kind, q.Attempt = event.Version, event.RequestClusterState, 1
+		if err := in.bus.Ask(t.Context(), subject.CtlClusterState("test", 0, q.Run, q.Attempt), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next, _ := in.watcher(cluster, documents(t, "a"))
+	in.until("a's run is answered", func() bool {
+		n, err := in.bus.Waiting(t.Context(), subject.Events, subject.EventMark(0, "test"), 0)
+		return err == nil && n == 1
+	})
+	in.until("nothing keeps it", func() bool { return next.ready() == nil })
+}
+
+// TestWatcherRefusesToMove: a destination cannot come to point elsewhere, since what
+// waits for its old place would never be written; nothing else changes either.
+func TestWatcherRefusesToMove(t *testing.T) {
+	in := newInstall(t)
+	cluster := emptyCluster(t)
+	old, _ := in.watcher(cluster, documents(t, "a", "b"))
+	before := in.registered()
+	old.stop()
+	b := in.connect()
+	w, err := watcher.New(t.Context(), watcher.Config{Cluster: "test", Documents: documents(t, "a/elsewhere", "b+", "c"), REST: cluster},
+		watcher.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = w.Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `GitDestination default/a wrote to folder "a" of branch main of /srv/live.git`) || !strings.Contains(err.Error(), "a name of its own") {
+		t.Errorf("it ends with %v", err)
+	}
+	if after := in.registered(); !maps.Equal(before, after) {
+		t.Errorf("the registry was %v and is %v", before, after)
+	}
 }

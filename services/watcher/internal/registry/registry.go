@@ -63,11 +63,74 @@ func rules(from []v1alpha1.Rule, namespaces []string) []event.Rule {
 	return all
 }
 
+// Synced says what revisions of the registry a configuration stands for.
+type Synced struct {
+	Newest uint64 // of its destinations
+	Whole  uint64 // at which the registry was exactly it: what it no longer holds is gone there
+}
+
+// ErrMoved refuses to let a destination point elsewhere than it did.
+var ErrMoved = errors.New("where a destination points cannot change")
+
 // Sync makes the registry hold exactly these destinations of a cluster, writing
-// only what differs: a destination that did not change keeps its revision. It
-// returns the newest revision among them.
-func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destination) (uint64, error) {
+// only what differs: a destination that did not change keeps its revision. One
+// that points elsewhere than before is ErrMoved, and nothing is written.
+func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destination) (Synced, error) {
 	bucket, err := bus.OpenBucket[event.Destination](ctx, b, subject.BucketDestination)
+	if err != nil {
+		return Synced{}, err
+	}
+	have, err := bucket.All(ctx)
+	if err != nil {
+		return Synced{}, err
+	}
+	keep := map[string]event.Destination{}
+	for _, d := range want {
+		key := subject.DestinationToken(d.Key)
+		keep[key] = d
+		if e, ok := have[key]; ok {
+			if err := moved(e.Record, d); err != nil {
+				return Synced{}, err
+			}
+		}
+	}
+	var r Synced
+	for key, d := range keep {
+		revision, err := put(ctx, bucket, key, d)
+		if err != nil {
+			return Synced{}, err
+		}
+		r.Newest = max(r.Newest, revision)
+	}
+	for key, e := range have {
+		if _, ok := keep[key]; !ok && e.Record.Key.Cluster == cluster {
+			if err := bucket.Delete(ctx, key); err != nil {
+				return Synced{}, err
+			}
+		}
+	}
+	r.Whole, err = whole(ctx, b, bucket, cluster, keep, r.Newest)
+	return r, err
+}
+
+// moved compares where two versions of a destination point. What waits for the old
+// place has its branch in its subject: nobody would write it any more.
+func moved(old, d event.Destination) error {
+	if old.BranchKey == d.BranchKey && old.BaseFolder == d.BaseFolder {
+		return nil
+	}
+	place := func(d event.Destination) string {
+		return fmt.Sprintf("folder %q of branch %s of %s", d.BaseFolder, d.Branch, d.URL)
+	}
+	return fmt.Errorf("%w: GitDestination %s/%s wrote to %s, and now says %s: give the new place a name of its own, and remove the old one once it is no longer needed",
+		ErrMoved, d.Key.Namespace, d.Key.Name, place(old), place(d))
+}
+
+// whole is the bucket's last revision if what it holds of the cluster is what was
+// wanted. Should another watcher have written there meanwhile, it is no more than
+// what was written here: requests about the other's are not ours to answer.
+func whole(ctx context.Context, b *bus.Bus, bucket *bus.Bucket[event.Destination], cluster string, want map[string]event.Destination, newest uint64) (uint64, error) {
+	last, err := b.LastSeq(ctx, "KV_"+subject.BucketDestination)
 	if err != nil {
 		return 0, err
 	}
@@ -75,25 +138,12 @@ func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destinat
 	if err != nil {
 		return 0, err
 	}
-	var newest uint64
-	keep := map[string]bool{}
-	for _, d := range want {
-		key := subject.DestinationToken(d.Key)
-		keep[key] = true
-		revision, err := put(ctx, bucket, key, d)
-		if err != nil {
-			return 0, err
-		}
-		newest = max(newest, revision)
-	}
 	for key, e := range have {
-		if e.Record.Key.Cluster == cluster && !keep[key] {
-			if err := bucket.Delete(ctx, key); err != nil {
-				return 0, err
-			}
+		if d, ok := want[key]; e.Record.Key.Cluster == cluster && (!ok || !same(e.Record, d)) {
+			return newest, nil
 		}
 	}
-	return newest, nil
+	return max(last, newest), nil
 }
 
 func put(ctx context.Context, bucket *bus.Bucket[event.Destination], key string, d event.Destination) (uint64, error) {
