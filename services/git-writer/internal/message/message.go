@@ -49,7 +49,7 @@ type Item struct {
 func Live(i Item, d event.DestinationKey, p Position) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n\n", i.Effect, oneLine(i.Change.Object.String()))
-	trailers(&b, i.Change.Origin, "", d, p)
+	trailers(&b, i.Change.Origin, i.Change.Run, d, p)
 	trailer(&b, TrailerResource, i.Change.APIVersion+" "+i.Change.Object.String())
 	trailer(&b, TrailerVersion, i.Change.ResourceVersion)
 	trailer(&b, TrailerManager, i.Change.FieldManager)

@@ -36,6 +36,15 @@ Kubescribe-Field-Manager: kubectl-edit
 	}
 }
 
+// TestLiveOfARun: a run that changes one object is named like any other.
+func TestLiveOfARun(t *testing.T) {
+	c := change("web")
+	c.Origin, c.Run = event.Reconcile, "r1"
+	if got := Live(Item{c, repo.Updated}, key, here); !strings.Contains(got, "\n"+TrailerOrigin+": reconcile r1\n") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestReconcile(t *testing.T) {
 	one, two := change("web"), change("api")
 	one.Run, two.Run = "r1", "r1"
