@@ -247,7 +247,8 @@ func TestGitWriterCommitsEachChange(t *testing.T) {
 	s.until("ready", func() bool { return w.Ready() == nil })
 }
 
-// TestGitWriterResumes stops and starts writers at random points under load.
+// TestGitWriterResumes stops a writer and starts the next after every 25 changes
+// of a load, without waiting for what was written to land.
 func TestGitWriterResumes(t *testing.T) {
 	const n = 200
 	s := newStand(t)
