@@ -70,7 +70,7 @@ unit: ## shared and the services, with the race detector
 	$(GO) test -race $(addprefix ./,$(addsuffix /...,$(filter-out test/%,$(MODULES))))
 
 integration: ## the roles on real NATS servers, with the race detector
-	$(GO) test -race -timeout 10m ./test/integration/...
+	$(GO) test -race -count=1 -timeout 10m ./test/integration/...
 
 controlplane: ## the control plane that the tests run on
 	cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(GO) test -trimpath -count=1 ./acceptance

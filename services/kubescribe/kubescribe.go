@@ -133,7 +133,10 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (p *Process, err e
 	if err := p.Bus.Provision(ctx, bus.Options{Replicas: 1}); err != nil {
 		return p, err
 	}
-	if err := p.dir.Claim(p.Bus.Install.Incarnation, subject.Parts, subject.LiveShards, subject.WriteShards); err != nil {
+	if err := p.dir.Claim(datadir.Install{
+		Incarnation: p.Bus.Install.Incarnation, Parts: subject.Parts, LiveShards: subject.LiveShards, WriteShards: subject.WriteShards,
+		Cluster: cfg.Watcher.Cluster,
+	}); err != nil {
 		return p, err
 	}
 	reg := service.NewRegistry()

@@ -53,9 +53,11 @@ current-context: one
 contexts:
 - {name: one, context: {cluster: prod, user: me}}
 - {name: two, context: {cluster: test, user: me}}
+- {name: eks, context: {cluster: "arn:aws:eks:eu-west-1:1:cluster/prod", user: me}}
 clusters:
 - {name: prod, cluster: {server: "https://prod.example.com"}}
 - {name: test, cluster: {server: "https://test.example.com"}}
+- {name: "arn:aws:eks:eu-west-1:1:cluster/prod", cluster: {server: "https://eks.example.com"}}
 users:
 - {name: me, user: {token: s3cret}}
 `
@@ -69,6 +71,7 @@ func TestLoadREST(t *testing.T) {
 		"":    {"prod", "https://prod.example.com"},
 		"one": {"prod", "https://prod.example.com"},
 		"two": {"test", "https://test.example.com"},
+		"eks": {"arn:aws:eks:eu-west-1:1:cluster-prod", "https://eks.example.com"}, // a slash has no place in a key
 	} {
 		rc, name, err := LoadREST(file, context)
 		if err != nil {

@@ -193,6 +193,18 @@ func TestStoreIsGone(t *testing.T) {
 	}
 }
 
+// TestDataDirOfAnotherCluster: a cluster that goes by another name would leave what
+// the data directory holds of the first behind.
+func TestDataDirOfAnotherCluster(t *testing.T) {
+	w := newWorld(t, cluster)
+	w.options.Kubeconfig = w.file(t, "dead", deadKubeconfig)
+	stop(t, w.start(t))
+	code, said := runToEnd(t, append(w.options.Command().Args, "--cluster", "renamed")...)
+	if code != 1 || !strings.Contains(said, w.options.DataDir) || !strings.Contains(said, "renamed") || !strings.Contains(said, "--data-dir") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+}
+
 // TestDataDirNotWritable: where nothing can be kept, nothing begins.
 func TestDataDirNotWritable(t *testing.T) {
 	w := newWorld(t, cluster)

@@ -153,7 +153,8 @@ type Rule struct {
 	// APIGroups such as "apps"; "" is the core group.
 	APIGroups []string `json:"apiGroups"`
 
-	// APIVersions such as "v1".
+	// APIVersions such as "v1". An object is mirrored in the one version that the API
+	// server prefers: a list without it selects nothing of that resource.
 	// +optional
 	// +kubebuilder:default={"*"}
 	APIVersions []string `json:"apiVersions,omitempty"`

@@ -20,6 +20,7 @@ var (
 	ErrInUse        = errors.New("the data directory is in use")
 	ErrOtherVersion = errors.New("the data directory is from another version")
 	ErrOtherInstall = errors.New("the data directory holds the store of another install")
+	ErrOtherCluster = errors.New("the data directory is another cluster's")
 )
 
 // Dir is a data directory that this process alone uses.
@@ -96,24 +97,40 @@ func (d *Dir) checkVersion() error {
 	return nil
 }
 
-// Claim notes in VERSION, once, which install of the bus the directory holds, and
-// refuses any other: one that took its place counts anew, and what stands in Git
-// says how far the old one had come. A crash before it leaves nothing to claim.
-func (d *Dir) Claim(incarnation string, parts, liveShards, writeShards int) error {
-	install := fmt.Sprintf("incarnation %s\nshards %d %d %d\n", incarnation, parts, liveShards, writeShards)
+// Install is what a directory holds.
+type Install struct {
+	Incarnation                    string // of the bus
+	Parts, LiveShards, WriteShards int
+	Cluster                        string // the name of the one that is mirrored
+}
+
+func (i Install) bus() string {
+	return fmt.Sprintf("incarnation %s\nshards %d %d %d\n", i.Incarnation, i.Parts, i.LiveShards, i.WriteShards)
+}
+
+// Claim notes in VERSION, once, what the directory holds, and refuses anything
+// else. A bus that took the place of another counts anew, while what stands in
+// Git says how far the old one had come. A cluster of another name would leave
+// the destinations of the first behind, whose changes nobody captures any more.
+// A crash before Claim leaves nothing to claim.
+func (d *Dir) Claim(i Install) error {
 	file := d.Join("VERSION")
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("claiming data directory: %w", err)
 	}
-	switch noted := strings.TrimPrefix(string(b), layoutLine); noted {
-	case install:
-		return nil
-	case "":
-		return d.Write("VERSION", []byte(layoutLine+install))
-	default:
-		return fmt.Errorf("%w: %s says %q, but the store beside it says %q; put the store back that was there, or begin anew with another --data-dir", ErrOtherInstall, file, noted, install)
+	noted := strings.TrimPrefix(string(b), layoutLine)
+	if noted == "" {
+		return d.Write("VERSION", []byte(layoutLine+i.bus()+"cluster "+i.Cluster+"\n"))
 	}
+	cluster, ours := strings.CutPrefix(noted, i.bus())
+	if !ours {
+		return fmt.Errorf("%w: %s says %q, but the store beside it says %q; put the store back that was there, or begin anew with another --data-dir", ErrOtherInstall, file, noted, i.bus())
+	}
+	if name := strings.TrimSuffix(strings.TrimPrefix(cluster, "cluster "), "\n"); name != i.Cluster {
+		return fmt.Errorf("%w: %s mirrors cluster %q, not %q: go on with --cluster '%s', or keep this cluster in another --data-dir", ErrOtherCluster, d.Path, name, i.Cluster, name)
+	}
+	return nil
 }
 
 // Join is a path within the directory.

@@ -75,20 +75,25 @@ func TestOpenTwice(t *testing.T) {
 
 // TestClaim: a directory holds one install, as long as it lives.
 func TestClaim(t *testing.T) {
+	one := Install{"one", 8, 4, 2, "arn:aws:eks:eu-west-1:1:cluster-prod"}
 	d := opened(t, t.TempDir())
 	for range 2 {
-		if err := d.Claim("one", 8, 4, 2); err != nil {
+		if err := d.Claim(one); err != nil {
 			t.Fatal(err)
 		}
 	}
-	const want = "layout 1\nincarnation one\nshards 8 4 2\n"
+	const want = "layout 1\nincarnation one\nshards 8 4 2\ncluster arn:aws:eks:eu-west-1:1:cluster-prod\n"
 	if b, err := os.ReadFile(d.Join("VERSION")); err != nil || string(b) != want {
 		t.Errorf("VERSION says %q, %v", b, err)
 	}
-	for _, err := range []error{d.Claim("two", 8, 4, 2), d.Claim("one", 8, 4, 16)} {
+	for _, err := range []error{d.Claim(Install{"two", 8, 4, 2, one.Cluster}), d.Claim(Install{"one", 8, 4, 16, one.Cluster})} {
 		if !errors.Is(err, ErrOtherInstall) || !strings.Contains(err.Error(), d.Join("VERSION")) || !strings.Contains(err.Error(), "--data-dir") {
 			t.Errorf("another install: %v", err)
 		}
+	}
+	err := d.Claim(Install{"one", 8, 4, 2, "prod"})
+	if !errors.Is(err, ErrOtherCluster) || !strings.Contains(err.Error(), "--cluster 'arn:aws:eks:eu-west-1:1:cluster-prod'") || !strings.Contains(err.Error(), "--data-dir") {
+		t.Errorf("another cluster: %v", err)
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
