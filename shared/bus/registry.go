@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
@@ -36,23 +37,26 @@ func NewRegistry() *Registry {
 }
 
 // Run follows the bucket until ctx ends, starting over with backoff when the
-// watch fails, and then returns nil.
+// watch fails, and then returns nil. The backoff grows only while the bucket
+// cannot be read.
 func (r *Registry) Run(ctx context.Context, b *Bus, log *slog.Logger) error {
 	var backoff fault.Backoff
 	for {
-		err := r.follow(ctx, b)
+		err := r.follow(ctx, b, backoff.Reset)
 		if ctx.Err() != nil {
 			return nil
 		}
 		r.update(func() { r.err = err })
-		log.Warn("registry watch interrupted", "err", err)
-		if fault.Wait(ctx, backoff.Next()) != nil {
+		wait := backoff.Next()
+		log.Warn("registry watch interrupted, retrying", "in", wait.Round(time.Millisecond).String(), "err", err)
+		if fault.Wait(ctx, wait) != nil {
 			return nil
 		}
 	}
 }
 
-func (r *Registry) follow(ctx context.Context, b *Bus) error {
+// follow calls synced once it has read the bucket.
+func (r *Registry) follow(ctx context.Context, b *Bus, synced func()) error {
 	bucket, err := OpenBucket[event.Destination](ctx, b, subject.BucketDestination)
 	if err != nil {
 		return err
@@ -87,6 +91,7 @@ func (r *Registry) follow(ctx context.Context, b *Bus) error {
 		return nil
 	}, func() error {
 		whole = true
+		synced()
 		r.update(func() { r.all, r.held, r.synced, r.err = first, max(held, r.held), true, nil })
 		return nil
 	})

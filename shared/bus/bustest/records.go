@@ -3,8 +3,11 @@ package bustest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -89,4 +92,64 @@ func registry(t *testing.T, s Server) {
 	if err := r.Wait(soon, rev+100); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("waiting for what nobody wrote: %v", err)
 	}
+}
+
+// registryBackoff: what interrupted the registry's watch once, long ago, does not
+// make the next interruption last longer.
+func registryBackoff(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	js, err := jetstream.New(s.NATS(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), subject.BucketDestination)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan time.Duration, 1000)
+	r := bus.NewRegistry()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx, b, slog.New(waitHandler{waits})) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	within(t, "the registry is read", 20*time.Second, func() bool { return r.Ready() == nil })
+	key := subject.DestinationToken(event.DestinationKey{Cluster: "test", Namespace: "default", Name: "live"})
+	for i := range 4 {
+		if _, err := kv.Put(t.Context(), key, []byte("no destination")); err != nil {
+			t.Fatal(err)
+		}
+		// In the third round a backoff that went on growing is at 200 ms or more.
+		if wait := <-waits; wait > 100*time.Millisecond {
+			t.Errorf("interruption %d lasts %s", i, wait)
+		}
+		if err := kv.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "the registry is read again", 20*time.Second, func() bool { return r.Ready() == nil })
+		for len(waits) > 0 { // those until the key was deleted
+			<-waits
+		}
+	}
+}
+
+// waitHandler takes from a log how long it says that is waited.
+type waitHandler struct{ waits chan<- time.Duration }
+
+func (h waitHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h waitHandler) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h waitHandler) WithGroup(string) slog.Handler            { return h }
+
+func (h waitHandler) Handle(_ context.Context, rec slog.Record) error {
+	rec.Attrs(func(a slog.Attr) bool {
+		if d, err := time.ParseDuration(a.Value.String()); a.Key == "in" && err == nil {
+			h.waits <- d
+		}
+		return true
+	})
+	return nil
 }

@@ -51,6 +51,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"newerVersion":       newerVersion,
 		"bucket":             bucket,
 		"registry":           registry,
+		"registryBackoff":    registryBackoff,
 		"requests":           requests,
 		"consumersAreStable": consumersAreStable,
 		"consumerRemoved":    consumerRemoved,
