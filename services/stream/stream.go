@@ -233,7 +233,7 @@ func (s *Stream) mark(ctx context.Context, k event.DestinationKey, part int, mar
 		return bus.Decision{}, err
 	}
 	n := note{outcome: outcomeMarked, key: k, incomplete: mark.Incomplete}
-	rec, err := s.phases.Newest(ctx, subject.DestinationToken(k))
+	rec, _, err := s.phases.Newest(ctx, subject.DestinationToken(k))
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 		return bus.Decision{}, err
 	}
@@ -275,7 +275,9 @@ func (s *Stream) Stored(ctx context.Context, m bus.Message, d bus.Decision) erro
 func (s *Stream) show(ctx context.Context, k event.DestinationKey, st phase.State, cursor uint64, incomplete []string) error {
 	key := subject.DestinationToken(k)
 	for {
-		rec, rev, err := s.phases.Get(ctx, key)
+		// From the leader: a replica that lags shows the run before, and this
+		// one would be left at its phase.
+		rec, rev, err := s.phases.Newest(ctx, key)
 		if errors.Is(err, bus.ErrNoMessage) {
 			return nil // the destination is being removed
 		}

@@ -32,7 +32,8 @@ func OpenBucket[R event.Record](ctx context.Context, b *Bus, name string) (*Buck
 
 // Get reads a key with its revision. ErrNoMessage when there is none. What it
 // returns may be older than the newest write, by the lag of a replica: enough
-// for whoever goes on with [Bucket.Put].
+// for whoever goes on with [Bucket.Put]. Who may find that there is nothing to
+// write needs [Bucket.Newest].
 func (b *Bucket[R]) Get(ctx context.Context, key string) (R, uint64, error) {
 	var none R
 	e, err := b.kv.Get(ctx, key)
@@ -49,22 +50,22 @@ func (b *Bucket[R]) Get(ctx context.Context, key string) (R, uint64, error) {
 	return r, e.Revision(), nil
 }
 
-// Newest reads a key from the bucket's leader: it sees every write that was
-// acknowledged before the call. ErrNoMessage when there is none.
-func (b *Bucket[R]) Newest(ctx context.Context, key string) (R, error) {
+// Newest reads a key with its revision from the bucket's leader: it sees every
+// write that was acknowledged before the call. ErrNoMessage when there is none.
+func (b *Bucket[R]) Newest(ctx context.Context, key string) (R, uint64, error) {
 	var none R
 	m, err := b.bus.LastFor(ctx, "KV_"+b.name, "$KV."+b.name+"."+key)
 	if err != nil {
-		return none, err
+		return none, 0, err
 	}
 	if len(m.Header["KV-Operation"]) > 0 {
-		return none, ErrNoMessage
+		return none, 0, ErrNoMessage
 	}
 	r, err := event.Decode[R](m.Data)
 	if err != nil {
-		return none, fmt.Errorf("reading %s of %s: %w", key, b.name, err)
+		return none, 0, fmt.Errorf("reading %s of %s: %w", key, b.name, err)
 	}
-	return r, nil
+	return r, m.Seq, nil
 }
 
 // Put writes a key that has not changed since revision, 0 for one that does not

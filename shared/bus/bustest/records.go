@@ -36,8 +36,18 @@ func bucket(t *testing.T, s Server) {
 	if _, err := kv.Put(t.Context(), "k", event.Bookmark{V: event.Version, ResourceVersion: "3"}, one); !errors.Is(err, bus.ErrConflict) {
 		t.Fatalf("writing over a newer one: %v", err)
 	}
+	newest, rev, err := kv.Newest(t.Context(), "k")
+	if err != nil || newest.ResourceVersion != "2" {
+		t.Fatalf("the newest: %v, %v", newest, err)
+	}
+	if _, err := kv.Put(t.Context(), "k", event.Bookmark{V: event.Version, ResourceVersion: "3"}, rev); err != nil {
+		t.Fatalf("writing over the newest: %v", err)
+	}
 	if err := kv.Delete(t.Context(), "k"); err != nil {
 		t.Fatal(err)
+	}
+	if _, _, err := kv.Newest(t.Context(), "k"); !errors.Is(err, bus.ErrNoMessage) {
+		t.Fatalf("the newest of a key that was removed: %v", err)
 	}
 	if _, err := kv.Put(t.Context(), "k", event.Bookmark{V: event.Version, ResourceVersion: "4"}, 0); err != nil {
 		t.Fatalf("creating it after its removal: %v", err)
