@@ -46,10 +46,23 @@ func CheckListen(ctx context.Context, address string) error {
 //
 // /healthz answers 200 while the process lives. /readyz answers 200 while every
 // role is ready, else 503 with one line for each that is not, saying why.
+// /metrics has the same in kubescribe_ready, for a role too that has no other
+// metric yet because it waits for its bus.
 func Admin(listen string, reg *prometheus.Registry, roles []Role) (Role, net.Addr, error) {
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		return Role{}, nil, fmt.Errorf("listening for /healthz, /readyz and /metrics: %w; choose another address with --listen", err)
+	}
+	for _, r := range roles {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "kubescribe_ready", Help: "1 while a role does its work, 0 while /readyz says what keeps it.",
+			ConstLabels: prometheus.Labels{"role": r.Name},
+		}, func() float64 {
+			if r.Ready() != nil {
+				return 0
+			}
+			return 1
+		}))
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })

@@ -79,12 +79,23 @@ func TestAdmin(t *testing.T) {
 	if code, body := get(t, addr, "/readyz"); code != http.StatusServiceUnavailable || body != want {
 		t.Errorf("/readyz answers %d %q, want 503 %q", code, body, want)
 	}
+	shown := func(want ...string) {
+		t.Helper()
+		code, body := get(t, addr, "/metrics")
+		for _, line := range want {
+			if !strings.Contains(body, "\n"+line+"\n") {
+				t.Errorf("/metrics answers %d without %q", code, line)
+			}
+		}
+	}
+	shown(`kubescribe_ready{role="ant"} 0`, `kubescribe_ready{role="fine"} 1`, `kubescribe_ready{role="zebra"} 0`)
 	ready.Store(true)
+	shown(`kubescribe_ready{role="ant"} 1`, `kubescribe_ready{role="fine"} 1`, `kubescribe_ready{role="zebra"} 1`, "kubescribe_test_things 7")
 	if code, body := get(t, addr, "/readyz"); code != http.StatusOK || body != "ok\n" {
 		t.Errorf("/readyz answers %d %q", code, body)
 	}
 	code, body := get(t, addr, "/metrics")
-	for _, name := range []string{"\ngo_goroutines ", "\nprocess_open_fds ", "\nkubescribe_test_things 7"} {
+	for _, name := range []string{"\ngo_goroutines ", "\nprocess_open_fds "} {
 		if !strings.Contains(body, name) {
 			t.Errorf("/metrics answers %d without %q", code, strings.TrimSpace(name))
 		}
