@@ -62,9 +62,11 @@ type Hop struct {
 	Filters []string
 	Stage   Stage
 	Log     *slog.Logger
-	Lag     func(pending uint64) // told after each input; may be nil
+	Lag     func(pending uint64) // told after each input, and while none can be taken; may be nil
 
-	moves condition
+	moves   condition
+	reached uint64 // every input up to here is consumed, as far as is known
+	known   bool   // that reached means something: the ledgers were opened once
 }
 
 // Run works until ctx ends, then stores its cursors and returns nil. It returns
@@ -85,6 +87,7 @@ func (h *Hop) Run(ctx context.Context) error {
 		}
 		h.moves.set(err)
 		h.Log.Warn("hop interrupted, opening its ledgers again", "err", err)
+		h.count(ctx)
 		if fault.Wait(ctx, backoff.Next()) != nil {
 			return nil
 		}
@@ -94,6 +97,23 @@ func (h *Hop) Run(ctx context.Context) error {
 // Ready is nil while the hop consumes.
 func (h *Hop) Ready() error { return h.moves.get() }
 
+// count tells how much waits while nothing is taken.
+func (h *Hop) count(ctx context.Context) {
+	if h.Lag == nil || !h.known {
+		return
+	}
+	var all uint64
+	for _, filter := range h.Filters {
+		n, err := h.Bus.Waiting(ctx, h.Input, filter, h.reached)
+		if err != nil {
+			h.Log.Debug("backlog not counted", "err", err)
+			return
+		}
+		all += n
+	}
+	h.Lag(all)
+}
+
 // round works until something fails or ctx ends.
 func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 	h.Stage.Reset()
@@ -102,6 +122,8 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	h.reached, h.known = start-1, true
+	h.count(ctx) // what was counted before may be somebody else's by now
 	r, err := h.Bus.Read(ctx, h.Input, h.Filters, start)
 	if err != nil {
 		return false, err
@@ -128,7 +150,7 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 			}
 			return moved, err
 		}
-		moved = true
+		moved, h.reached = true, m.Seq
 		h.moves.set(nil)
 		if h.Lag != nil {
 			h.Lag(m.Pending)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -144,6 +145,23 @@ func quietCursor(t *testing.T, s Server) {
 	if behind, err := l.Behind(t.Context()); behind || err != nil {
 		t.Fatalf("behind %v, %v", behind, err)
 	}
+}
+
+// overtakenHop: a hop that cannot move says how much waits, and that nothing does
+// once another one has taken it.
+func overtakenHop(t *testing.T, s Server) {
+	const n = 10
+	b := provisioned(t, s)
+	to := func(bus.Message) []string { return []string{"a"} }
+	stuck := hop(b, &copier{to: to, decide: func(bus.Message) error { return errors.New("not now") }})
+	var lag atomic.Uint64
+	stuck.Lag = lag.Store
+	runHop(t, stuck)
+	feed(t, b, n)
+	within(t, "it says how much waits", 30*time.Second, func() bool { return lag.Load() == n })
+	runHop(t, hop(s.Connect(t), &copier{to: to}))
+	wantInOrder(t, outputs(t, b, "a", n), n)
+	within(t, "it says that nothing waits", 30*time.Second, func() bool { return lag.Load() == 0 })
 }
 
 // logWentBack: an input that does not hold what the cursor remembers is an

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,25 +110,39 @@ func poisonWithoutID(t *testing.T, s Server) {
 }
 
 // fullStream: a stream that is full stalls the hop that writes to it, which says
-// so and loses nothing, and goes on once there is room.
+// so and how much waits, loses nothing, and goes on once there is room.
 func fullStream(t *testing.T, s Server) {
-	const n = 60
+	const n, more = 60, 5
 	b := s.Connect(t)
 	if err := b.Provision(t.Context(), bus.Options{Replicas: 1, MaxBytes: 64 << 10}); err != nil {
 		t.Fatal(err)
 	}
 	h := hop(b, &copier{to: func(bus.Message) []string { return []string{"a", "b", "c", "d"} }})
+	var lag atomic.Uint64
+	h.Lag = lag.Store
 	runHop(t, h)
 	feed(t, b, n)
 	within(t, "the hop says that the stream is full", 30*time.Second, func() bool {
 		err := h.Ready()
 		return err != nil && strings.Contains(err.Error(), "maximum bytes")
 	})
+	took := stored(t, s, subject.Live, "ks.live.d.>") / 4
+	within(t, "the hop says how much waits", 30*time.Second, func() bool { return lag.Load() == n-took })
+	l, err := b.TakeLane(t.Context(), 0, "test", "feeder")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range more {
+		if _, err := publish(t, l, change("more", strconv.Itoa(i+1), strconv.Itoa(n+i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	within(t, "the hop says that more waits", 30*time.Second, func() bool { return lag.Load() == n+more-took })
 	if err := b.Provision(t.Context(), bus.Options{Replicas: 1, MaxBytes: 4 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range []string{"a", "b", "c", "d"} {
-		wantInOrder(t, outputs(t, b, d, n), n)
+		wantInOrder(t, outputs(t, b, d, n+more), n+more)
 	}
-	within(t, "the hop is ready again", 30*time.Second, func() bool { return h.Ready() == nil })
+	within(t, "the hop is ready again", 30*time.Second, func() bool { return h.Ready() == nil && lag.Load() == 0 })
 }
