@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -14,7 +15,9 @@ import (
 // LoadREST finds an API server by the usual rules: the file given, else
 // $KUBECONFIG, else ~/.kube/config, else the service account of the Pod; in it
 // the context given, else the current one. It also returns a name for the
-// cluster: that of the context's cluster entry, "in-cluster" inside a Pod.
+// cluster: that of the context's cluster entry, "in-cluster" inside a Pod. The
+// Host it returns may be shown to anybody: a user and a password in the server's
+// URL are taken out of it, and are used as before.
 func LoadREST(kubeconfig, kubecontext string) (*rest.Config, string, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
@@ -34,6 +37,9 @@ func LoadREST(kubeconfig, kubecontext string) (*rest.Config, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
 	}
+	if err := hideUser(rc); err != nil {
+		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
+	}
 	name := raw.CurrentContext
 	if kubecontext != "" {
 		name = kubecontext
@@ -44,6 +50,24 @@ func LoadREST(kubeconfig, kubecontext string) (*rest.Config, string, error) {
 		return rc, strings.ReplaceAll(c.Cluster, "/", "-"), nil
 	}
 	return rc, "in-cluster", nil
+}
+
+// hideUser moves the user of the server's URL to where nothing prints it: the
+// Host stands in logs, in readiness and in the errors of client-go.
+func hideUser(rc *rest.Config) error {
+	u, _, err := rest.DefaultServerUrlFor(rc)
+	if err != nil {
+		return errors.New("the cluster's server is no URL") // err quotes it, and what it holds
+	}
+	if u.User == nil {
+		return nil
+	}
+	rc.Username = u.User.Username()
+	rc.Password, _ = u.User.Password()
+	rc.BearerToken, rc.BearerTokenFile = "", "" // a request that has a user in its URL is never given the token
+	u.User = nil
+	rc.Host = u.String()
+	return nil
 }
 
 // LoadDocuments reads a configuration file, complete and valid.

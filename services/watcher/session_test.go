@@ -1,6 +1,8 @@
 package watcher
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,6 +10,8 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -92,5 +96,58 @@ func TestLoadREST(t *testing.T) {
 	}
 	if _, _, err := LoadREST(file, ""); err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("a file that is cut: %v", err)
+	}
+}
+
+// TestUserInServer: a password in the server's URL is used, and stands nowhere
+// that is printed.
+func TestUserInServer(t *testing.T) {
+	const password = "s3cret-in-the-url"
+	load := func(server string) (*rest.Config, error) {
+		file := filepath.Join(t.TempDir(), "kubeconfig")
+		if err := os.WriteFile(file, []byte(strings.Replace(kubeconfig, "https://prod.example.com", server, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		rc, _, err := LoadREST(file, "")
+		return rc, err
+	}
+	asked := ""
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, pass, _ := r.BasicAuth()
+		asked = user + " " + pass
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer api.Close()
+	at := strings.TrimPrefix(api.URL, "http://")
+	for server, host := range map[string]string{
+		"http://joe:" + password + "@" + at + "/prefix": api.URL + "/prefix",
+		"http://joe:" + password + "@" + at:             api.URL,
+	} {
+		rc, err := load(server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rc.Host != host {
+			t.Errorf("the server is called %s", rc.Host)
+		}
+		client, err := kubernetes.NewForConfig(rc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &Watcher{cfg: Config{REST: rc}, client: client}
+		if _, err := w.clusterID(t.Context()); err == nil || !strings.Contains(err.Error(), host) || strings.Contains(err.Error(), password) {
+			t.Errorf("%s, asked for its cluster: %v", host, err)
+		}
+		if asked != "joe "+password {
+			t.Errorf("the server was asked by %q", asked)
+		}
+	}
+	for _, server := range []string{"joe:" + password + "@api.example.com/prefix", "https://joe:" + password + "%zz@api.example.com"} {
+		if _, err := load(server); err == nil || strings.Contains(err.Error(), password) {
+			t.Errorf("a server that is no URL: %v", err)
+		}
+	}
+	if rc, err := load("joe:" + password + "@api.example.com"); err != nil || strings.Contains(rc.Host, password) {
+		t.Errorf("a server without a scheme: %v, %v", rc, err)
 	}
 }

@@ -33,8 +33,8 @@ const takeOverAfter = time.Minute
 type Config struct {
 	Cluster   string // the name people give it
 	Documents *v1alpha1.Documents
-	REST      *rest.Config
-	Owner     string // who this is, for those who look at a lane's fence
+	REST      *rest.Config // its Host is printed: as LoadREST makes it, without a password
+	Owner     string       // who this is, for those who look at a lane's fence
 }
 
 // Deps is what a watcher works with.

@@ -15,15 +15,17 @@ import (
 	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
 
-// TestNoAPIServer: without an API server kubescribe goes on trying, and says so.
+// TestNoAPIServer: without an API server kubescribe goes on trying, and says so,
+// but for a password in the server's URL.
 func TestNoAPIServer(t *testing.T) {
 	w := newWorld(t, cluster)
-	w.options.Kubeconfig = w.file(t, "dead", deadKubeconfig)
+	w.options.Kubeconfig = w.file(t, "dead", strings.Replace(deadKubeconfig, "https://", "https://joe:"+password+"@", 1))
 	k := w.start(t)
 	awaitNotReady(t, k, "watcher", "https://127.0.0.1:1", "connection refused")
 	if log := string(k.Output()); !strings.Contains(log, "https://127.0.0.1:1") || !strings.Contains(log, "connection refused") {
 		t.Error("the log does not say which API server does not answer")
 	}
+	checkNoPassword(t, "the log", string(k.Output()))
 	_, metrics, err := k.Get(within(t, stepLimit), "/metrics")
 	must(t, err)
 	if !strings.Contains(metrics, "\nkubescribe_watcher_up 0\n") || strings.Contains(metrics, "\nkubescribe_watcher_interruptions_total 0\n") {
