@@ -36,11 +36,16 @@ type Stage interface {
 	// Opened is called for each ledger as it is opened, with its state.
 	Opened(ctx context.Context, l LedgerConfig, state string) error
 	// Decide turns an input and the ledger's state into outputs and the next
-	// state. It must give the same for the same input. An error of class
-	// fault.Poison, or about a malformed message, sends the input to the dead
-	// letters; any other stops the hop here until it no longer comes.
+	// state. It need not give the same whenever it is asked: whatever it gives is
+	// stored once, with the cursor, and it is asked again only for what was not.
+	// After a crash between two pieces of a decision (see [Ledger.Commit]) it is
+	// asked with the next state already, and what it gives then counts for the
+	// subjects that are left. An error of class fault.Poison, or about a malformed
+	// message, sends the input to the dead letters; any other stops the hop here
+	// until it no longer comes.
 	Decide(ctx context.Context, m Message, state string) (Decision, error)
-	// Stored is called once a decision is durable.
+	// Stored is called once a decision is durable. Its context outlasts the hop's
+	// by a bounded time.
 	Stored(ctx context.Context, m Message, d Decision) error
 }
 

@@ -175,7 +175,7 @@ func (l *Ledger) Behind(ctx context.Context) (bool, error) {
 // order of their subjects, so that a crash between two pieces resumes after the
 // last subject stored. Without outputs and with the state unchanged nothing is
 // published: the cursor leads in memory until the next Commit or [Ledger.Flush],
-// and a crash consumes the input again, with the same result.
+// and a crash consumes the input again, whatever comes of it then.
 //
 // After any error the ledger must be opened anew: whether the publish happened
 // stands in the stream.
