@@ -18,8 +18,8 @@ const (
 	idleWait = time.Second
 	// idleInputs is how many inputs without output a cursor may lead by.
 	idleInputs = 1000
-	// stopWait bounds what a stopping hop may still store.
-	stopWait = 3 * time.Second
+	// stopWait bounds what a stopping hop may still store, all together.
+	stopWait = 500 * time.Millisecond
 )
 
 // Stage is what a hop does with its inputs. Its methods are called from one
@@ -121,6 +121,11 @@ func (h *Hop) count(ctx context.Context) {
 
 // round works until something fails or ctx ends.
 func (h *Hop) round(ctx context.Context) (moved bool, err error) {
+	// Once something is decided, a stop does not cut its publish in two, but waits
+	// for it no longer than stopWait.
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopWait, cancel) })()
 	h.Stage.Reset()
 	open := map[string]*Ledger{}
 	start, err := h.begin(ctx, open)
@@ -137,7 +142,7 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 	for {
 		m, ok, err := r.Next(ctx, idleWait)
 		if ctx.Err() != nil {
-			return moved, h.stop(ctx, open)
+			return moved, h.stop(late, open)
 		}
 		if err != nil {
 			return moved, err
@@ -149,9 +154,9 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 			h.moves.set(nil)
 			continue
 		}
-		if err := h.take(ctx, m, open); err != nil {
+		if err := h.take(ctx, late, m, open); err != nil {
 			if ctx.Err() != nil {
-				return moved, h.stop(ctx, open)
+				return moved, h.stop(late, open)
 			}
 			return moved, err
 		}
@@ -210,8 +215,8 @@ func poison(err error) bool {
 	return fault.ClassOf(err) == fault.Poison || errors.Is(err, event.ErrMalformed) || errors.Is(err, subject.ErrSubject)
 }
 
-// take moves one input through the stage.
-func (h *Hop) take(ctx context.Context, m Message, open map[string]*Ledger) error {
+// take moves one input through the stage; what it stores may end late.
+func (h *Hop) take(ctx, late context.Context, m Message, open map[string]*Ledger) error {
 	cfg, err := h.Stage.Ledger(m.Subject)
 	if err != nil {
 		h.Log.Error("message skipped", "subject", m.Subject, "seq", m.Seq, "err", err)
@@ -241,25 +246,20 @@ func (h *Hop) take(ctx context.Context, m Message, open map[string]*Ledger) erro
 	default:
 		return fmt.Errorf("message %d of %s: %w", m.Seq, h.Input, err)
 	}
-	// Once decided, a stop does not cut the publish in two: it is bounded.
-	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWait)
-	defer cancel()
-	if err := l.Commit(commit, m, d.State, d.Outputs); err != nil {
+	if err := l.Commit(late, m, d.State, d.Outputs); err != nil {
 		return err
 	}
 	if l.idle >= idleInputs {
-		if err := l.Flush(commit); err != nil {
+		if err := l.Flush(late); err != nil {
 			return err
 		}
 	}
-	return h.Stage.Stored(commit, m, d)
+	return h.Stage.Stored(late, m, d)
 }
 
 // stop stores what leads in memory; failing that, the next start consumes it
 // again.
 func (h *Hop) stop(ctx context.Context, open map[string]*Ledger) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWait)
-	defer cancel()
 	if err := flush(ctx, open, 1); err != nil {
 		h.Log.Warn("cursors not stored at stop, the next start reads again", "err", err)
 	}

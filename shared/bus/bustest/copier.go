@@ -17,6 +17,7 @@ import (
 type copier struct {
 	to     func(m bus.Message) []string
 	decide func(m bus.Message) error
+	stored func(ctx context.Context) error
 	reset  int
 }
 
@@ -30,7 +31,12 @@ func (c *copier) Reset() { c.reset++ }
 
 func (c *copier) Opened(context.Context, bus.LedgerConfig, string) error { return nil }
 
-func (c *copier) Stored(context.Context, bus.Message, bus.Decision) error { return nil }
+func (c *copier) Stored(ctx context.Context, _ bus.Message, _ bus.Decision) error {
+	if c.stored != nil {
+		return c.stored(ctx)
+	}
+	return nil
+}
 
 func (c *copier) Decide(_ context.Context, m bus.Message, state string) (bus.Decision, error) {
 	if c.decide != nil {

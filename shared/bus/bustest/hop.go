@@ -147,6 +147,31 @@ func quietCursor(t *testing.T, s Server) {
 	}
 }
 
+// boundedStop: what a hop stores takes the time it needs, until the hop is to
+// stop: then it ends soon.
+func boundedStop(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	storing := make(chan struct{})
+	stop := runHop(t, hop(b, &copier{
+		to: func(bus.Message) []string { return []string{"a"} },
+		stored: func(ctx context.Context) error {
+			if _, bounded := ctx.Deadline(); bounded {
+				t.Error("it is bounded without a stop")
+			}
+			close(storing)
+			<-ctx.Done()
+			return ctx.Err()
+		},
+	}))
+	feed(t, b, 1)
+	<-storing
+	begun := time.Now()
+	stop()
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("it stopped after %s", took)
+	}
+}
+
 // overtakenHop: a hop that cannot move says how much waits, and that nothing does
 // once another one has taken it.
 func overtakenHop(t *testing.T, s Server) {

@@ -45,6 +45,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"resumedFanOut":      resumedFanOut,
 		"quietCursor":        quietCursor,
 		"fullStream":         fullStream,
+		"boundedStop":        boundedStop,
 		"overtakenHop":       overtakenHop,
 		"logWentBack":        logWentBack,
 		"poison":             poison,
