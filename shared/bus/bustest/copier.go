@@ -18,7 +18,6 @@ type copier struct {
 	to     func(m bus.Message) []string
 	decide func(m bus.Message) error
 	stored func(ctx context.Context) error
-	reset  int
 }
 
 func (c *copier) Ledgers(context.Context) ([]bus.LedgerConfig, error) {
@@ -27,7 +26,7 @@ func (c *copier) Ledgers(context.Context) ([]bus.LedgerConfig, error) {
 
 func (c *copier) Ledger(string) (bus.LedgerConfig, error) { return ledger(), nil }
 
-func (c *copier) Reset() { c.reset++ }
+func (c *copier) Reset() {}
 
 func (c *copier) Opened(context.Context, bus.LedgerConfig, string) error { return nil }
 

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -75,7 +74,7 @@ func wideFanOut(t *testing.T, s Server) {
 	}
 }
 
-// resumedFanOut stops a fan-out between two of its pieces, where nothing but the
+// resumedFanOut cuts a fan-out between two of its pieces, where nothing but the
 // first piece's cursor tells how far it came, and changes the destinations
 // before it goes on.
 func resumedFanOut(t *testing.T, s Server) {
@@ -85,10 +84,14 @@ func resumedFanOut(t *testing.T, s Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []string
+	var all []string // in the order of their subjects, as pieces are cut
 	for i := range 1500 {
 		all = append(all, fmt.Sprintf("d%04d", i))
 	}
+	to := func(name string) string {
+		return subject.LiveData(0, event.DestinationKey{Cluster: "test", Namespace: "default", Name: name})
+	}
+	slices.SortFunc(all, func(a, b string) int { return strings.Compare(to(a), to(b)) })
 	l, err := b.OpenLedger(t.Context(), ledger())
 	if err != nil {
 		t.Fatal(err)
@@ -97,35 +100,31 @@ func resumedFanOut(t *testing.T, s Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	watch, err := s.NATS(t).Subscribe("ks.live.d.>", func(*nats.Msg) {})
+	// Nothing is stored of a piece of which the server refuses a message: what is
+	// left is what a crash between the two pieces leaves.
+	d.Outputs[len(all)-1].Data = make([]byte, bus.MaxPayload+1)
+	if err := l.Commit(t.Context(), in, d.State, d.Outputs); err == nil {
+		t.Fatal("the whole fan-out was stored")
+	}
+	m, err := b.LastFor(t.Context(), subject.Live, subject.LivePart(0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = watch.Unsubscribe() }()
-	stop := make(chan struct{})
-	go func() { // ends the commit as soon as its first piece is stored
-		defer close(stop)
-		for ctx.Err() == nil {
-			if m, err := b.LastFor(ctx, subject.Live, subject.LivePart(0)); err == nil && m.Seq > 0 {
-				cancel()
-			}
-		}
-	}()
-	err = l.Commit(ctx, in, "1", d.Outputs)
-	cancel()
-	<-stop
-	if err == nil {
-		t.Log("the whole fan-out was stored before it could be stopped")
+	if c, err := bus.ParseCursor(m.Header[event.HeaderCursor][0]); err != nil || c.Seq != 0 || c.After != to(all[999]) {
+		t.Fatalf("the fan-out was cut at %+v, %v", c, err)
 	}
-	shrunk := slices.DeleteFunc(slices.Clone(all), func(d string) bool { return d == "d0007" || d == "d1200" })
-	runHop(t, hop(b, &copier{to: func(bus.Message) []string { return slices.Clone(shrunk) }}))
+	had, hadNot := all[7], all[1200] // when they went away
+	left := slices.DeleteFunc(slices.Clone(all), func(d string) bool { return d == had || d == hadNot })
+	runHop(t, hop(b, &copier{to: func(bus.Message) []string { return slices.Clone(left) }}))
 	within(t, "all that remain have it", time.Minute, func() bool {
 		m, err := b.LastFor(t.Context(), subject.Live, subject.LivePart(0))
 		return err == nil && strings.HasPrefix(m.Header[event.HeaderCursor][0], strconv.FormatUint(in.Seq, 10)+" ")
 	})
-	for _, d := range []string{"d0000", "d0006", "d0999", "d1000", "d1201", "d1499"} {
+	for _, d := range []string{had, all[0], all[6], all[999], all[1000], all[1201], all[1499]} {
 		wantInOrder(t, outputs(t, b, d, 1), 1)
+	}
+	if n := stored(t, s, subject.Live, "ks.live.d.>"); n != uint64(len(all)-1) {
+		t.Errorf("%d have it, of %d", n, len(all)-1)
 	}
 }
 
