@@ -27,6 +27,8 @@ const (
 	// the server serves a new type a moment after it says so.
 	discoverAfter = 150 * time.Millisecond
 	discoverAgain = 2 * time.Second
+	// definitionsLength is how long one watch of the definitions is asked for.
+	definitionsLength = 10 * time.Minute
 	// missingFor is how long a type that is not named any more may go on being
 	// watched, if its watch does not end by itself.
 	missingFor = 2 * time.Minute
@@ -406,18 +408,8 @@ func (s *session) answer(ctx context.Context, q event.Request) error {
 // followDefinitions asks for a look at the types whenever a definition of types
 // changes. Where that may not be watched, the regular look has to do.
 func (s *session) followDefinitions(ctx context.Context, kick chan<- struct{}) {
-	crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	for ctx.Err() == nil {
-		wi, err := s.metadata.Resource(crds).Watch(ctx, metav1.ListOptions{})
-		if err == nil {
-			for range wi.ResultChan() {
-				select {
-				case kick <- struct{}{}:
-				default:
-				}
-			}
-			wi.Stop()
-		} else if ctx.Err() == nil {
+		if err := s.watchDefinitions(ctx, kick); err != nil && ctx.Err() == nil {
 			s.log.Debug("type definitions are not watched", "err", err)
 		}
 		t := time.NewTimer(discoverAgain)
@@ -427,4 +419,24 @@ func (s *session) followDefinitions(ctx context.Context, kick chan<- struct{}) {
 		}
 		t.Stop()
 	}
+}
+
+// watchDefinitions is one watch, until it ends or should have.
+func (s *session) watchDefinitions(ctx context.Context, kick chan<- struct{}) error {
+	seconds := int64(definitionsLength / time.Second)
+	ctx, cancel := context.WithTimeout(ctx, definitionsLength+answerWait)
+	defer cancel()
+	crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	wi, err := s.metadata.Resource(crds).Watch(ctx, metav1.ListOptions{TimeoutSeconds: &seconds})
+	if err != nil {
+		return err
+	}
+	defer wi.Stop()
+	for range wi.ResultChan() { // client-go closes it when ctx ends
+		select {
+		case kick <- struct{}{}:
+		default:
+		}
+	}
+	return nil
 }

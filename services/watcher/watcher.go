@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -28,6 +29,10 @@ import (
 // takeOverAfter is how long a watcher that lost its lanes leaves them to whoever
 // took them, at first.
 const takeOverAfter = time.Minute
+
+// answerWait bounds a request for one object. Nothing else would end it: the
+// server, or a proxy before it, may take the connection and never say anything.
+const answerWait = 30 * time.Second
 
 // Config says what is watched.
 type Config struct {
@@ -240,7 +245,7 @@ func (w *Watcher) checkNamespaces(ctx context.Context, destinations []event.Dest
 	for _, d := range destinations {
 		for _, r := range d.Rules {
 			for _, ns := range r.Namespaces {
-				if _, err := w.client.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+				if _, err := w.namespace(ctx, ns); apierrors.IsNotFound(err) {
 					w.log.Warn("the namespace does not exist yet: it is mirrored once it does", "namespace", ns, "destination", d.Key.String())
 				}
 			}
@@ -251,7 +256,7 @@ func (w *Watcher) checkNamespaces(ctx context.Context, destinations []event.Dest
 // clusterID is the uid of the namespace kube-system: it stays while the cluster
 // lives, whatever name, address or certificate it goes by.
 func (w *Watcher) clusterID(ctx context.Context) (string, error) {
-	ns, err := w.client.CoreV1().Namespaces().Get(ctx, "kube-system", metav1.GetOptions{})
+	uid, err := w.namespace(ctx, "kube-system")
 	if err != nil {
 		remedy := ""
 		switch {
@@ -262,5 +267,16 @@ func (w *Watcher) clusterID(ctx context.Context) (string, error) {
 		}
 		return "", fmt.Errorf("reading the namespace kube-system of %s, whose uid identifies the cluster: %w%s", w.cfg.REST.Host, err, remedy)
 	}
-	return string(ns.UID), nil
+	return string(uid), nil
+}
+
+// namespace is the uid of a namespace.
+func (w *Watcher) namespace(ctx context.Context, name string) (types.UID, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	ns, err := w.client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	return ns.UID, nil
 }

@@ -43,6 +43,7 @@ type server struct {
 	lists    int      // requests for first pages
 
 	unversioned bool // lists have no version
+	silent      bool // requests are taken and never answered
 
 	onList  func(opts metav1.ListOptions) error // called without mu; nil for nothing
 	onWatch func(opts metav1.ListOptions) error // the same
@@ -141,6 +142,35 @@ func (s *server) refuse(list, watch func(opts metav1.ListOptions) error) {
 	s.onList, s.onWatch = list, watch
 }
 
+// hush makes every request wait without an answer, or no longer.
+func (s *server) hush(silent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = silent
+}
+
+// lose forgets every watch without a word to those who watch.
+func (s *server) lose() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for f := range s.open {
+		f.timer.Stop()
+		delete(s.open, f)
+	}
+}
+
+// heard waits for ctx while the server is silent.
+func (s *server) heard(ctx context.Context) error {
+	s.mu.Lock()
+	silent := s.silent
+	s.mu.Unlock()
+	if !silent {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // hangUp ends every watch.
 func (s *server) hangUp() {
 	s.mu.Lock()
@@ -167,7 +197,10 @@ func (s *server) requests() (lists int, watches []string) {
 	return s.lists, slices.Clone(s.watches)
 }
 
-func (s *server) List(_ context.Context, opts metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+func (s *server) List(ctx context.Context, opts metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+	if err := s.heard(ctx); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	refuse := s.onList
 	s.mu.Unlock()
@@ -204,11 +237,14 @@ func (s *server) List(_ context.Context, opts metav1.ListOptions) (*unstructured
 	return l, nil
 }
 
-func (s *server) Watch(_ context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+func (s *server) Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 	s.mu.Lock()
 	s.watches = append(s.watches, opts.ResourceVersion)
 	refuse := s.onWatch
 	s.mu.Unlock()
+	if err := s.heard(ctx); err != nil {
+		return nil, err
+	}
 	if refuse != nil {
 		if err := refuse(opts); err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +16,9 @@ const (
 	// listAttempts is how often a list is begun again because the API server
 	// dropped the version it was being read at.
 	listAttempts = 5
+	// pageWait bounds the request for one page: an API server ends it after a
+	// minute, but a proxy, or a server that hangs, may be silent for ever.
+	pageWait = 2 * time.Minute
 )
 
 // list reads all objects of the type at one version, page by page, and returns
@@ -33,7 +37,7 @@ func (w *Worker) list(ctx context.Context, begin func(), each func(*unstructured
 func (w *Worker) pages(ctx context.Context, each func(*unstructured.Unstructured) error) (string, error) {
 	opts := metav1.ListOptions{Limit: pageSize}
 	for {
-		page, err := w.Client.List(ctx, opts)
+		page, err := w.page(ctx, opts)
 		if err != nil {
 			return "", fmt.Errorf("listing %s: %w", w.name(), err)
 		}
@@ -50,4 +54,10 @@ func (w *Worker) pages(ctx context.Context, each func(*unstructured.Unstructured
 		}
 		return page.GetResourceVersion(), nil
 	}
+}
+
+func (w *Worker) page(ctx context.Context, opts metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+	ctx, cancel := context.WithTimeout(ctx, pageWait)
+	defer cancel()
+	return w.Client.List(ctx, opts)
 }

@@ -23,7 +23,9 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 		length = catchUpLength
 	}
 	seconds := int64(length / time.Second)
-	wi, err := w.Client.Watch(ctx, metav1.ListOptions{ResourceVersion: w.rv, AllowWatchBookmarks: true, TimeoutSeconds: &seconds})
+	wctx, cancel := context.WithTimeout(ctx, length+watchGrace)
+	defer cancel()
+	wi, err := w.Client.Watch(wctx, metav1.ListOptions{ResourceVersion: w.rv, AllowWatchBookmarks: true, TimeoutSeconds: &seconds})
 	if err != nil {
 		return false, fmt.Errorf("watching %s: %w", w.name(), err)
 	}
@@ -42,9 +44,12 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 			offers = nil
 		}
 		select {
-		case <-ctx.Done():
-			return moved, nil
+		case <-wctx.Done():
+			return moved, w.overdue(ctx, length)
 		case ev, open := <-wi.ResultChan():
+			if !open && wctx.Err() != nil {
+				return moved, w.overdue(ctx, length)
+			}
 			if !open {
 				if moved = moved || time.Since(begun) >= shortWatch; !moved {
 					return false, fmt.Errorf("watching %s: the API server ended the watch at once", w.name())
@@ -73,6 +78,16 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 			w.Log.Debug("index is exact again", "resource", w.name(), "objects", len(w.index), "resource_version", w.rv)
 		}
 	}
+}
+
+// overdue is the error of a watch that had to be ended from here, none when it
+// was because ctx ended. What was not heard of it is heard by the next.
+func (w *Worker) overdue(ctx context.Context, length time.Duration) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	w.Log.Info("a watch did not end when it was due, watching anew", "resource", w.name(), "due", length)
+	return fmt.Errorf("watching %s: the watch did not end when it was due", w.name())
 }
 
 // handle takes one event of the watch.

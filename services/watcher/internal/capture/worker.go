@@ -27,6 +27,10 @@ const (
 	// catchUpLength is the same while the index waits for the watch to pass the
 	// list's version: the API server sends a bookmark shortly before the end.
 	catchUpLength = 5 * time.Second
+	// watchGrace is how much longer than it was asked for a watch may last. What
+	// holds it open after that is not the API server, but a connection that died
+	// unnoticed or a proxy that keeps one end of it.
+	watchGrace = 30 * time.Second
 	// bookmarkEvery is how often a position is stored while nothing is published.
 	bookmarkEvery = 10 * time.Second
 	// stopWait bounds what a stopping worker may still store.
