@@ -17,7 +17,7 @@ import (
 // start does it again: under the same IDs, and with contents that the
 // git-writer sees standing.
 func (w *Worker) publishAll(ctx context.Context) error {
-	w.index, w.seen, w.listing, w.waiting = nil, nil, nil, nil
+	w.dropIndex()
 	at := w.Registry()
 	fresh := index{}
 	repeated := false

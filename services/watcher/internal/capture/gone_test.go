@@ -1,9 +1,11 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +38,44 @@ func TestGoneWithoutIndex(t *testing.T) {
 		}
 		s.put(widget("b", 2))
 		r.check(t, "live again", "UPDATE b 106 2")
+		r.stop(t)
+	})
+}
+
+// TestGoneWhileListing: an index that was being listed when the past got lost is
+// not needed any more, so what becomes of that list is no matter.
+func TestGoneWhileListing(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		r := begin(t, s, l)
+		r.stop(t)
+		l.take(t)
+		var first sync.Once
+		fail := make(chan struct{})
+		s.refuse(func(metav1.ListOptions) (err error) {
+			first.Do(func() {
+				<-fail
+				err = errors.New("connection refused")
+			})
+			return err
+		}, nil)
+		before, _ := s.requests()
+		r = begin(t, s, l) // resumes, and lists its index
+		s.refuse(nil, nil)
+		s.put(widget("a", 2))
+		r.check(t, "resumed", "UPDATE a 102 2")
+		s.expire()
+		s.put(widget("a", 3))
+		r.check(t, "told 410", "CREATE a 104 3")
+		close(fail)
+		synctest.Wait()
+		if err := r.Ready(); err != nil {
+			t.Errorf("its readiness is %v", err)
+		}
+		advance(time.Minute)
+		if lists, _ := s.requests(); lists-before != 1 {
+			t.Errorf("it began %d lists", lists-before)
+		}
 		r.stop(t)
 	})
 }

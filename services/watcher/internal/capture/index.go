@@ -78,8 +78,14 @@ func (w *Worker) listIndex(ctx context.Context, from string, to chan<- listed) {
 			return nil // one that cannot be rendered was dead-lettered when it came
 		})
 		w.mu.Lock()
-		w.noIndex = err
+		dropped := ctx.Err() != nil
+		if !dropped {
+			w.noIndex = err
+		}
 		w.mu.Unlock()
+		if dropped {
+			return
+		}
 		if err == nil {
 			to <- listed{idx, from, at}
 			return
@@ -102,4 +108,13 @@ func (w *Worker) listIndex(ctx context.Context, from string, to chan<- listed) {
 			}
 		}
 	}
+}
+
+// dropIndex forgets the index, and whatever was to become one.
+func (w *Worker) dropIndex() {
+	w.unlist()
+	w.index, w.seen, w.listing, w.waiting = nil, nil, nil, nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.noIndex = nil // and the listing, which has ended, does not set it any more
 }

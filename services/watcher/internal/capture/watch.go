@@ -36,6 +36,7 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 	if w.index == nil && w.listing == nil && w.waiting == nil {
 		w.seen = overlay{}
 		w.listing = make(chan listed, 1)
+		ictx, w.unlist = context.WithCancel(ictx)
 		go w.listIndex(ictx, w.rv, w.listing)
 	}
 	for {

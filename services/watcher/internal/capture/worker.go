@@ -107,11 +107,12 @@ type Worker struct {
 	refused  bool   // it was logged that it may not
 	index    index  // nil until it is exact as of rv
 	seen     overlay
-	listing  chan listed // where an index that is being listed arrives; nil while none is
-	waiting  *listed     // arrived, and ahead of rv
-	fullAt   uint64      // the registry's revision when everything was last published to everyone; 0 if never
-	bookmark uint64      // revision of the stored bookmark
-	stored   string      // the position that stands there
+	listing  chan listed        // where an index that is being listed arrives; nil while none is
+	unlist   context.CancelFunc // ends that listing
+	waiting  *listed            // arrived, and ahead of rv
+	fullAt   uint64             // the registry's revision when everything was last published to everyone; 0 if never
+	bookmark uint64             // revision of the stored bookmark
+	stored   string             // the position that stands there
 	storedAt time.Time
 	offers   chan offer
 	ended    chan struct{} // closed when Run returns
@@ -124,7 +125,7 @@ type Worker struct {
 
 // New makes a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, offers: make(chan offer), ended: make(chan struct{}), status: ErrStarting}
+	return &Worker{Config: cfg, offers: make(chan offer), ended: make(chan struct{}), unlist: func() {}, status: ErrStarting}
 }
 
 func (w *Worker) name() string {
