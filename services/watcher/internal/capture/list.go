@@ -11,8 +11,15 @@ import (
 )
 
 const (
-	// pageSize bounds how many whole objects are in memory at once.
-	pageSize = 500
+	// pageBytes is about how much JSON a page is to hold: whole objects are in
+	// memory at once, and one may have more than a MiB. How many they may be is
+	// told by the average of the page before, so a page after one of small objects
+	// can hold more: the limit of the API is on how many they are, not on bytes.
+	pageBytes = 4 << 20
+	// firstPage is how many objects are asked for while nothing is known of them.
+	firstPage = 50
+	// maxPage is as many as kubectl asks for.
+	maxPage = 500
 	// listAttempts is how often a list is begun again because the API server
 	// dropped the version it was being read at.
 	listAttempts = 5
@@ -35,12 +42,13 @@ func (w *Worker) list(ctx context.Context, begin func(), each func(*unstructured
 }
 
 func (w *Worker) pages(ctx context.Context, each func(*unstructured.Unstructured) error) (string, error) {
-	opts := metav1.ListOptions{Limit: pageSize}
+	opts := metav1.ListOptions{Limit: firstPage}
 	for {
 		page, err := w.page(ctx, opts)
 		if err != nil {
 			return "", fmt.Errorf("listing %s: %w", w.name(), err)
 		}
+		opts.Limit = pageLimit(page.Items, opts.Limit)
 		for i := range page.Items {
 			if err := each(&page.Items[i]); err != nil {
 				return "", err
@@ -60,4 +68,36 @@ func (w *Worker) page(ctx context.Context, opts metav1.ListOptions) (*unstructur
 	ctx, cancel := context.WithTimeout(ctx, pageWait)
 	defer cancel()
 	return w.Client.List(ctx, opts)
+}
+
+// pageLimit is how many objects the next page may hold, after a page that was
+// asked for with another limit.
+func pageLimit(page []unstructured.Unstructured, limit int64) int64 {
+	total := 0
+	for _, o := range page {
+		total += weigh(o.Object)
+	}
+	if total == 0 {
+		return limit
+	}
+	return min(max(int64(pageBytes*len(page)/total), 1), maxPage)
+}
+
+// weigh is about how many bytes of JSON a value is.
+func weigh(value any) int {
+	const other = 4 // numbers, booleans, and what stands around anything
+	n := other
+	switch v := value.(type) {
+	case string:
+		n += len(v)
+	case []any:
+		for _, e := range v {
+			n += weigh(e)
+		}
+	case map[string]any:
+		for key, e := range v {
+			n += len(key) + other + weigh(e)
+		}
+	}
+	return n
 }
