@@ -119,24 +119,26 @@ func (w *Writer) Run(ctx context.Context) error {
 	}
 }
 
-// adjust keeps a worker on each branch that destinations point to.
+// adjust keeps a worker on each branch that destinations point to, by the URL
+// they write it with.
 func (w *Writer) adjust(ctx context.Context, all map[event.DestinationKey]bus.Registered) {
-	want := map[string]event.Destination{}
-	for _, d := range all {
-		want[d.BranchKey] = d.Destination
-	}
+	want := branches(all)
 	w.mu.Lock()
 	var leaving []*running
 	for key, r := range w.workers {
-		if _, ok := want[key]; !ok {
-			r.cancel()
-			leaving = append(leaving, r)
+		d, ok := want[key]
+		if ok && d.URL == r.URL {
+			delete(want, key)
+			continue
+		}
+		r.cancel()
+		leaving = append(leaving, r)
+		if !ok {
 			delete(w.workers, key)
 		}
-		delete(want, key)
 	}
 	for key, d := range want {
-		w.workers[key] = w.start(ctx, d)
+		w.workers[key] = w.start(ctx, d, w.workers[key])
 	}
 	w.mu.Unlock()
 	for _, r := range leaving {
@@ -144,7 +146,21 @@ func (w *Writer) adjust(ctx context.Context, all map[event.DestinationKey]bus.Re
 	}
 }
 
-func (w *Writer) start(ctx context.Context, d event.Destination) *running {
+// branches are those that destinations point to, by key. One URL may be written
+// in more ways than one: that of the destination whose key is the smallest counts.
+func branches(all map[event.DestinationKey]bus.Registered) map[string]event.Destination {
+	found := map[string]event.Destination{}
+	for _, d := range all {
+		if other, ok := found[d.BranchKey]; !ok || d.Key.String() < other.Key.String() {
+			found[d.BranchKey] = d.Destination
+		}
+	}
+	return found
+}
+
+// start starts the worker of a branch, once the one before it, if any, has given
+// the cache back.
+func (w *Writer) start(ctx context.Context, d event.Destination, before *running) *running {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	r.Worker = branch.New(branch.Config{
@@ -155,6 +171,9 @@ func (w *Writer) start(ctx context.Context, d event.Destination) *running {
 	go func() {
 		defer close(r.done)
 		defer cancel()
+		if before != nil {
+			<-before.done
+		}
 		_ = r.Run(ctx) // returns only with its context, without error
 	}()
 	return r

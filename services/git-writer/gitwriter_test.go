@@ -23,6 +23,25 @@ func TestSlow(t *testing.T) {
 	}
 }
 
+// TestBranches: two spellings of a URL make one branch, and always the same one.
+func TestBranches(t *testing.T) {
+	all := map[event.DestinationKey]bus.Registered{}
+	add := func(name, url, branchKey string) {
+		k := event.DestinationKey{Cluster: "prod", Namespace: "default", Name: name}
+		all[k] = bus.Registered{Destination: event.Destination{Key: k, URL: url, BranchKey: branchKey}}
+	}
+	add("c", "https://git.example.com/live.git", "one")
+	add("a", "https://git.example.com/live", "one")
+	add("b", "https://GIT.example.com/live.git", "one")
+	add("z", "https://git.example.com/other.git", "two")
+	for range 50 { // maps have no order
+		got := branches(all)
+		if len(got) != 2 || got["one"].URL != "https://git.example.com/live" || got["two"].URL != "https://git.example.com/other.git" {
+			t.Fatalf("got %v", got)
+		}
+	}
+}
+
 func TestCheckHosts(t *testing.T) {
 	given := Credentials{Username: "me", PasswordFile: "password"}
 	for name, c := range map[string]struct {

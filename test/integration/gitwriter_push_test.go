@@ -203,3 +203,38 @@ func TestGitWriterForgetsBranch(t *testing.T) {
 	}
 	s.until("the lag is gone", func() bool { return series() == 0 })
 }
+
+// TestGitWriterURLCorrected: a URL that is written in another way is the same
+// branch, and still the one that is asked from then on.
+func TestGitWriterURLCorrected(t *testing.T) {
+	s := newStand(t)
+	s.gate.set(func(_ http.Handler, w http.ResponseWriter, r *http.Request) bool {
+		known := strings.HasPrefix(r.URL.Path, "/repo.git/")
+		if !known {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		return !known
+	})
+	d := s.register("live", "live", false)
+	right := d.URL
+	d.URL = strings.TrimSuffix(right, ".git")
+	s.put(d)
+	w, _ := s.start()
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.saysNotReady(w.Ready, d.URL+":", "check its URL")
+	d.URL = right
+	s.put(d)
+	s.wantVersions(1)
+	s.until("ready", func() bool { return w.Ready() == nil })
+	if all := w.Snapshots(); len(all) != 1 || all[0].URL != right {
+		t.Errorf("it writes to %+v", all)
+	}
+
+	// The same in the middle of work, and back.
+	for i, url := range []string{right + "/", right, right + "/", right} {
+		d.URL = url
+		s.put(d)
+		s.write(d, configMap(event.Update, "web", strings.Repeat("b", i+1), i+2))
+	}
+	s.wantVersions(5)
+}

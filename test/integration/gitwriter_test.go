@@ -91,18 +91,25 @@ func (s *stand) register(name, folder string, adopt bool) event.Destination {
 		V: event.Version, Key: k, ClusterID: "cluster-uid", URL: s.url, Branch: "main", BaseFolder: folder, Adopt: adopt,
 		BranchKey: subject.BranchKey(s.url, "main"), Committer: event.Person{Name: "kubescribe", Email: "kubescribe@localhost"},
 	}
+	s.put(d)
+	return d
+}
+
+// put puts a destination into the registry as it is.
+func (s *stand) put(d event.Destination) {
+	s.Helper()
 	kv, err := bus.OpenBucket[event.Destination](s.Context(), s.bus, subject.BucketDestination)
 	if err != nil {
 		s.Fatal(err)
 	}
-	_, rev, err := kv.Get(s.Context(), subject.DestinationToken(k))
+	k := subject.DestinationToken(d.Key)
+	_, rev, err := kv.Get(s.Context(), k)
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 		s.Fatal(err)
 	}
-	if _, err := kv.Put(s.Context(), subject.DestinationToken(k), d, rev); err != nil {
+	if _, err := kv.Put(s.Context(), k, d, rev); err != nil {
 		s.Fatal(err)
 	}
-	return d
 }
 
 // write stores a change of a ConfigMap as the service stream does.
