@@ -1,8 +1,11 @@
 package integration
 
 import (
+	"bufio"
 	"bytes"
+	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -237,4 +240,35 @@ func TestGitWriterURLCorrected(t *testing.T) {
 		s.write(d, configMap(event.Update, "web", strings.Repeat("b", i+1), i+2))
 	}
 	s.wantVersions(5)
+}
+
+// TestGitWriterNamesBranchKeys: what tells branches apart in the metrics is said
+// in the log beside the URL, whether a branch moves or not.
+func TestGitWriterNamesBranchKeys(t *testing.T) {
+	s := newStand(t)
+	r, out := io.Pipe()
+	s.log = slog.New(slog.NewJSONHandler(out, nil))
+	said := make(chan string, 100) // more than there will be: who logs must not wait
+	go func() {
+		for in := bufio.NewScanner(r); in.Scan(); {
+			var line struct{ Msg, URL, Key string }
+			if json.Unmarshal(in.Bytes(), &line) == nil && line.URL == s.url {
+				said <- line.Msg + ": " + line.Key
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = out.Close() })
+	s.gate.set(func(_ http.Handler, w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusNotFound)
+		return true
+	})
+	d := s.register("live", "live", false)
+	s.start()
+	if got := <-said; got != "branch does not move, retrying: "+d.BranchKey {
+		t.Errorf("of a branch that does not move the log says %q", got)
+	}
+	s.gate.set(nil)
+	if got := <-said; got != "writing: "+d.BranchKey {
+		t.Errorf("of a branch that moves the log says %q", got)
+	}
 }

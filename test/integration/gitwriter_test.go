@@ -35,7 +35,8 @@ type stand struct {
 	dir  string // the bare repository
 	url  string
 	gate *gate
-	next int // of the next change
+	log  *slog.Logger // of writers that are started
+	next int          // of the next change
 	out  map[event.DestinationKey]*bus.Ledger
 }
 
@@ -64,7 +65,7 @@ func (g *gate) wrap(h http.Handler) http.Handler {
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
-	s := &stand{T: t, nats: natstest.Start(t), gate: &gate{}, out: map[event.DestinationKey]*bus.Ledger{}}
+	s := &stand{T: t, nats: natstest.Start(t), gate: &gate{}, log: slog.New(slog.DiscardHandler), out: map[event.DestinationKey]*bus.Ledger{}}
 	s.bus = s.nats.Connect(t)
 	if err := s.bus.Provision(t.Context(), bus.Options{Replicas: 1}); err != nil {
 		t.Fatal(err)
@@ -161,7 +162,7 @@ func (s *stand) startAs(creds gitwriter.Credentials, metrics *prometheus.Registr
 		s.Fatal(err)
 	}
 	w, err := gitwriter.New(s.Context(), gitwriter.Config{CacheDir: s.TempDir(), Credentials: creds}, gitwriter.Deps{
-		Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: metrics,
+		Bus: b, Log: s.log, Metrics: metrics,
 	})
 	if err != nil {
 		s.Fatal(err)

@@ -2,8 +2,9 @@ package branch
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics of all workers of a process. Branches are told apart by their key:
-// there are as many as a person has configured.
+// Metrics of all workers of a process. Branches are told apart by their key,
+// which the log names beside the URL: there are as many as a person has
+// configured.
 type Metrics struct {
 	Changes     *prometheus.CounterVec // by outcome
 	Commits     *prometheus.CounterVec // by origin

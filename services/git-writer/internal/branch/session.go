@@ -79,7 +79,7 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 	if base := b.Base(); !base.IsZero() {
 		tip = base.String()
 	}
-	w.Log.Info("writing", "url", repo.Redact(w.URL), "branch", w.Branch, "commit", tip, "seq", position)
+	w.Log.Info("writing", "url", repo.Redact(w.URL), "branch", w.Branch, "key", w.BranchKey, "commit", tip, "seq", position)
 	defer s.lastStatus(ctx)
 	return s.write(ctx, r)
 }

@@ -83,7 +83,7 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 	if said := err.Error(); said != w.said {
 		level, w.said = slog.LevelWarn, said
 	}
-	w.Log.Log(ctx, level, "branch does not move, retrying", "url", repo.Redact(w.URL), "branch", w.Branch, "in", d.Round(time.Millisecond).String(), "err", err)
+	w.Log.Log(ctx, level, "branch does not move, retrying", "url", repo.Redact(w.URL), "branch", w.Branch, "key", w.BranchKey, "in", d.Round(time.Millisecond).String(), "err", err)
 	w.count(ctx)
 	w.Metrics.Failures.WithLabelValues(reason(err)).Inc()
 	if ctx.Err() == nil {
