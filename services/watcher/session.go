@@ -58,6 +58,7 @@ type session struct {
 	registered   uint64 // the registry's revision that holds exactly our destinations
 	lanes        [subject.Parts]*bus.Lane
 	requests     []*bus.Responder
+	failing      map[schema.GroupVersion]error // what failed when discover last looked; its alone
 
 	mu      sync.Mutex             // never held while waiting
 	workers map[workerKey]*running // guarded by mu; changed by discover alone
@@ -95,8 +96,8 @@ func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, ki
 			s.adjust(ctx, lost, found)
 		} else if ctx.Err() == nil {
 			wait = discoverAgain
-			if err.Error() != said {
-				said = err.Error()
+			if g := gist(err); g != said {
+				said = g
 				s.log.Warn("cannot see which types are served, retrying", "err", err)
 			}
 		}
@@ -129,11 +130,11 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 	}
 	var failed []string
 	unknown := map[string]bool{}
-	for gv, err := range found.Failed {
+	for gv := range found.Failed {
 		failed = append(failed, "*."+gv.Group)
 		unknown[gv.Group] = true
-		s.log.Warn("an API group does not answer, its types keep as they are", "group", gv.String(), "err", err)
 	}
+	s.sayFailing(found.Failed)
 	slices.Sort(failed)
 
 	s.mu.Lock()
@@ -178,6 +179,21 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 		close(s.known)
 		s.log.Info("capturing", "cluster", s.cfg.Cluster, "server", s.cfg.REST.Host, "types", len(s.workers))
 	}
+}
+
+// sayFailing logs which API groups have begun to fail, and which have ended.
+func (s *session) sayFailing(now map[schema.GroupVersion]error) {
+	for gv, err := range now {
+		if s.failing[gv] == nil {
+			s.log.Warn("an API group does not answer, its types keep as they are", "group", gv.String(), "err", err)
+		}
+	}
+	for gv := range s.failing {
+		if now[gv] == nil {
+			s.log.Info("an API group does not fail any more", "group", gv.String())
+		}
+	}
+	s.failing = now
 }
 
 // namespacesOf is where a type is to be followed: nowhere, in every namespace

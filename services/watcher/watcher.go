@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"sync"
 	"time"
 
@@ -152,7 +153,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		w.setSession(nil, err)
 		w.interruptions.Inc()
-		if said := err.Error(); said != w.said {
+		if said := gist(err); said != w.said {
 			w.said = said // once; /readyz goes on saying it
 			w.log.Warn("the cluster is not being watched, retrying", "err", err)
 		}
@@ -175,6 +176,13 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// ownEnd is a connection's own end, in an error of package net.
+var ownEnd = regexp.MustCompile(`\b(tcp|udp) \S+->`)
+
+// gist is the text of an error without what is another each time it happens: the
+// port that a connection had on this side.
+func gist(err error) string { return ownEnd.ReplaceAllString(err.Error(), "$1 ") }
 
 // Ready is nil while all types that may be watched are being watched.
 func (w *Watcher) Ready() error {
@@ -222,7 +230,6 @@ func (w *Watcher) capture(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.said = ""
 	s := &session{Watcher: w, clusterID: id, destinations: destinations, newest: synced.Newest, registered: synced.Whole, workers: map[workerKey]*running{}, known: make(chan struct{})}
 	for part := range s.lanes {
 		if s.lanes[part], err = w.bus.TakeLane(ctx, part, w.cfg.Cluster, w.cfg.Owner); err != nil {
@@ -236,6 +243,7 @@ func (w *Watcher) capture(ctx context.Context) error {
 		})
 	}
 	w.setSession(s, nil)
+	w.said = ""
 	return s.run(ctx)
 }
 
