@@ -17,6 +17,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -88,7 +89,7 @@ func (s *session) run(ctx context.Context) error {
 // discover keeps a worker on each selected type that is served.
 func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, kick <-chan struct{}) {
 	said := "" // what was last logged as wrong
-	for {
+	for ctx.Err() == nil {
 		wait := discoverEvery
 		found, err := discover.Types(ctx, s.discovery)
 		if err == nil {
@@ -101,21 +102,11 @@ func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, ki
 				s.log.Warn("cannot see which types are served, retrying", "err", err)
 			}
 		}
-		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			t.Stop()
-			return
-		case <-t.C:
-			continue
+		case <-time.After(wait):
 		case <-kick:
-			t.Reset(discoverAfter)
-		}
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return
-		case <-t.C:
+			_ = fault.Wait(ctx, discoverAfter)
 		}
 	}
 }
@@ -428,12 +419,7 @@ func (s *session) followDefinitions(ctx context.Context, kick chan<- struct{}) {
 		if err := s.watchDefinitions(ctx, kick); err != nil && ctx.Err() == nil {
 			s.log.Debug("type definitions are not watched", "err", err)
 		}
-		t := time.NewTimer(discoverAgain)
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-		t.Stop()
+		_ = fault.Wait(ctx, discoverAgain)
 	}
 }
 

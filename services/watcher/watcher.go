@@ -167,12 +167,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		if errors.Is(err, bus.ErrFenced) {
 			wait = yield.Next()
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-		t.Stop()
+		_ = fault.Wait(ctx, wait)
 	}
 	return nil
 }
