@@ -16,14 +16,18 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// silent is a server that takes connections and never says anything, and how many
-// it has taken.
-func silent() (*rest.Config, *atomic.Int32) {
+// silent is a server that takes connections and never says more than that, and
+// how many it has taken.
+func silent(says string) (*rest.Config, *atomic.Int32) {
 	taken := new(atomic.Int32)
 	return &rest.Config{Host: "http://api.example.com", Dial: func(context.Context, string, string) (net.Conn, error) {
 		taken.Add(1)
 		here, there := net.Pipe()
-		go func() { _, _ = io.Copy(io.Discard, there) }()
+		go func() {
+			_, _ = there.Read(make([]byte, 1<<10))
+			_, _ = io.WriteString(there, says)
+			_, _ = io.Copy(io.Discard, there)
+		}()
 		return here, nil
 	}}, taken
 }
@@ -32,7 +36,7 @@ func silent() (*rest.Config, *atomic.Int32) {
 // given up on, and so can be complained of.
 func TestSilentServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rc, _ := silent()
+		rc, _ := silent("")
 		client, err := kubernetes.NewForConfig(rc)
 		if err != nil {
 			t.Fatal(err)
@@ -48,21 +52,28 @@ func TestSilentServer(t *testing.T) {
 	})
 }
 
-// TestSilentDefinitions: a watch of the definitions that is never answered is
-// followed by another.
+// TestSilentDefinitions: a watch of the definitions that is never answered, or
+// dies unnoticed, is followed by another.
 func TestSilentDefinitions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rc, taken := silent()
-		client, err := metadata.NewForConfig(rc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		s := &session{Watcher: &Watcher{metadata: client, log: slog.New(slog.DiscardHandler)}}
-		s.followDefinitions(ctx, make(chan struct{}, 1))
-		if n := taken.Load(); n < 5 || n > 6 {
-			t.Errorf("it asked %d times in an hour", n)
-		}
-	})
+	for name, says := range map[string]string{
+		"no answer": "",
+		"no event":  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rc, taken := silent(says)
+				client, err := metadata.NewForConfig(rc)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				s := &session{Watcher: &Watcher{metadata: client, log: slog.New(slog.DiscardHandler)}}
+				s.followDefinitions(ctx, make(chan struct{}, 1))
+				if n := taken.Load(); n < 5 || n > 6 {
+					t.Errorf("it asked %d times in an hour", n)
+				}
+			})
+		})
+	}
 }
