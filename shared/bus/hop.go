@@ -142,7 +142,8 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 	for {
 		m, ok, err := r.Next(ctx, idleWait)
 		if ctx.Err() != nil {
-			return moved, h.stop(late, open)
+			h.stop(late, open)
+			return moved, nil
 		}
 		if err != nil {
 			return moved, err
@@ -156,7 +157,8 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 		}
 		if err := h.take(ctx, late, m, open); err != nil {
 			if ctx.Err() != nil {
-				return moved, h.stop(late, open)
+				h.stop(late, open)
+				return moved, nil
 			}
 			return moved, err
 		}
@@ -259,11 +261,10 @@ func (h *Hop) take(ctx, late context.Context, m Message, open map[string]*Ledger
 
 // stop stores what leads in memory; failing that, the next start consumes it
 // again.
-func (h *Hop) stop(ctx context.Context, open map[string]*Ledger) error {
+func (h *Hop) stop(ctx context.Context, open map[string]*Ledger) {
 	if err := flush(ctx, open, 1); err != nil {
 		h.Log.Warn("cursors not stored at stop, the next start reads again", "err", err)
 	}
-	return nil
 }
 
 // flush stores the cursors that lead by at least n inputs.
