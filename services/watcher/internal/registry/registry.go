@@ -95,8 +95,8 @@ func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destinat
 		}
 	}
 	var r Synced
-	for key, d := range keep {
-		revision, err := put(ctx, bucket, key, d)
+	for _, d := range want {
+		revision, err := put(ctx, bucket, subject.DestinationToken(d.Key), d)
 		if err != nil {
 			return Synced{}, err
 		}
