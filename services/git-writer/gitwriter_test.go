@@ -49,7 +49,7 @@ func TestCheckHosts(t *testing.T) {
 		urls  []string
 		says  string // "" for allowed
 	}{
-		"one host":             {creds: given, urls: []string{"https://git.example.com/a.git", "https://GIT.example.com/b.git"}},
+		"one host":             {creds: given, urls: []string{"https://git.example.com/a.git", "https://GIT.example.com/b.git", "https://git.example.com:443/c.git"}},
 		"other ways are free":  {creds: given, urls: []string{"https://git.example.com/a.git", "git@elsewhere:b.git", "/srv/c.git"}},
 		"nothing given":        {urls: []string{"https://git.example.com/a.git", "https://elsewhere/b.git"}},
 		"two hosts":            {creds: given, urls: []string{"https://git.example.com/a.git", "https://elsewhere/b.git"}, says: "elsewhere and git.example.com"},

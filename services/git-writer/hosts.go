@@ -21,7 +21,8 @@ func (c Credentials) checkHosts(all map[event.DestinationKey]bus.Registered) err
 	hosts := map[string]bool{}
 	for _, d := range all {
 		if u, err := url.Parse(d.URL); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
-			hosts[strings.ToLower(u.Host)] = true
+			usual := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]
+			hosts[strings.TrimSuffix(strings.ToLower(u.Host), usual)] = true
 		}
 	}
 	if len(hosts) < 2 {

@@ -64,7 +64,7 @@ func (c Credentials) agentKeys(ctx context.Context) ([]ssh.Signer, error) {
 // sshAddress is where go-git will connect to, which is what known_hosts is asked
 // for: ssh_config(5) may say another name for the host.
 func sshAddress(end *transport.Endpoint) string {
-	host, port := strings.ToLower(end.Host), end.Port
+	host, port := strings.Trim(strings.ToLower(end.Host), "[]"), end.Port // an IPv6 address comes in brackets
 	if name := gitssh.DefaultSSHConfig.Get(host, "Hostname"); name != "" {
 		host = name
 		if n, err := strconv.Atoi(gitssh.DefaultSSHConfig.Get(strings.ToLower(end.Host), "Port")); err == nil {

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/go-git/go-git/v5/plumbing/transport"
+
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/gittest"
 )
@@ -297,5 +299,24 @@ func TestRepositoryNotFoundOverSSH(t *testing.T) {
 	b := repo.New(repo.Config{URL: r.server.URL("none.git"), Branch: "main", Dir: t.TempDir(), Auth: r.credentials.auth})
 	if _, err := b.Fetch(t.Context()); !errors.Is(err, repo.ErrNotFound) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestSSHAddress: known_hosts is asked for what is connected to.
+func TestSSHAddress(t *testing.T) {
+	for raw, want := range map[string]string{
+		"ssh://git@Git.example.com/x.git":      "git.example.com:22",
+		"ssh://git@git.example.com:2222/x.git": "git.example.com:2222",
+		"git@git.example.com:x.git":            "git.example.com:22",
+		"ssh://git@[2001:db8::1]/x.git":        "[2001:db8::1]:22",
+		"ssh://git@[2001:db8::1]:2222/x.git":   "[2001:db8::1]:2222",
+	} {
+		end, err := transport.NewEndpoint(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sshAddress(end); got != want {
+			t.Errorf("%s is %s, want %s", raw, got, want)
+		}
 	}
 }

@@ -74,6 +74,25 @@ func TestGitWriterLastStatus(t *testing.T) {
 	}
 }
 
+// deepened counts from now on how often more than the tip of a branch is fetched.
+func (s *stand) deepened() *atomic.Int64 {
+	var n atomic.Int64
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				s.Error(err)
+			}
+			if bytes.Contains(body, []byte("deepen ")) && !bytes.Contains(body, []byte("deepen 1\n")) {
+				n.Add(1)
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		return false
+	})
+	return &n
+}
+
 // TestGitWriterReadsNoHistory: on a branch that was never pushed to from here there
 // is no position to be found, however long its history is.
 func TestGitWriterReadsNoHistory(t *testing.T) {
@@ -81,20 +100,7 @@ func TestGitWriterReadsNoHistory(t *testing.T) {
 	for _, name := range []string{"a.txt", "b.txt", "c.txt"} {
 		s.commitFile(name, "theirs\n")
 	}
-	var deepened atomic.Int64
-	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				t.Error(err)
-			}
-			if bytes.Contains(body, []byte("deepen ")) && !bytes.Contains(body, []byte("deepen 1\n")) {
-				deepened.Add(1)
-			}
-			r.Body = io.NopCloser(bytes.NewReader(body))
-		}
-		return false
-	})
+	deepened := s.deepened()
 	d := s.register("live", "live", false)
 	_, stop := s.start()
 	s.write(d, configMap(event.Create, "web", "a", 1))
@@ -117,6 +123,26 @@ func TestGitWriterReadsNoHistory(t *testing.T) {
 	s.wantVersions(2)
 	if n := deepened.Load(); n == 0 {
 		t.Error("the position was found without reading history")
+	}
+}
+
+// TestGitWriterReadsNoHistoryOfOthers: a branch that came to be after a writer had
+// found none, and that has nothing of ours, is not searched either.
+func TestGitWriterReadsNoHistoryOfOthers(t *testing.T) {
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	w, stop := s.start()
+	s.until("it found no branch", func() bool { return w.Ready() == nil && len(w.Snapshots()) == 1 })
+	stop()
+	for _, name := range []string{"a.txt", "b.txt", "c.txt"} {
+		s.commitFile(name, "theirs\n")
+	}
+	deepened := s.deepened()
+	s.start()
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.wantVersions(1)
+	if n := deepened.Load(); n != 0 {
+		t.Errorf("history was fetched %d times", n)
 	}
 }
 

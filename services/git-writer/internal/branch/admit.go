@@ -1,13 +1,14 @@
 package branch
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path"
 	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/marker"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
@@ -20,15 +21,16 @@ import (
 type admission struct {
 	bus.Registered
 	marker   []byte
-	replaces bool // its folder has another marker, which the first commit replaces
+	replaces plumbing.Hash // the marker that stood there, and may be replaced; zero: none
 }
 
 // mark is the operation that goes with each commit: a no-op where the marker
-// stands. Where another was put there meanwhile it is a conflict, so that a
-// commit that is built again never goes into a folder that somebody else has
-// taken; nor do two installs that begin at once take over from each other.
+// stands. Where another was put there since the folder was looked at it is a
+// conflict, so that a commit that is built again never goes into a folder that
+// somebody else has taken; nor do two installs that begin at once take over from
+// each other.
 func (a *admission) mark() repo.Op {
-	return repo.Op{Path: marker.Path(a.BaseFolder), Content: a.marker, New: !a.replaces}
+	return repo.Op{Path: marker.Path(a.BaseFolder), Content: a.marker, New: true, Replaces: a.replaces}
 }
 
 // admit decides which destinations may write to their folders.
@@ -72,7 +74,9 @@ func (s *session) admit(ctx context.Context) error {
 			}
 		}
 		a := &admission{Registered: d, marker: want.Bytes()}
-		a.replaces = folder.Marker != nil && !bytes.Equal(folder.Marker, a.marker)
+		if folder.Marker != nil {
+			a.replaces = plumbing.ComputeHash(plumbing.BlobObject, folder.Marker)
+		}
 		s.admitted[k] = a
 		s.marked = s.marked || marker.ByInstall(folder.Marker, s.Bus.Install.Incarnation)
 		if err := s.status(ctx, k, func(st *event.Status) { st.Stalled = nil }); err != nil {

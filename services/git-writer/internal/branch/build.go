@@ -26,7 +26,6 @@ func (s *session) commit(ctx context.Context, batch []write) error {
 		case err != nil:
 			return err
 		case changed:
-			a.replaces = false
 			s.Metrics.Commits.WithLabelValues(string(g[0].Origin)).Inc()
 			s.Metrics.Changes.WithLabelValues("committed").Add(float64(len(g)))
 		default:

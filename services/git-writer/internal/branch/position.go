@@ -14,9 +14,9 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// historyWithoutHint is how many commits are searched for a position when
-// nobody remembers to have pushed: the crash between a first push and its
-// hint left it near the tip.
+// historyWithoutHint is how many commits are searched for a position when the
+// hint names none: the crash between a first push and its hint left it near the
+// tip.
 const historyWithoutHint = 256
 
 // position is what the branch holds: the highest number that any of its commits
@@ -35,14 +35,14 @@ func (s *session) position(ctx context.Context) (uint64, error) {
 	}
 	var highest uint64
 	found, seen := false, 0
-	// Without a hint and without a marker nothing was ever pushed from here.
-	if rev != 0 || s.marked {
+	// Without a commit in the hint and without a marker nothing was ever pushed from here.
+	if hint.Commit != "" || s.marked {
 		found, err = s.repo.Walk(ctx, plumbing.NewHash(hint.Commit), func(c repo.CommitInfo) bool {
 			if seq, ok := message.ParsePosition(c.Message, s.Bus.Install.Incarnation, s.BranchKey); ok && seq <= last {
 				highest = max(highest, seq)
 			}
 			seen++
-			return rev != 0 || seen < historyWithoutHint
+			return hint.Commit != "" || seen < historyWithoutHint
 		})
 		if err != nil {
 			return 0, err

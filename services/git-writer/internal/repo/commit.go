@@ -14,9 +14,10 @@ type Op struct {
 	Path    string
 	Content []byte // not to be modified any more once handed over
 	Delete  bool
-	// New says that nothing may stand at Path but this Content: anything else
-	// there is a PathConflictError.
-	New bool
+	// New says that nothing may stand at Path but this Content, or the blob
+	// Replaces if that is not zero: anything else there is a PathConflictError.
+	New      bool
+	Replaces plumbing.Hash
 }
 
 // Signature says who and when. What Git cannot hold is cleaned out of it.

@@ -205,6 +205,22 @@ func TestNewOnly(t *testing.T) {
 	if res := push(t, same); res.Landed != 0 || res.Position != 1 {
 		t.Errorf("result %+v", res)
 	}
+
+	// What was seen there may be replaced, and nothing that came after it.
+	seen := hashObject(blobObject, []byte("theirs"))
+	replacing := r.fetched()
+	commit(t, replacing, 1, Op{Path: "base/marker", Content: []byte("ours"), New: true, Replaces: seen})
+	r.foreign("main", "a third's", map[string]string{"base/marker": "a third's"})
+	if _, err := replacing.Push(t.Context()); !errors.As(err, &blocked) {
+		t.Fatalf("error %v", err)
+	}
+	r.foreign("main", "theirs again", map[string]string{"base/marker": "theirs"})
+	if res := push(t, replacing); res.Landed != 1 {
+		t.Errorf("result %+v", res)
+	}
+	if got := r.files("main")["base/marker"]; got != "ours" {
+		t.Errorf("marker %q", got)
+	}
 }
 
 func TestSHA256Repository(t *testing.T) {

@@ -106,7 +106,7 @@ func (l *line) add(c Commit, ops []pendingOp) (added bool, replaced []string, er
 				undo()
 				return false, nil, err
 			}
-			if applied[i] && op.New && op.was != (item{}) {
+			if applied[i] && op.New && op.was != (item{}) && op.was.hash != op.Replaces {
 				blocked := &PathConflictError{Path: op.Path, At: op.Path, Mode: op.was.mode}
 				undo()
 				return false, nil, firstError(err, blocked)

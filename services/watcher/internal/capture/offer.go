@@ -29,7 +29,8 @@ type Offer struct {
 // Offer publishes to one destination all objects of the type that it selects,
 // as of the lane's position, and returns once they are durable. What changed
 // since is on its way behind them. It waits while the API server cannot be
-// reached or fails to answer; it fails when the server refused (see [Refused]).
+// reached, fails to answer, or forbids what it allowed a moment ago; it fails when
+// the server refused (see [Refused]).
 func (w *Worker) Offer(ctx context.Context, o Offer) error {
 	q := offer{o, make(chan error, 1)}
 	select {

@@ -86,6 +86,28 @@ func TestForbidden(t *testing.T) {
 		if err := <-answered; err != nil {
 			t.Errorf("a run that asked meanwhile is told %v", err)
 		}
+
+		// One that goes on to forbid it does know them.
+		s.refuse(nil, func(metav1.ListOptions) error { return forbidden() })
+		s.hangUp()
+		go func() { answered <- r.Offer(t.Context(), offered(true)) }()
+		advance(revokedAfter / 2)
+		select {
+		case err := <-answered:
+			t.Errorf("a run is told %v while it may pass", err)
+		default:
+		}
+		advance(revokedAfter)
+		if err := <-answered; !Refused(err) {
+			t.Errorf("a run is told %v for good", err)
+		}
+		if err := r.Ready(); !errors.Is(err, ErrNotAllowed) {
+			t.Errorf("forbidden for good, its readiness is %v", err)
+		}
+		s.refuse(nil, nil)
+		s.put(widget("a", 3))
+		advance(time.Minute)
+		r.check(t, "granted again", "UPDATE a 103 3")
 		r.stop(t)
 	})
 }

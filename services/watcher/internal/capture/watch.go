@@ -31,7 +31,7 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 	}
 	defer wi.Stop()
 	w.setStatus(nil)
-	w.watched = true
+	w.watched, w.denied = true, time.Time{}
 	begun := time.Now()
 	if w.index == nil && w.listing == nil && w.waiting == nil {
 		w.seen = overlay{}

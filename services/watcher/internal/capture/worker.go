@@ -33,6 +33,10 @@ const (
 	watchGrace = 30 * time.Second
 	// bookmarkEvery is how often a position is stored while nothing is published.
 	bookmarkEvery = 10 * time.Second
+	// revokedAfter is how long a type that was watched may be forbidden before that
+	// is taken for the rights: an API server that has just started does not know
+	// them, for seconds.
+	revokedAfter = 2 * time.Minute
 	// stopWait bounds what a stopping worker may still store.
 	stopWait = time.Second
 	// shortWatch is how soon a watch may not end without a reason to wait
@@ -101,11 +105,12 @@ type Config struct {
 // happens in Run's goroutine.
 type Worker struct {
 	Config
-	rv       string // the watch's position: everything up to here is in the lane, or needs not to be
-	gone     bool   // the API server forgot rv: the gap must be closed before the next watch
-	watched  bool   // it was watched: should it be forbidden now, that is a failure
-	refused  bool   // it was logged that it may not
-	index    index  // nil until it is exact as of rv
+	rv       string    // the watch's position: everything up to here is in the lane, or needs not to be
+	gone     bool      // the API server forgot rv: the gap must be closed before the next watch
+	watched  bool      // it was watched: should it be forbidden now, that is a failure, for a while
+	denied   time.Time // since when it is forbidden without a break; zero while it is not
+	refused  bool      // it was logged that it may not
+	index    index     // nil until it is exact as of rv
 	seen     overlay
 	listing  chan listed        // where an index that is being listed arrives; nil while none is
 	unlist   context.CancelFunc // ends that listing
@@ -216,9 +221,17 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// pause waits. Offers wait too, unless the type is one that these rights never
-// included.
+// pause waits. Offers wait too, unless the type is one that these rights do not
+// include: never have, or not any more for so long that it is no server that starts.
 func (w *Worker) pause(ctx context.Context, d time.Duration, why error) {
+	switch {
+	case !apierrors.IsForbidden(why):
+		w.denied = time.Time{}
+	case w.denied.IsZero():
+		w.denied = time.Now()
+	case time.Since(w.denied) >= revokedAfter:
+		w.watched = false
+	}
 	status, offers := why, w.offers
 	switch {
 	case apierrors.IsForbidden(why) && !w.watched:
