@@ -96,7 +96,7 @@ func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, ki
 			s.adjust(ctx, lost, found)
 		} else if ctx.Err() == nil {
 			wait = discoverAgain
-			if g := gist(err); g != said {
+			if g := fault.Gist(err); g != said {
 				said = g
 				s.log.Warn("cannot see which types are served, retrying", "err", err)
 			}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"sync"
 	"time"
 
@@ -153,7 +152,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		w.setSession(nil, err)
 		w.interruptions.Inc()
-		if said := gist(err); said != w.said {
+		if said := fault.Gist(err); said != w.said {
 			w.said = said // once; /readyz goes on saying it
 			w.log.Warn("the cluster is not being watched, retrying", "err", err)
 		}
@@ -171,13 +170,6 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 	return nil
 }
-
-// ownEnd is a connection's own end, in an error of package net.
-var ownEnd = regexp.MustCompile(`\b(tcp|udp) \S+->`)
-
-// gist is the text of an error without what is another each time it happens: the
-// port that a connection had on this side.
-func gist(err error) string { return ownEnd.ReplaceAllString(err.Error(), "$1 ") }
 
 // Ready is nil while all types that may be watched are being watched.
 func (w *Watcher) Ready() error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"regexp"
 	"time"
 )
 
@@ -104,3 +105,11 @@ func Wait(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
+
+// ownEnd is a connection's own end, in an error of package net.
+var ownEnd = regexp.MustCompile(`\b(tcp|udp) \S+->`)
+
+// Gist is the text of an error without what is another each time it happens, the
+// port that a connection had on this side: equal for two errors that are worth
+// saying once.
+func Gist(err error) string { return ownEnd.ReplaceAllString(err.Error(), "$1 ") }

@@ -143,3 +143,12 @@ func TestWait(t *testing.T) {
 		}
 	})
 }
+
+func TestGist(t *testing.T) {
+	one := fmt.Errorf("fetching: %w", errors.New("read tcp 127.0.0.1:51234->10.0.0.1:443: read: connection reset by peer"))
+	two := fmt.Errorf("fetching: %w", errors.New("read tcp 127.0.0.1:51300->10.0.0.1:443: read: connection reset by peer"))
+	other := errors.New("fetching: dial tcp 10.0.0.1:443: connect: connection refused")
+	if Gist(one) != Gist(two) || Gist(one) == Gist(other) || Gist(other) != other.Error() {
+		t.Errorf("%q, %q, %q", Gist(one), Gist(two), Gist(other))
+	}
+}

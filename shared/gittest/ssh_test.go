@@ -21,7 +21,7 @@ func key(t *testing.T, algorithm string) Key {
 
 func TestStockGitOverSSH(t *testing.T) {
 	if _, err := exec.LookPath("ssh"); err != nil {
-		t.Skip("there is no ssh here")
+		t.Skip("stock git speaks SSH through OpenSSH's client, which is not installed here; .ci/run installs it")
 	}
 	client := key(t, ssh.KeyAlgoED25519)
 	hostKeys := []Key{key(t, ssh.KeyAlgoED25519), key(t, ssh.KeyAlgoECDSA256), key(t, ssh.KeyAlgoRSA)}

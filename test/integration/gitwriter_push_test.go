@@ -146,6 +146,46 @@ func TestGitWriterReadsNoHistoryOfOthers(t *testing.T) {
 	}
 }
 
+// TestGitWriterFirstPushWithoutHint: after the crash between a first push and its
+// hint the position is found, however much others have pushed since.
+func TestGitWriterFirstPushWithoutHint(t *testing.T) {
+	const theirs = 300
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	w, stop := s.start()
+	s.until("it found no branch", func() bool { return w.Ready() == nil && len(w.Snapshots()) == 1 })
+	hints, err := bus.OpenBucket[event.Hint](t.Context(), s.bus, subject.BucketCursor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, err := hints.Get(t.Context(), subject.HintKey(d.BranchKey))
+	if err != nil || before.Commit != "" {
+		t.Fatalf("the hint is %+v, %v", before, err)
+	}
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.write(d, configMap(event.Update, "web", "b", 2)) // what is read again is no no-op
+	s.wantVersions(2)
+	stop()
+	_, rev, err := hints.Get(t.Context(), subject.HintKey(d.BranchKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hints.Put(t.Context(), subject.HintKey(d.BranchKey), before, rev); err != nil {
+		t.Fatal(err)
+	}
+	tip, tree := s.git("rev-parse", "main"), s.git("rev-parse", "main^{tree}")
+	for range theirs {
+		tip = s.git("-c", "user.name=p", "-c", "user.email=p@x", "commit-tree", "-p", tip, "-m", "Theirs", tree)
+	}
+	s.git("update-ref", "refs/heads/main", tip)
+	s.start()
+	s.write(d, configMap(event.Update, "web", "c", 3))
+	s.wantVersions(3)
+	if got := s.versions(); len(got) != 3 {
+		t.Errorf("versions %v", got)
+	}
+}
+
 // TestGitWriterOneHost: a password is given to no second host.
 func TestGitWriterOneHost(t *testing.T) {
 	s := newStand(t)

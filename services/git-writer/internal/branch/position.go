@@ -14,11 +14,6 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// historyWithoutHint is how many commits are searched for a position when the
-// hint names none: the crash between a first push and its hint left it near the
-// tip.
-const historyWithoutHint = 256
-
 // position is what the branch holds: the highest number that any of its commits
 // carries for this branch, of those that the hint's commit does not contain. Commits
 // merged in, cherry-picked or reverted carry lower numbers or other keys; a
@@ -34,25 +29,27 @@ func (s *session) position(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	var highest uint64
-	found, seen := false, 0
-	// Without a commit in the hint and without a marker nothing was ever pushed from here.
+	found := false
+	// Without a commit in the hint and without a marker nothing was ever pushed
+	// from here. With a marker alone, a crash came between the first push and its
+	// hint, and others may have pushed any number of commits since.
 	if hint.Commit != "" || s.marked {
 		found, err = s.repo.Walk(ctx, plumbing.NewHash(hint.Commit), func(c repo.CommitInfo) bool {
 			if seq, ok := message.ParsePosition(c.Message, s.Bus.Install.Incarnation, s.BranchKey); ok && seq <= last {
 				highest = max(highest, seq)
 			}
-			seen++
-			return hint.Commit != "" || seen < historyWithoutHint
+			return true
 		})
 		if err != nil {
 			return 0, err
 		}
 	}
 	switch {
-	case rev == 0: // never pushed, or crashed just after the first push, which was found
-		return highest, s.note(ctx, highest)
-	case found, hint.Commit == "": // the latter: there was no branch
+	case found:
 		return max(highest, hint.Position), nil
+	case hint.Commit == "": // never pushed, or crashed just after the first push, which was found
+		at := max(highest, hint.Position)
+		return at, s.note(ctx, at)
 	}
 	// The branch does not hold any more what was pushed: it was rewritten or
 	// removed by somebody. What stands in KS_WRITE before the hint must not be

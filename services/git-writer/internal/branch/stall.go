@@ -80,7 +80,7 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 	}
 	w.show(func(s *Snapshot) { s.Why, s.Next = err, time.Now().Add(d) })
 	level := slog.LevelDebug // said before; /readyz goes on saying it
-	if said := err.Error(); said != w.said {
+	if said := fault.Gist(err); said != w.said {
 		level, w.said = slog.LevelWarn, said
 	}
 	w.Log.Log(ctx, level, "branch does not move, retrying", "url", repo.Redact(w.URL), "branch", w.Branch, "key", w.BranchKey, "in", d.Round(time.Millisecond).String(), "err", err)

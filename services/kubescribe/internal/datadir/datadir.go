@@ -120,7 +120,7 @@ func (d *Dir) Claim(i Install) error {
 		return fmt.Errorf("claiming data directory: %w", err)
 	}
 	noted := strings.TrimPrefix(string(b), layoutLine)
-	if noted == "" {
+	if noted == "" || noted == i.bus() { // the latter: by a version that did not note the cluster
 		return d.Write("VERSION", []byte(layoutLine+i.bus()+"cluster "+i.Cluster+"\n"))
 	}
 	cluster, ours := strings.CutPrefix(noted, i.bus())

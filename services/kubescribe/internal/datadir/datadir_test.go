@@ -82,6 +82,10 @@ func TestClaim(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	write(t, d.Join("VERSION"), "layout 1\nincarnation one\nshards 8 4 2\n")
+	if err := d.Claim(one); err != nil {
+		t.Errorf("without a cluster's name: %v", err)
+	}
 	const want = "layout 1\nincarnation one\nshards 8 4 2\ncluster arn:aws:eks:eu-west-1:1:cluster-prod\n"
 	if b, err := os.ReadFile(d.Join("VERSION")); err != nil || string(b) != want {
 		t.Errorf("VERSION says %q, %v", b, err)
