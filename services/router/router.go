@@ -121,10 +121,7 @@ func (r *Router) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 		if err := r.hold(ctx, c.Registry); err != nil {
 			return bus.Decision{}, err
 		}
-		to, outcome, err = r.wanted(c)
-		if err != nil {
-			return bus.Decision{}, err
-		}
+		to, outcome = r.wanted(c)
 		hash = c.Hash
 	case event.KindMark:
 		mark, err := event.ParseMark(m.Header)
@@ -138,7 +135,7 @@ func (r *Router) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 		if err != nil {
 			return bus.Decision{}, err
 		}
-	case event.KindFence, event.KindCheckpoint:
+	case event.KindFence, event.KindCheckpoint, event.KindRepoState:
 		return bus.Decision{}, fmt.Errorf("%w: a %s among the events", event.ErrMalformed, kind)
 	}
 	d := bus.Decision{State: state, Note: outcome}
@@ -176,10 +173,7 @@ const (
 )
 
 // wanted lists the destinations that a change goes to.
-func (r *Router) wanted(c event.Change) ([]event.DestinationKey, string, error) {
-	if c.Destination != "" {
-		return r.addressed(c.Destination)
-	}
+func (r *Router) wanted(c event.Change) ([]event.DestinationKey, string) {
 	all, _ := r.registry.All()
 	var to []event.DestinationKey
 	for k, d := range all {
@@ -188,12 +182,12 @@ func (r *Router) wanted(c event.Change) ([]event.DestinationKey, string, error) 
 		}
 	}
 	if len(to) == 0 {
-		return nil, outcomeUnwanted, nil
+		return nil, outcomeUnwanted
 	}
-	return to, outcomeRouted, nil
+	return to, outcomeRouted
 }
 
-// addressed is the one destination that a message names.
+// addressed is the one destination that a MARK names.
 func (r *Router) addressed(name string) ([]event.DestinationKey, string, error) {
 	k, err := event.ParseDestinationKey(name)
 	if err != nil {

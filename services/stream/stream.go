@@ -195,7 +195,7 @@ func (s *Stream) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 			return bus.Decision{}, err
 		}
 		return s.mark(ctx, k, part, mark, state)
-	case event.KindFence, event.KindCheckpoint:
+	case event.KindFence, event.KindCheckpoint, event.KindRepoState:
 	}
 	return bus.Decision{}, fmt.Errorf("%w: a %s among the changes", event.ErrMalformed, kind)
 }
@@ -232,7 +232,7 @@ func (s *Stream) mark(ctx context.Context, k event.DestinationKey, part int, mar
 	if err != nil {
 		return bus.Decision{}, err
 	}
-	n := note{outcome: outcomeMarked, key: k, incomplete: mark.Incomplete}
+	n := note{outcome: outcomeMarked, key: k}
 	rec, _, err := s.phases.Newest(ctx, subject.DestinationToken(k))
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 		return bus.Decision{}, err
@@ -292,7 +292,6 @@ func (s *Stream) show(ctx context.Context, k event.DestinationKey, st phase.Stat
 			return nil
 		}
 		rec.Phase, rec.Owner = st.Phase(), s.owner
-		rec.Incomplete = append(rec.Incomplete, incomplete...)
 		rec.Cursor = max(rec.Cursor, cursor)
 		if c := s.counts[k]; c != nil {
 			rec.Counts = *c

@@ -61,11 +61,11 @@ func (s *session) answer(ctx context.Context, q event.Request) error {
 	slices.Sort(incomplete)
 	mark := event.Mark{
 		Cluster: s.cfg.Cluster, Part: q.Part, Destination: q.Destination.String(), Run: q.Run, Attempt: q.Attempt,
-		Registry: s.registered, Incomplete: slices.Compact(incomplete),
+		Registry: s.registered,
 	}
 	h, body := mark.Message()
 	_, err := s.lanes[q.Part].Publish(ctx, subject.MarkID(mark), bus.Output{
-		Subject: subject.EventMark(q.Part, s.cfg.Cluster), Header: h, Data: body,
+		Subject: subject.EventMark(q.Part, s.cfg.Cluster, q.Destination), Header: h, Data: body,
 	})
 	return err
 }

@@ -3,15 +3,13 @@ package event
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 )
 
 // Op is what happened to the object.
 type Op string
 
-// The operations. A change published again on a run's behalf is an UPDATE:
-// whether its file is new to Git is for the git-writer to see.
+// The operations.
 const (
 	Create Op = "CREATE"
 	Update Op = "UPDATE"
@@ -24,7 +22,7 @@ type Origin string
 // The origins.
 const (
 	Live      Origin = "live"      // a watch delivered it
-	Reconcile Origin = "reconcile" // a list or a run found it
+	Reconcile Origin = "reconcile" // a run found it
 )
 
 // Object names one Kubernetes object and the way it is served.
@@ -56,9 +54,10 @@ func (o Object) Key() string {
 
 // Change is one version of one object's intent.
 //
-// Invariants, checked by [ParseChange]: Op, ClusterID, Resource, Name, UID and
-// ResourceVersion are set; Hash and Manifest are set exactly when Op is not
-// DELETE; Run is set when Destination is.
+// Invariants, checked by [ParseChange]: Op is set; Hash and Manifest are set exactly
+// when Op is not DELETE; Run is set exactly when Origin is Reconcile; ClusterID,
+// Resource, Name, UID and ResourceVersion are set, but for a DELETE that a run
+// found: the object is gone, so nothing is known but where its file stands.
 type Change struct {
 	Object
 	Op              Op
@@ -71,9 +70,10 @@ type Change struct {
 	Time            time.Time // when the change was made, as far as the object tells
 	FieldManager    string    // who made it, as far as the object tells
 	Origin          Origin
-	Run             string // the run it answers, if any
+	Run             string // the run that found it, if one did
 	Attempt         uint64
-	Destination     string // "" for every destination whose rules want it
+	Path            string // of the file, below the base folder: set by a run
+	More            bool   // the run has further results behind this one
 	// Registry is the revision of KS_DESTINATION its watcher had seen: a router
 	// that holds an older one waits, so no change falls between the registering
 	// of a destination and its first snapshot.
@@ -106,7 +106,10 @@ func (c Change) Message() (Header, []byte) {
 	put(h, HeaderOrigin, string(c.Origin))
 	put(h, HeaderRun, c.Run)
 	putUint(h, HeaderAttempt, c.Attempt)
-	put(h, HeaderDestination, c.Destination)
+	put(h, HeaderPath, c.Path)
+	if c.More {
+		h[HeaderMore] = []string{"true"}
+	}
 	putUint(h, HeaderRegistry, c.Registry)
 	put(h, HeaderResume, c.Resume)
 	return h, c.Manifest
@@ -122,7 +125,7 @@ func ParseChange(h Header, body []byte) (Change, error) {
 		Op: Op(get(h, HeaderOp)), Cluster: get(h, HeaderCluster), ClusterID: get(h, HeaderClusterID),
 		UID: get(h, HeaderUID), ResourceVersion: get(h, HeaderRevision), Hash: get(h, HeaderHash),
 		FieldManager: get(h, HeaderFieldManager), Origin: Origin(get(h, HeaderOrigin)),
-		Run: get(h, HeaderRun), Destination: get(h, HeaderDestination), Resume: get(h, HeaderResume),
+		Run: get(h, HeaderRun), Path: get(h, HeaderPath), More: get(h, HeaderMore) == "true", Resume: get(h, HeaderResume),
 	}
 	if len(body) > 0 {
 		c.Manifest = body
@@ -151,25 +154,30 @@ func (c Change) check() error {
 	default:
 		return fmt.Errorf("%w: header %s is %q", ErrMalformed, HeaderOp, c.Op)
 	}
-	for name, v := range map[string]string{
-		HeaderClusterID: c.ClusterID, HeaderResource: c.Resource, HeaderName: c.Name,
-		HeaderUID: c.UID, HeaderRevision: c.ResourceVersion,
-	} {
-		if v == "" {
-			return fmt.Errorf("%w: header %s is missing", ErrMalformed, name)
+	if orphan := c.Op == Delete && c.Origin == Reconcile; !orphan {
+		for name, v := range map[string]string{
+			HeaderClusterID: c.ClusterID, HeaderResource: c.Resource, HeaderName: c.Name,
+			HeaderUID: c.UID, HeaderRevision: c.ResourceVersion,
+		} {
+			if v == "" {
+				return fmt.Errorf("%w: header %s is missing", ErrMalformed, name)
+			}
 		}
+	} else if c.Path == "" {
+		return fmt.Errorf("%w: header %s is missing", ErrMalformed, HeaderPath)
 	}
 	if due := c.Op != Delete; (c.Hash != "") != due || (len(c.Manifest) > 0) != due {
 		return fmt.Errorf("%w: a %s with %d bytes of manifest and hash %q", ErrMalformed, c.Op, len(c.Manifest), c.Hash)
 	}
-	if c.Destination != "" && c.Run == "" {
-		return fmt.Errorf("%w: meant for destination %s without a run", ErrMalformed, c.Destination)
+	if (c.Origin == Reconcile) != (c.Run != "") {
+		return fmt.Errorf("%w: origin %q and run %q", ErrMalformed, c.Origin, c.Run)
 	}
 	return nil
 }
 
-// Mark says that the lane of Part has published, before this message, all that
-// the run asked it for.
+// Mark says that the lane of Part was frozen here for a run: what the lane answers
+// to it is exactly the sum of all changes before this message. A lane publishes
+// one for an attempt at most.
 //
 // Invariants, checked by [ParseMark]: Cluster, Destination and Run are set.
 type Mark struct {
@@ -178,10 +186,7 @@ type Mark struct {
 	Destination string
 	Run         string
 	Attempt     uint64
-	Registry    uint64
-	// Incomplete names the types of this lane that could not be listed, as
-	// resource.group: nothing of theirs may be taken for absent.
-	Incomplete []string
+	Registry    uint64 // as in Change: a router passes it on only once it holds that revision
 }
 
 // Message encodes the mark.
@@ -193,7 +198,6 @@ func (m Mark) Message() (Header, []byte) {
 	put(h, HeaderRun, m.Run)
 	putUint(h, HeaderAttempt, m.Attempt)
 	putUint(h, HeaderRegistry, m.Registry)
-	put(h, HeaderIncomplete, strings.Join(m.Incomplete, ","))
 	return h, nil
 }
 
@@ -211,11 +215,6 @@ func ParseMark(h Header) (Mark, error) {
 	if m.Attempt, err = getUint(h, HeaderAttempt); err != nil {
 		return Mark{}, err
 	}
-	if m.Registry, err = getUint(h, HeaderRegistry); err != nil {
-		return Mark{}, err
-	}
-	if s := get(h, HeaderIncomplete); s != "" {
-		m.Incomplete = strings.Split(s, ",")
-	}
-	return m, nil
+	m.Registry, err = getUint(h, HeaderRegistry)
+	return m, err
 }

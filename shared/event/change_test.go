@@ -22,21 +22,25 @@ func set(c Change, name, value string) (Header, []byte) {
 func TestMalformedChanges(t *testing.T) {
 	deletion := changed(func(c *Change) { c.Op, c.Hash, c.Manifest = Delete, "", nil })
 	tests := map[string]func() (Header, []byte){
-		"no op":              func() (Header, []byte) { return set(goldenChange(), HeaderOp, "") },
-		"unknown op":         func() (Header, []byte) { return set(goldenChange(), HeaderOp, "PATCH") },
-		"op in lower case":   func() (Header, []byte) { return set(goldenChange(), HeaderOp, "update") },
-		"no cluster id":      func() (Header, []byte) { return set(goldenChange(), HeaderClusterID, "") },
-		"no resource":        func() (Header, []byte) { return set(goldenChange(), HeaderResource, "") },
-		"no name":            func() (Header, []byte) { return set(goldenChange(), HeaderName, "") },
-		"no uid":             func() (Header, []byte) { return set(goldenChange(), HeaderUID, "") },
-		"no version":         func() (Header, []byte) { return set(goldenChange(), HeaderRevision, "") },
-		"no hash":            func() (Header, []byte) { return set(goldenChange(), HeaderHash, "") },
-		"no manifest":        func() (Header, []byte) { h, _ := goldenChange().Message(); return h, nil },
-		"neither":            func() (Header, []byte) { h, _ := set(goldenChange(), HeaderHash, ""); return h, nil },
-		"delete with hash":   func() (Header, []byte) { return set(deletion, HeaderHash, "abc") },
-		"delete with body":   func() (Header, []byte) { h, _ := deletion.Message(); return h, []byte("x") },
-		"delete with both":   func() (Header, []byte) { h, _ := set(deletion, HeaderHash, "abc"); return h, []byte("x") },
-		"destination no run": func() (Header, []byte) { return set(goldenChange(), HeaderDestination, "prod/gitops/live") },
+		"no op":            func() (Header, []byte) { return set(goldenChange(), HeaderOp, "") },
+		"unknown op":       func() (Header, []byte) { return set(goldenChange(), HeaderOp, "PATCH") },
+		"op in lower case": func() (Header, []byte) { return set(goldenChange(), HeaderOp, "update") },
+		"no cluster id":    func() (Header, []byte) { return set(goldenChange(), HeaderClusterID, "") },
+		"no resource":      func() (Header, []byte) { return set(goldenChange(), HeaderResource, "") },
+		"no name":          func() (Header, []byte) { return set(goldenChange(), HeaderName, "") },
+		"no uid":           func() (Header, []byte) { return set(goldenChange(), HeaderUID, "") },
+		"no version":       func() (Header, []byte) { return set(goldenChange(), HeaderRevision, "") },
+		"no hash":          func() (Header, []byte) { return set(goldenChange(), HeaderHash, "") },
+		"no manifest":      func() (Header, []byte) { h, _ := goldenChange().Message(); return h, nil },
+		"neither":          func() (Header, []byte) { h, _ := set(goldenChange(), HeaderHash, ""); return h, nil },
+		"delete with hash": func() (Header, []byte) { return set(deletion, HeaderHash, "abc") },
+		"delete with body": func() (Header, []byte) { h, _ := deletion.Message(); return h, []byte("x") },
+		"delete with both": func() (Header, []byte) { h, _ := set(deletion, HeaderHash, "abc"); return h, []byte("x") },
+		"run no origin":    func() (Header, []byte) { return set(goldenChange(), HeaderRun, "run-1") },
+		"origin no run":    func() (Header, []byte) { return set(goldenChange(), HeaderOrigin, "reconcile") },
+		"orphan no path": func() (Header, []byte) {
+			return changed(func(c *Change) { *c = Change{Op: Delete, Origin: Reconcile, Run: "run-1"} }).Message()
+		},
 		"sanitizer no number": func() (Header, []byte) {
 			return set(goldenChange(), HeaderSanitizer, "one")
 		},
@@ -192,13 +196,13 @@ func FuzzParseChange(f *testing.F) {
 	for _, c := range goldenChanges {
 		h, body := c.Message()
 		f.Add(raw(h, HeaderOp), raw(h, HeaderName), raw(h, HeaderHash), raw(h, HeaderTime), raw(h, HeaderAttempt),
-			raw(h, HeaderSanitizer), raw(h, HeaderDestination), raw(h, HeaderRun), body)
+			raw(h, HeaderSanitizer), raw(h, HeaderPath), raw(h, HeaderRun), body)
 	}
-	f.Fuzz(func(t *testing.T, op, name, hash, when, attempt, sanitizer, destination, run string, body []byte) {
+	f.Fuzz(func(t *testing.T, op, name, hash, when, attempt, sanitizer, path, run string, body []byte) {
 		h, _ := goldenChange().Message()
 		for k, v := range map[string]string{
 			HeaderOp: op, HeaderName: name, HeaderHash: hash, HeaderTime: when, HeaderAttempt: attempt,
-			HeaderSanitizer: sanitizer, HeaderDestination: destination, HeaderRun: run, HeaderPart: attempt,
+			HeaderSanitizer: sanitizer, HeaderDestination: "prod/gitops/live", HeaderPath: path, HeaderRun: run, HeaderPart: attempt,
 		} {
 			h[k] = []string{v}
 		}

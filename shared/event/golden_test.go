@@ -55,13 +55,13 @@ var goldenChanges = map[string]Change{
 		c.FieldManager = " hand\r\nmade "
 	}),
 	"change-reconcile": changed(func(c *Change) {
-		c.Origin, c.Run, c.Attempt, c.Destination, c.Resume = Reconcile, "run-1", 2, "prod/gitops/live", "1040"
+		c.Origin, c.Run, c.Attempt, c.Path, c.More = Reconcile, "run-1", 2, "shop/configmaps/web.yaml", true
 	}),
 }
 
 var goldenMarks = map[string]Mark{
-	"mark":            {Cluster: "prod", Part: 0, Destination: "prod/gitops/live", Run: "run-1", Attempt: 1, Registry: 7},
-	"mark-incomplete": {Cluster: "prod", Part: 5, Destination: "prod/gitops/live", Run: "run-1", Attempt: 3, Incomplete: []string{"*.metrics.k8s.io", "jobs.batch"}},
+	"mark":         {Cluster: "prod", Part: 0, Destination: "prod/gitops/live", Run: "run-1", Attempt: 1, Registry: 7},
+	"mark-attempt": {Cluster: "prod", Part: 5, Destination: "prod/gitops/live", Run: "run-1", Attempt: 3},
 }
 
 // goldenRecords pairs each JSON record with how it is encoded and decoded.
@@ -78,7 +78,6 @@ var goldenRecords = map[string]record{
 	"phase": of(PhaseRecord{
 		V: 1, Phase: LiveProcessing, Run: "run-1", Attempt: 1, Reason: ReasonNewDestination, Registered: 7, Cursor: 99,
 		Counts: Counts{Forwarded: 90, Suppressed: 9}, Owner: "host-1", Since: time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC),
-		Incomplete: []string{"jobs.batch"},
 	}),
 	"status": of(Status{
 		V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Subject: "Update ConfigMap shop/web",

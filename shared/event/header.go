@@ -37,10 +37,11 @@ const (
 	HeaderRun          = "Ks-Run"
 	HeaderAttempt      = "Ks-Attempt"
 	HeaderDestination  = "Ks-Destination"
+	HeaderPath         = "Ks-Path"
+	HeaderMore         = "Ks-More"
 	HeaderRegistry     = "Ks-Registry"
 	HeaderResume       = "Ks-Resume"
 	HeaderPart         = "Ks-Part"
-	HeaderIncomplete   = "Ks-Incomplete"
 	HeaderReason       = "Ks-Reason"
 )
 
@@ -50,9 +51,11 @@ type Kind string
 // The kinds of message.
 const (
 	KindChange     Kind = "change"     // one version of one object's intent
-	KindMark       Kind = "mark"       // a lane has published all that a run asked it for
+	KindMark       Kind = "mark"       // a lane was frozen here for a run
 	KindFence      Kind = "fence"      // a lane has a new owner
 	KindCheckpoint Kind = "checkpoint" // nothing but a cursor
+	// KindRepoState asks for the state of the repository at its position: see Barrier.
+	KindRepoState Kind = "REQUEST_REPO_STATE"
 )
 
 // ErrNewerVersion says that a message was written by a newer kubescribe than
@@ -77,7 +80,7 @@ func KindOf(h Header) (Kind, error) {
 	}
 	k := Kind(get(h, HeaderKind))
 	switch k {
-	case KindChange, KindMark, KindFence, KindCheckpoint:
+	case KindChange, KindMark, KindFence, KindCheckpoint, KindRepoState:
 		return k, nil
 	}
 	return "", fmt.Errorf("%w: header %s is %q", ErrMalformed, HeaderKind, k)

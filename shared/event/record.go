@@ -40,7 +40,29 @@ type Destination struct {
 	Adopt      bool           `json:"adopt,omitempty"`
 	Committer  Person         `json:"committer"`
 	Rules      []Rule         `json:"rules"`
+	// Interval is the time from one drift check to the next; 0: none.
+	Interval time.Duration `json:"interval,omitempty"`
+	Prune    Prune         `json:"prune"`
 }
+
+// Prune says what may remove files.
+type Prune struct {
+	Mode PruneMode `json:"mode"`
+	// A run withholds its deletions when they are more than MaxPercent of the
+	// folder's resources and more than MaxFiles.
+	MaxPercent int `json:"maxPercent"`
+	MaxFiles   int `json:"maxFiles"`
+}
+
+// PruneMode says what may remove files.
+type PruneMode string
+
+// The modes of pruning.
+const (
+	PruneAlways  PruneMode = "Always"  // runs remove orphans, and deletions in the cluster remove files
+	PruneOnEvent PruneMode = "OnEvent" // deletions in the cluster alone
+	PruneNever   PruneMode = "Never"   // nothing
+)
 
 // Person signs commits.
 type Person struct {
@@ -68,8 +90,9 @@ const (
 	Parked           Phase = "PARKED"
 )
 
-// PhaseRecord is a destination's entry in KS_PHASE, for everyone to see. The
-// checkpoint in KS_WRITE is what decides.
+// PhaseRecord is a destination's entry in KS_PHASE, for everyone to see: its phase,
+// and the newest of its runs. The checkpoint in KS_WRITE is what decides. Of a run
+// that holds nothing back, the phase stays LIVE_PROCESSING.
 type PhaseRecord struct {
 	V       int    `json:"v"`
 	Phase   Phase  `json:"phase"`
@@ -78,19 +101,59 @@ type PhaseRecord struct {
 	Reason  string `json:"reason"`
 	// Registered is the revision of the destination that the run covers: it
 	// differs for a changed one, and for one that was removed and made again.
-	Registered uint64    `json:"registered"`
-	Cursor     uint64    `json:"cursor,omitempty"`
-	Counts     Counts    `json:"counts"`
-	Owner      string    `json:"owner,omitempty"`
-	Since      time.Time `json:"since"`
-	// Incomplete names the types the run could not list.
-	Incomplete []string `json:"incomplete,omitempty"`
+	Registered uint64 `json:"registered"`
+	// Parts are the lanes that the run asks.
+	Parts []int `json:"parts"`
+	// Approved is the digest of the deletions that a person has approved for this run.
+	Approved string `json:"approved,omitempty"`
+	// Since is when the phase began, or the attempt; Closed when the run's results
+	// were in KS_WRITE, zero while it is under way.
+	Since  time.Time `json:"since"`
+	Closed time.Time `json:"closed,omitzero"`
+	// Next is why another run begins once this one has closed.
+	Next    string   `json:"next,omitempty"`
+	Cursor  uint64   `json:"cursor,omitempty"` // of KS_LIVE
+	Counts  Counts   `json:"counts"`
+	Owner   string   `json:"owner,omitempty"`
+	Outcome *Outcome `json:"outcome,omitempty"` // of the newest run that closed
+	Overrun uint64   `json:"overrun,omitempty"` // of its results, how many came too late: something newer had passed
 }
+
+// Running reports whether a run is under way.
+func (p PhaseRecord) Running() bool { return p.Run != "" && p.Closed.IsZero() }
 
 // Counts says what a destination stream did with what reached it.
 type Counts struct {
 	Forwarded  uint64 `json:"forwarded"`
 	Suppressed uint64 `json:"suppressed"`
+	Pruned     uint64 `json:"pruned,omitempty"` // deletions that prune.mode Never dropped
+	Held       uint64 `json:"held,omitempty"`   // waiting now, until the run closes
+}
+
+// Outcome says what a comparison found.
+type Outcome struct {
+	Run     string `json:"run"`
+	Created int    `json:"created"`
+	Updated int    `json:"updated"`
+	Deleted int    `json:"deleted"`
+	Equal   int    `json:"equal"`
+	// Kept are orphans that prune.mode keeps, or whose type is not known wholly.
+	Kept    int      `json:"kept,omitempty"`
+	Foreign []string `json:"foreign,omitempty"` // a few of the files that hold resources elsewhere
+	// ForeignCount is how many those are.
+	ForeignCount int      `json:"foreignCount,omitempty"`
+	Pending      *Pending `json:"pending,omitempty"`
+	// Incomplete names the types that could not be listed, as resource.group; *.group
+	// where a group did not answer. Nothing of theirs was taken for absent.
+	Incomplete []string `json:"incomplete,omitempty"`
+}
+
+// Pending are deletions that wait for a person.
+type Pending struct {
+	Run    string   `json:"run"` // the first that found exactly these
+	Count  int      `json:"count"`
+	Digest string   `json:"digest"` // of their paths
+	Paths  []string `json:"paths"`  // a few of them
 }
 
 // Status is a destination's entry in KS_STATUS, written by the git-writer.
@@ -117,6 +180,7 @@ const StalledFolderNotOurs = "FolderNotOurs"
 // The control requests.
 const (
 	RequestClusterState = "REQUEST_CLUSTER_STATE" // reconciler → the lane's owner
+	RequestResources    = "REQUEST_RESOURCES"     // reconciler → the lane's owner: the contents of its results
 	RequestRun          = "REQUEST_RUN"           // anyone → reconciler
 )
 
@@ -126,6 +190,12 @@ const (
 	ReasonSpecChanged      = "SpecChanged"
 	ReasonAdmitted         = "Admitted"         // its folder was refused before
 	ReasonHistoryRewritten = "HistoryRewritten" // the remote branch lost commits that were there
+	ReasonWatchGap         = "WatchGap"         // the API server forgot what came since the watcher's last position
+	ReasonTypeAppeared     = "TypeAppeared"     // a type is listed for the first time, and has objects
+	ReasonOvertaken        = "Overtaken"        // more changed during a run than is remembered
+	ReasonDriftCheck       = "DriftCheck"       // the interval is over
+	ReasonRequested        = "Requested"        // a person asked
+	ReasonApproved         = "Approved"         // a person approved deletions
 )
 
 // Request is a message of KS_CTL.
@@ -138,6 +208,32 @@ type Request struct {
 	Attempt     uint64         `json:"attempt,omitempty"`
 	Registered  uint64         `json:"registered,omitempty"` // the revision of the destination that the run covers
 	Reason      string         `json:"reason"`
+	Approved    string         `json:"approved,omitempty"` // the run whose pending deletions are approved
+}
+
+// End closes a series of KS_SNAP: what one side of an attempt at a run says is
+// Chunks messages under Nonce, no more and no less. Of several that answer, the
+// first End stored is the one that counts.
+type End struct {
+	V      int    `json:"v"`
+	Nonce  string `json:"nonce"`
+	Chunks int    `json:"chunks"`
+	Count  int    `json:"count"`  // of what is in them
+	Digest string `json:"digest"` // SHA-256 of their bodies, one after the other
+	// Failed says why this attempt gets no such answer: another one must begin.
+	Failed string `json:"failed,omitempty"`
+	// Incomplete, of a lane, are the types that could not be listed: see Outcome.
+	// Unmirrored are those that are never mirrored: their files are not ours.
+	Incomplete []string `json:"incomplete,omitempty"`
+	Unmirrored []string `json:"unmirrored,omitempty"`
+	// Wanted, of results, is how many of them want contents.
+	Wanted int `json:"wanted,omitempty"`
+	// Others, of a repository, is how many files hold no resource.
+	Others int `json:"others,omitempty"`
+	// Parts and Outcome, of a run, say which lanes have results, and what they are
+	// in all.
+	Parts   []int    `json:"parts,omitempty"`
+	Outcome *Outcome `json:"outcome,omitempty"`
 }
 
 // Bookmark is a type's entry in KS_CURSOR: everything the API server of that
@@ -159,7 +255,7 @@ type Hint struct {
 
 // Record is any of the JSON records of this package.
 type Record interface {
-	Destination | PhaseRecord | Status | Request | Bookmark | Hint
+	Destination | PhaseRecord | Status | Request | Bookmark | Hint | End
 }
 
 // Encode writes a record. V is the writer's to set to [Version].

@@ -14,8 +14,7 @@ import (
 // and A→B→A gives three: the resourceVersion is in it, which is why the bare
 // content hash is not the ID (docs/adr/0001).
 func ChangeID(c event.Change) string {
-	return digest(c.ClusterID, c.UID, c.ResourceVersion, string(c.Op), c.Hash, strconv.Itoa(c.Sanitizer),
-		c.Destination, c.Run, strconv.FormatUint(c.Attempt, 10))
+	return digest(c.ClusterID, c.UID, c.ResourceVersion, string(c.Op), c.Hash, strconv.Itoa(c.Sanitizer))
 }
 
 // MarkID is the Nats-Msg-Id of a MARK in KS_EVENTS.
@@ -28,6 +27,12 @@ func MarkID(m event.Mark) string {
 // not a window of IDs, keeps it single.
 func OutputID(incarnation string, input uint64, k event.DestinationKey, hash string) string {
 	return digest(incarnation, strconv.FormatUint(input, 10), k.String(), hash)
+}
+
+// ResultID is the Ks-Id of what a run writes: its barrier is number 0, its results
+// count from 1.
+func ResultID(k event.DestinationKey, run string, attempt uint64, n int) string {
+	return digest(k.String(), run, strconv.FormatUint(attempt, 10), strconv.Itoa(n))
 }
 
 // BranchKey is the key of a writer shard: one canonical remote URL and branch.

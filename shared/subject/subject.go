@@ -88,10 +88,10 @@ func EventType(part int, cluster, group, resource, namespace string) string {
 	return EventChange(part, cluster, group, resource, namespace)
 }
 
-// EventMark is where a lane stores its MARKs. No type has such a name: resource
-// names hold no blank.
-func EventMark(part int, cluster string) string {
-	return join("ks.ev.d", strconv.Itoa(part), Token(cluster), "=20", "=20", "=20")
+// EventMark is where a lane stores its MARKs for a destination. No type has such a
+// name: resource names hold no blank.
+func EventMark(part int, cluster string, k event.DestinationKey) string {
+	return join("ks.ev.d", strconv.Itoa(part), Token(cluster), "=20", Token(k.Namespace), Token(k.Name))
 }
 
 // EventFence is where the owners of a cluster's lane announce themselves. Lanes
@@ -102,6 +102,31 @@ func EventFence(part int, cluster string) string {
 
 // EventPart selects what the router reads of a part.
 func EventPart(part int) string { return join("ks.ev.d", strconv.Itoa(part), ">") }
+
+// PartsOf are the lanes that the rules of a destination touch, in order.
+func PartsOf(d event.Destination) []int {
+	var touched [Parts]bool
+	for _, r := range d.Rules {
+		for _, g := range r.Groups {
+			for _, res := range r.Resources {
+				if g == "*" || res == "*" {
+					return every
+				}
+				touched[Part(d.Key.Cluster, g, res)] = true
+			}
+		}
+	}
+	parts := []int{}
+	for p, is := range touched {
+		if is {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// every is all lanes; read only.
+var every = []int{0, 1, 2, 3, 4, 5, 6, 7}
 
 // ParseEventPart reads the part off a subject of KS_EVENTS.
 func ParseEventPart(s string) (int, error) { return number(s, 3, Parts) }
@@ -187,6 +212,16 @@ func CtlClusterStates(cluster string, part int) string {
 	return join("ks.ctl", event.RequestClusterState, Token(cluster), strconv.Itoa(part), ">")
 }
 
+// CtlResources is a request for the contents of one lane's results.
+func CtlResources(cluster string, part int, run string, attempt uint64) string {
+	return join("ks.ctl", event.RequestResources, Token(cluster), strconv.Itoa(part), Token(run), strconv.FormatUint(attempt, 10))
+}
+
+// CtlResourcesOf selects those requests to the owner of one lane.
+func CtlResourcesOf(cluster string, part int) string {
+	return join("ks.ctl", event.RequestResources, Token(cluster), strconv.Itoa(part), ">")
+}
+
 // CtlRun is a request for a run of one destination: asking twice while one is
 // waiting is asking once.
 func CtlRun(k event.DestinationKey) string { return join("ks.ctl", event.RequestRun, destination(k)) }
@@ -200,6 +235,11 @@ const ConsumerRuns = "reconciler"
 // ConsumerClusterState is the durable consumer of a lane's owner.
 func ConsumerClusterState(cluster string, part int) string {
 	return "cluster-state-" + Token(cluster) + "-" + strconv.Itoa(part)
+}
+
+// ConsumerResources is the durable consumer of a lane's owner for contents.
+func ConsumerResources(cluster string, part int) string {
+	return "resources-" + Token(cluster) + "-" + strconv.Itoa(part)
 }
 
 // DeadLetter is where a message that a stage could not process is kept:

@@ -154,7 +154,7 @@ func FuzzSubjects(f *testing.F) {
 			t.Errorf("%q is of part %d, %v", change, p, err)
 		}
 
-		mark := EventMark(part, cluster)
+		mark := EventMark(part, cluster, k)
 		checkSubject(t, AllEvents, mark)
 		selects(t, mark, EventPart(part))
 		// Names hold no blank: Kubernetes allows none.

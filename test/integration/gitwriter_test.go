@@ -327,12 +327,12 @@ func TestGitWritersCompeteOverRuns(t *testing.T) {
 	for i := range n {
 		c := configMap(event.Update, "web", fmt.Sprintf("%04d", i), i+1)
 		if i%3 != 0 {
-			c.Origin, c.Run, c.Attempt, c.Destination = event.Reconcile, "r1", 1, d.Key.String()
+			c.Origin, c.Run, c.Attempt = event.Reconcile, "r1", 1
 		}
 		s.write(d, c)
 		if i%10 == 0 {
 			o := configMap(event.Update, fmt.Sprintf("other-%d", i), "x", i+1)
-			o.Origin, o.Run, o.Attempt, o.Destination = event.Reconcile, "r1", 1, d.Key.String()
+			o.Origin, o.Run, o.Attempt = event.Reconcile, "r1", 1
 			s.write(d, o)
 		}
 	}

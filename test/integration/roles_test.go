@@ -243,7 +243,11 @@ func (in *install) publish(c event.Change) uint64 {
 func (in *install) publishMark(m event.Mark) uint64 {
 	in.Helper()
 	h, body := m.Message()
-	return in.laneStore(m.Part, m.Cluster, subject.MarkID(m), bus.Output{Subject: subject.EventMark(m.Part, m.Cluster), Header: h, Data: body})
+	k, err := event.ParseDestinationKey(m.Destination)
+	if err != nil {
+		in.Fatal(err)
+	}
+	return in.laneStore(m.Part, m.Cluster, subject.MarkID(m), bus.Output{Subject: subject.EventMark(m.Part, m.Cluster, k), Header: h, Data: body})
 }
 
 func (in *install) laneStore(part int, cluster, id string, out bus.Output) uint64 {

@@ -43,9 +43,9 @@ func (l *live) route(name, content string) {
 }
 
 // mark stores a MARK of one lane.
-func (l *live) mark(part int, run string, incomplete ...string) {
+func (l *live) mark(part int, run string) {
 	l.Helper()
-	m := event.Mark{Cluster: "test", Part: part, Destination: key(l.name).String(), Run: run, Attempt: 1, Registry: l.rev, Incomplete: incomplete}
+	m := event.Mark{Cluster: "test", Part: part, Destination: key(l.name).String(), Run: run, Attempt: 1, Registry: l.rev}
 	h, body := m.Message()
 	l.store(subject.LiveData(part, key(l.name)), l.id(), h, body)
 }
@@ -144,20 +144,17 @@ func TestStreamPhase(t *testing.T) {
 		l.mark(part, "run-1")
 		l.mark(part, "run-1") // again
 	}
-	l.mark(2, "run-1", "jobs.batch")
+	l.mark(2, "run-1")
 	l.route("between", "x")
 	l.written("between")
 	if got := l.phase("d"); got.Phase != event.StartupReconcile || got.Run != "run-1" {
 		t.Fatalf("one lane is missing, and the phase is %+v", got)
 	}
-	l.mark(subject.Parts-1, "run-1", "widgets.example.com")
+	l.mark(subject.Parts-1, "run-1")
 	l.until("the phase is LIVE_PROCESSING", func() bool { return l.phase("d").Phase == event.LiveProcessing })
 	got := l.phase("d")
 	if got.Run != "run-1" || got.Attempt != 1 || got.Registered != l.rev || got.Owner != "test" || got.Since.IsZero() || got.Reason != event.ReasonNewDestination {
 		t.Errorf("the phase is %+v", got)
-	}
-	if !slices.Equal(got.Incomplete, []string{"widgets.example.com"}) {
-		t.Errorf("the types that are missing from the run are %q", got.Incomplete)
 	}
 
 	// A newer run, which the reconciler has begun meanwhile.

@@ -153,7 +153,7 @@ func TestWatcherLeavesTheNewersRequests(t *testing.T) {
 	}
 	marks := func() uint64 {
 		t.Helper()
-		n, err := in.bus.Waiting(t.Context(), subject.Events, subject.EventMark(0, "test"), 0)
+		n, err := in.bus.Waiting(t.Context(), subject.Events, "ks.ev.d.0.test.=20.>", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +199,7 @@ func TestWatcherForgetsTheRemovedsRequests(t *testing.T) {
 	}
 	next, _ := in.watcher(cluster, documents(t, "a"))
 	in.until("a's run is answered", func() bool {
-		n, err := in.bus.Waiting(t.Context(), subject.Events, subject.EventMark(0, "test"), 0)
+		n, err := in.bus.Waiting(t.Context(), subject.Events, "ks.ev.d.0.test.=20.>", 0)
 		return err == nil && n == 1
 	})
 	in.until("nothing keeps it", func() bool { return next.ready() == nil })

@@ -449,8 +449,8 @@ func (l *lane) take(t *testing.T) []string {
 	for _, c := range l.changes(t) {
 		size := strings.TrimSpace(string(c.Manifest[strings.LastIndex(string(c.Manifest), ":")+1:]))
 		line := strings.TrimSpace(fmt.Sprintf("%s %s %s %s", c.Op, c.Name, c.ResourceVersion, size))
-		if c.Destination != "" {
-			line += " for " + c.Destination
+		if c.Run != "" {
+			line += " for " + c.Run
 		}
 		lines = append(lines, line)
 	}

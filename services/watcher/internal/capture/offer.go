@@ -65,7 +65,7 @@ func (w *Worker) offer(ctx context.Context, o Offer) error {
 			return nil //nolint:nilerr // one that cannot be rendered was dead-lettered when it came
 		}
 		c.Op, c.Origin = event.Update, event.Reconcile
-		c.Destination, c.Run, c.Attempt = o.Destination.Key.String(), o.Run, o.Attempt
+		c.Run, c.Attempt = o.Run, o.Attempt
 		_, err := w.publish(ctx, c)
 		return err
 	})

@@ -1,0 +1,201 @@
+package bus
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"iter"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// chunkBytes is about how much one chunk of a series holds: what a reader has in
+// memory of it.
+const chunkBytes = 256 << 10
+
+// ErrSeries says that what a series' end promises is not there, or not that: the
+// attempt that it belongs to has to be made again.
+var ErrSeries = errors.New("a series of a run is not whole")
+
+// SeriesWriter writes one side's answer to an attempt at a run. Any number of
+// writers may write the same series, each under a nonce of its own: the first to
+// close it is the one that is read. It is not safe for concurrent use.
+type SeriesWriter struct {
+	bus    *Bus
+	series subject.Series
+	nonce  string
+	chunk  event.Chunk
+	body   []byte // contents
+	end    event.End
+	digest hash.Hash
+}
+
+// WriteSeries begins an answer.
+func (b *Bus) WriteSeries(s subject.Series) *SeriesWriter {
+	return &SeriesWriter{bus: b, series: s, nonce: nuid.Next(), digest: sha256.New()}
+}
+
+// Entry adds an entry, which must be behind the one before. It is durable once the
+// series is closed.
+func (w *SeriesWriter) Entry(ctx context.Context, e event.Entry) error {
+	if err := w.chunk.Add(e); err != nil {
+		return err
+	}
+	w.end.Count++
+	if w.chunk.Len() < chunkBytes {
+		return nil
+	}
+	return w.store(ctx, w.chunk.Take())
+}
+
+// Content adds a change with its manifest, which must be behind the one before by
+// the path of its file.
+func (w *SeriesWriter) Content(ctx context.Context, c event.Change) error {
+	if len(w.body) > 0 && len(w.body)+len(c.Manifest) > chunkBytes {
+		if err := w.store(ctx, w.body); err != nil {
+			return err
+		}
+		w.body = nil
+	}
+	w.body = event.AppendContent(w.body, c)
+	w.end.Count++
+	return nil
+}
+
+// Close stores the end of the series, whose counts and digest are filled in. won is
+// false if another answer was closed before: then that one counts.
+//
+// A crash before it leaves chunks that nobody reads, until the run's series are
+// purged; after it, an answer.
+func (w *SeriesWriter) Close(ctx context.Context, end event.End) (won bool, err error) {
+	if w.chunk.Len() > 0 {
+		if err := w.store(ctx, w.chunk.Take()); err != nil {
+			return false, err
+		}
+	}
+	if len(w.body) > 0 {
+		if err := w.store(ctx, w.body); err != nil {
+			return false, err
+		}
+	}
+	end.V, end.Nonce = event.Version, w.nonce
+	end.Chunks, end.Count, end.Digest = w.end.Chunks, w.end.Count, hex.EncodeToString(w.digest.Sum(nil))
+	stored, err := w.bus.storeOnce(ctx, w.series.End(), event.Encode(end))
+	if err != nil || stored {
+		return stored, err
+	}
+	// Stored before, by somebody or by us, with the answer lost.
+	first, err := w.bus.SeriesEnd(ctx, w.series)
+	return err == nil && first.Nonce == w.nonce, err
+}
+
+func (w *SeriesWriter) store(ctx context.Context, body []byte) error {
+	if _, err := w.bus.storeOnce(ctx, w.series.Chunk(w.nonce, w.end.Chunks), body); err != nil {
+		return err
+	}
+	w.end.Chunks++
+	_, _ = w.digest.Write(body) // never fails: hash.Hash
+	return nil
+}
+
+// storeOnce stores a message of KS_SNAP under a subject that takes one, and goes
+// on trying until it knows that one is there: through lost answers, restarts of
+// the server and a full stream. stored is false if it was there already.
+func (b *Bus) storeOnce(ctx context.Context, subj string, body []byte) (stored bool, err error) {
+	var backoff fault.Backoff
+	for {
+		_, err = b.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: body})
+		if err == nil {
+			return true, nil
+		}
+		if isCode(err, errLimitReached) { // of the subject, or of the whole stream
+			if _, lerr := b.LastFor(ctx, subject.Snap, subj); lerr == nil {
+				return false, nil
+			}
+		}
+		if errors.Is(err, nats.ErrMaxPayload) || isCode(err, errTooLarge) {
+			return false, fault.As(fault.Poison, fmt.Errorf("storing %s: %w", subj, err))
+		}
+		if fault.Wait(ctx, backoff.Next()) != nil {
+			return false, fmt.Errorf("storing %s: %w", subj, err)
+		}
+	}
+}
+
+// SeriesEnd is what closed a series; ErrNoMessage while nothing has.
+func (b *Bus) SeriesEnd(ctx context.Context, s subject.Series) (event.End, error) {
+	m, err := b.LastFor(ctx, subject.Snap, s.End())
+	if err != nil {
+		return event.End{}, err
+	}
+	return event.Decode[event.End](m.Data)
+}
+
+// Entries reads a series of entries that was closed, in order. An error is the last
+// thing it yields: ErrSeries if something is missing or not what the end promises,
+// which is known only at the last entry. It can be read again.
+func (b *Bus) Entries(ctx context.Context, s subject.Series, end event.End) iter.Seq2[event.Entry, error] {
+	return series(b, ctx, s, end, event.Entries)
+}
+
+// Contents reads a series of contents, as [Bus.Entries] does.
+func (b *Bus) Contents(ctx context.Context, s subject.Series, end event.End) iter.Seq2[event.Change, error] {
+	return series(b, ctx, s, end, event.Contents)
+}
+
+func series[T any](b *Bus, ctx context.Context, s subject.Series, end event.End, parse func([]byte) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		digest, count := sha256.New(), 0
+		for n := range end.Chunks {
+			m, err := b.LastFor(ctx, subject.Snap, s.Chunk(end.Nonce, n))
+			if errors.Is(err, ErrNoMessage) {
+				err = fmt.Errorf("%w: chunk %d of %s is missing", ErrSeries, n, s.End())
+			}
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			_, _ = digest.Write(m.Data) // never fails: hash.Hash
+			for e, err := range parse(m.Data) {
+				if err != nil {
+					yield(none, fmt.Errorf("%w: chunk %d of %s: %w", ErrSeries, n, s.End(), err))
+					return
+				}
+				count++
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+		if got := hex.EncodeToString(digest.Sum(nil)); got != end.Digest || count != end.Count {
+			yield(none, fmt.Errorf("%w: %s has %d items of digest %s, its end says %d of %s", ErrSeries, s.End(), count, got, end.Count, end.Digest))
+		}
+	}
+}
+
+// Purge removes the messages of a stream under a filter, up to and without a
+// sequence; 0: all there are.
+func (b *Bus) Purge(ctx context.Context, stream, filter string, before uint64) error {
+	s, err := b.js.Stream(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("purging %s: %w", filter, err)
+	}
+	opts := []jetstream.StreamPurgeOpt{jetstream.WithPurgeSubject(filter)}
+	if before > 0 {
+		opts = append(opts, jetstream.WithPurgeSequence(before))
+	}
+	if err := s.Purge(ctx, opts...); err != nil {
+		return fmt.Errorf("purging %s: %w", filter, err)
+	}
+	return nil
+}
