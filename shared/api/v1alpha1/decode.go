@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // decoder fills a Go value from a YAML node, strictly: it reports what it does not
@@ -32,6 +33,10 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, line int) {
 		d.refuse(line, path, "is a YAML alias, and those are not supported; write the value out here")
 	case n.ShortTag() == "!!null":
 		d.refuse(line, path, "has no value; give it one or leave the field out")
+	case v.Type() == reflect.TypeFor[*metav1.Duration]():
+		d.duration(n, v, path, line)
+	case v.Type() == reflect.TypeFor[*intstr.IntOrString]():
+		d.intOrPercent(n, v, path, line)
 	case v.Kind() == reflect.Struct:
 		d.fields(n, v, path, line)
 	case v.Kind() == reflect.Map:
@@ -93,7 +98,7 @@ func (d *decoder) fields(n *yaml.Node, v reflect.Value, path string, line int) {
 			return
 		}
 		f := known[i].value
-		if f.Kind() == reflect.String && value.Kind == yaml.ScalarNode && value.Value == "" && value.ShortTag() == "!!str" {
+		if (f.Kind() == reflect.String || f.Kind() == reflect.Pointer) && value.Kind == yaml.ScalarNode && value.Value == "" && value.ShortTag() == "!!str" {
 			d.refuse(key.Line, fieldPath, "is empty; give it a value or leave the field out")
 			return
 		}

@@ -1,5 +1,12 @@
 package v1alpha1
 
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
 // What a document means by leaving a field out.
 const (
 	DefaultNamespace      = "default"
@@ -7,6 +14,9 @@ const (
 	DefaultBaseFolder     = "live"
 	DefaultCommitterName  = "kubescribe"
 	DefaultCommitterEmail = "kubescribe@localhost"
+	DefaultInterval       = 10 * time.Minute
+	DefaultPruneMode      = PruneAlways
+	DefaultMaxDeletions   = "30%"
 )
 
 // SetDefaults fills in what the documents leave out, and changes nothing that they
@@ -23,6 +33,14 @@ func SetDefaults(d *Documents) {
 		setDefault(&o.Namespace, DefaultNamespace)
 		setDefault(&o.Spec.Branch, DefaultBranch)
 		setDefault(&o.Spec.BaseFolder, DefaultBaseFolder)
+		setDefault(&o.Spec.Prune.Mode, DefaultPruneMode)
+		if o.Spec.Interval == nil {
+			o.Spec.Interval = &metav1.Duration{Duration: DefaultInterval}
+		}
+		if o.Spec.Prune.MaxDeletions == nil {
+			percent := intstr.FromString(DefaultMaxDeletions)
+			o.Spec.Prune.MaxDeletions = &percent
+		}
 	}
 	for i := range d.WatchRules {
 		o := &d.WatchRules[i]
@@ -43,7 +61,7 @@ func setRuleDefaults(rules []Rule) {
 	}
 }
 
-func setDefault(field *string, value string) {
+func setDefault[T ~string](field *T, value T) {
 	if *field == "" {
 		*field = value
 	}

@@ -38,6 +38,12 @@ func FuzzLoad(f *testing.F) {
 			f.Add(before+"\t", after, uint8(i))
 		}
 	}
+	for i, value := range []string{"interval: ", "maxDeletions: ", "mode: "} {
+		input := strings.Replace(sound, "{name: origin}}\n", "{name: origin}, prune: {maxDeletions: 30%, mode: Always}, interval: 10m}\n", 1)
+		at := strings.Index(input, value) + len(value)
+		f.Add(input[:at], input[at:], uint8(i))
+		f.Add(input[:at]+"1", input[at:], uint8(i))
+	}
 	f.Fuzz(func(t *testing.T, before, after string, which uint8) {
 		if strings.Contains(before+after, password) {
 			t.Skip()

@@ -179,8 +179,8 @@ func TestLoadWrongFile(t *testing.T) {
 func TestLoadWrongField(t *testing.T) {
 	head := "apiVersion: kubescribe.dev/v1alpha1\nkind: GitDestination\nmetadata: {name: live}\n"
 	checkErrors(t, []errorCase{
-		{"unknown field", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  prune: Always\n" + ruleDoc, []string{
-			"f.yaml:11 (document 2, GitDestination default/live): spec.prune: unknown field; known here: remoteRef, branch, baseFolder, adopt",
+		{"unknown field", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  suspend: true\n" + ruleDoc, []string{
+			"f.yaml:11 (document 2, GitDestination default/live): spec.suspend: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, prune",
 		}},
 		{"misspelled field", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  basefolder: a\n  brnach: b\n" + ruleDoc, []string{
 			"f.yaml:11 (document 2, GitDestination default/live): spec.basefolder: unknown field; did you mean baseFolder?",
@@ -199,7 +199,7 @@ func TestLoadWrongField(t *testing.T) {
 			"f.yaml:8 (document 2, GitDestination default/live): metadata.uid: unknown field; known here: name, namespace, labels, annotations",
 		}},
 		{"unprintable key", remoteDoc + "---\n" + head + "spec: {remoteRef: {name: origin}, \"https://u:p@h\": 1, branch: a..b}\n" + ruleDoc, []string{
-			"f.yaml:9 (document 2, GitDestination default/live): spec: unknown field; known here: remoteRef, branch, baseFolder, adopt",
+			"f.yaml:9 (document 2, GitDestination default/live): spec: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, prune",
 			`f.yaml:9 (document 2, GitDestination default/live): spec.branch: "a..b" contains ".."; use a name that git check-ref-format --branch accepts`,
 		}},
 		{"key of another type", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  ? [a]\n  : b\n" + ruleDoc, []string{
@@ -212,7 +212,7 @@ func TestLoadWrongField(t *testing.T) {
 			"f.yaml:16 (document 3, ClusterWatchRule all): spec.rules[0].apiGroups: must be a list, not a mapping; correct it",
 		}},
 		{"long unknown field", remoteDoc + strings.Replace(destinationDoc, "spec: {", "spec: {"+strings.Repeat("a", 70)+": b, ", 1) + ruleDoc, []string{
-			"f.yaml:9 (document 2, GitDestination default/live): spec." + strings.Repeat("a", 70) + ": unknown field; known here: remoteRef, branch, baseFolder, adopt",
+			"f.yaml:9 (document 2, GitDestination default/live): spec." + strings.Repeat("a", 70) + ": unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, prune",
 		}},
 		{"duplicate key", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  branch: a\n  branch: b\n" + ruleDoc, []string{
 			"f.yaml:12 (document 2, GitDestination default/live): spec.branch: is written twice, first on line 11; remove one",
@@ -240,6 +240,28 @@ func TestLoadWrongField(t *testing.T) {
 			"f.yaml:12 (document 2, GitDestination default/live): spec.baseFolder: must be a string, not a boolean; put it in quotes if it is meant as one",
 			"f.yaml:13 (document 2, GitDestination default/live): spec.adopt: must be true or false, not a string; write one of the two",
 		}},
+		{"duration without a unit", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  interval: 0\n" + ruleDoc, []string{
+			"f.yaml:11 (document 2, GitDestination default/live): spec.interval: must be a duration such as 10m, not a number; write a number with its unit, and 0s for none",
+		}},
+		{"no duration", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  interval: soon\n" + ruleDoc, []string{
+			"f.yaml:11 (document 2, GitDestination default/live): spec.interval: is not a duration; write one such as 90s, 10m or 1h30m",
+		}},
+		{"durations of other kinds", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  interval: [10m]\n" + ruleDoc, []string{
+			"f.yaml:11 (document 2, GitDestination default/live): spec.interval: must be a duration such as 10m, not a list; write a number with its unit, and 0s for none",
+		}},
+		{"empty duration", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  interval: \"\"\n  prune: {mode: , maxDeletions: \"\"}\n" + ruleDoc, []string{
+			"f.yaml:11 (document 2, GitDestination default/live): spec.interval: is empty; give it a value or leave the field out",
+			"f.yaml:12 (document 2, GitDestination default/live): spec.prune.mode: has no value; give it one or leave the field out",
+			"f.yaml:12 (document 2, GitDestination default/live): spec.prune.maxDeletions: is empty; give it a value or leave the field out",
+		}},
+		{"prune of other kinds", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  prune:\n    mode: no\n    maxDeletions: true\n    maxdeletions: 1\n" + ruleDoc, []string{
+			"f.yaml:12 (document 2, GitDestination default/live): spec.prune.mode: must be a string, not a YAML 1.1 boolean; put it in quotes if it is meant as one",
+			"f.yaml:13 (document 2, GitDestination default/live): spec.prune.maxDeletions: must be a number or a percentage, not a boolean; write one such as 50, or \"30%\"",
+			"f.yaml:14 (document 2, GitDestination default/live): spec.prune.maxdeletions: unknown field; did you mean maxDeletions?",
+		}},
+		{"prune is a word", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  prune: Always\n" + ruleDoc, []string{
+			"f.yaml:11 (document 2, GitDestination default/live): spec.prune: must be a mapping, not a string; correct it",
+		}},
 		{"quoted and date", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  branch: \"on\"\n  baseFolder: 2026-01-01\n" + ruleDoc, nil},
 		{"tags", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  branch: !secret a\n  adopt: !!bool maybe\n" + ruleDoc, []string{
 			"f.yaml:11 (document 2, GitDestination default/live): spec.branch: must be a string, not a value with a YAML tag; put it in quotes if it is meant as one",
@@ -257,10 +279,31 @@ func TestLoadWrongField(t *testing.T) {
 		{"reading and validation at once", "kind: GitRemote\n---\n" + remoteDoc + "---\n" + head + "spec:\n  x: 1\n  branch: a..b\n" + ruleDoc, []string{
 			"f.yaml:1 (document 1): apiVersion: is required; write kubescribe.dev/v1alpha1",
 			"f.yaml:11 (document 3, GitDestination default/live): spec.remoteRef.name: is required; give it a name",
-			"f.yaml:12 (document 3, GitDestination default/live): spec.x: unknown field; known here: remoteRef, branch, baseFolder, adopt",
+			"f.yaml:12 (document 3, GitDestination default/live): spec.x: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, prune",
 			`f.yaml:13 (document 3, GitDestination default/live): spec.branch: "a..b" contains ".."; use a name that git check-ref-format --branch accepts`,
 		}},
 	})
+}
+
+// TestLoadMaxDeletions: a number is read as YAML of both versions reads it, or refused.
+func TestLoadMaxDeletions(t *testing.T) {
+	for value, want := range map[string]string{
+		"0": "0", "50": "50", "2147483647": "2147483647", `"30%"`: "30%", "30%": "30%", "0%": "0%", "100%": "100%",
+		"-1": "is negative", "010": "plainly", "0x10": "plainly", "1_000": "plainly", "1.5": "plainly", "2147483648": "plainly", "+5": "plainly",
+		`"50"`: "is neither", "101%": "is neither", "30 %": "is neither", "-3%": "is neither", "1.5%": "is neither", "many": "is neither", "007%": "is neither",
+		"[1]": "not a list", "on": "not a YAML 1.1 boolean", "!!int a": "plainly", "!secret a": "not a value with a YAML tag",
+	} {
+		input := remoteDoc + strings.Replace(destinationDoc, "{name: origin}", "{name: origin}, prune: {maxDeletions: "+value+"}", 1) + ruleDoc
+		docs, err := v1alpha1.Load(strings.NewReader(input), "f.yaml")
+		switch {
+		case err != nil:
+			if text := err.Error(); !strings.Contains(text, ": spec.prune.maxDeletions: ") || !strings.Contains(text, want) || strings.Contains(text, "\n") {
+				t.Errorf("%s: %v, want %s", value, err, want)
+			}
+		case docs.GitDestinations[0].Spec.Prune.MaxDeletions.String() != want:
+			t.Errorf("%s was read as %v", value, docs.GitDestinations[0].Spec.Prune.MaxDeletions)
+		}
+	}
 }
 
 func TestLoadReadError(t *testing.T) {

@@ -49,7 +49,11 @@ func (c *checker) overlaps(d *Documents) {
 		for p.folder != rootFolder {
 			p.folder = path.Dir(p.folder)
 			if other := first[p]; other != nil {
-				c.overlap("lies inside the folder of %s", other)
+				what := "lies inside the folder of %s"
+				if p.folder == rootFolder {
+					what += ", which is the root of the repository"
+				}
+				c.overlap(what, other)
 				break
 			}
 		}

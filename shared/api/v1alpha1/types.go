@@ -1,6 +1,9 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
 
 // The apiVersion of every document, and the kinds there are.
 const (
@@ -86,7 +89,46 @@ type GitDestinationSpec struct {
 	// kubescribe. Without it such a folder is refused.
 	// +optional
 	Adopt bool `json:"adopt,omitempty"`
+
+	// Interval is the time from one comparison of cluster and folder to the next. What
+	// somebody else changed in the folder is found and put right by then. 0s turns these
+	// comparisons off; the shortest is 10s.
+	// +optional
+	// +kubebuilder:default="10m"
+	Interval *metav1.Duration `json:"interval,omitempty"`
+
+	// Prune says what may remove files.
+	// +optional
+	Prune Prune `json:"prune,omitzero"`
 }
+
+// Prune says what may remove the files of resources that are no longer there.
+type Prune struct {
+	// Mode: Always, or OnEvent for deletions that are seen to happen in the cluster
+	// alone, so that a comparison removes nothing, or Never.
+	// +optional
+	// +kubebuilder:default=Always
+	// +kubebuilder:validation:Enum=Always;OnEvent;Never
+	Mode PruneMode `json:"mode,omitempty"`
+
+	// MaxDeletions is how many files one comparison may remove without being asked
+	// about: a number, or a percentage of the folder's resources, of which ten are
+	// always allowed. The deletions of one that finds more wait until they are
+	// approved, and what else it found is written.
+	// +optional
+	// +kubebuilder:default="30%"
+	MaxDeletions *intstr.IntOrString `json:"maxDeletions,omitempty"`
+}
+
+// PruneMode is a word for what may remove files.
+type PruneMode string
+
+// The modes of pruning.
+const (
+	PruneAlways  PruneMode = "Always"
+	PruneOnEvent PruneMode = "OnEvent"
+	PruneNever   PruneMode = "Never"
+)
 
 // RemoteRef names a GitRemote of the referrer's own namespace.
 type RemoteRef struct {

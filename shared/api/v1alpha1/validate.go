@@ -3,10 +3,13 @@ package v1alpha1
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -132,6 +135,38 @@ func (c *checker) gitDestination(o *GitDestination) {
 	if problem := baseFolderProblem(o.Spec.BaseFolder); problem != "" {
 		c.add("spec.baseFolder", "%s%s", subject(o.Spec.BaseFolder), problem)
 	}
+	switch every := o.Spec.Interval; {
+	case every == nil:
+		c.add("spec.interval", "is empty; write a duration such as 10m, or 0s for no drift checks")
+	case every.Duration < minInterval && every.Duration != 0:
+		c.add("spec.interval", "is shorter than %s; write %s or more, or 0s for no drift checks", minInterval, minInterval)
+	}
+	if mode := o.Spec.Prune.Mode; !slices.Contains(pruneModes, mode) {
+		c.add("spec.prune.mode", "%s; write one of Always, OnEvent, Never", unknownText(string(mode)))
+	}
+	if problem := maxDeletionsProblem(o.Spec.Prune.MaxDeletions); problem != "" {
+		c.add("spec.prune.maxDeletions", "%s; write a number such as 50, or a percentage such as \"30%%\"", problem)
+	}
+}
+
+// minInterval keeps drift checks from following each other without a pause.
+const minInterval = 10 * time.Second
+
+var (
+	pruneModes = []PruneMode{PruneAlways, PruneOnEvent, PruneNever}
+	percentage = regexp.MustCompile(`^(0|[1-9][0-9]?|100)%$`)
+)
+
+func maxDeletionsProblem(m *intstr.IntOrString) string {
+	switch {
+	case m == nil:
+		return "is empty"
+	case m.Type == intstr.Int && m.IntVal < 0:
+		return "is negative"
+	case m.Type == intstr.String && !percentage.MatchString(m.StrVal):
+		return "is neither a number nor a percentage from 0% to 100%"
+	}
+	return ""
 }
 
 func (c *checker) watchRule(o *WatchRule) {

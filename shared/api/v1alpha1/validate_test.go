@@ -74,6 +74,21 @@ func TestValidateObjects(t *testing.T) {
 		{"base folder", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, baseFolder: a/../b}"), []string{
 			`f.yaml:9 (document 2, GitDestination default/live): spec.baseFolder: "a/../b" contains ".."; the folder must lie inside the repository`,
 		}},
+		{"interval", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, interval: 9999ms}"), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.interval: is shorter than 10s; write 10s or more, or 0s for no drift checks",
+		}},
+		{"negative interval", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, interval: -10m}"), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.interval: is shorter than 10s; write 10s or more, or 0s for no drift checks",
+		}},
+		{"shortest interval", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, interval: 10s}"), nil},
+		{"no interval", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, interval: "0"}`), nil},
+		{"prune", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, prune: {mode: always, maxDeletions: -5}}"), []string{
+			`f.yaml:9 (document 2, GitDestination default/live): spec.prune.mode: "always" is not known; write one of Always, OnEvent, Never`,
+			`f.yaml:9 (document 2, GitDestination default/live): spec.prune.maxDeletions: is negative; write a number such as 50, or a percentage such as "30%"`,
+		}},
+		{"share of deletions", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, prune: {mode: Never, maxDeletions: 130%}}"), []string{
+			`f.yaml:9 (document 2, GitDestination default/live): spec.prune.maxDeletions: is neither a number nor a percentage from 0% to 100%; write a number such as 50, or a percentage such as "30%"`,
+		}},
 		{"value not echoed", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, branch: "https://u:p@h", baseFolder: "https://u:p@h"}`), []string{
 			"f.yaml:9 (document 2, GitDestination default/live): spec.branch: has an empty part between slashes; use a name that git check-ref-format --branch accepts",
 			`f.yaml:9 (document 2, GitDestination default/live): spec.baseFolder: contains one of < > : " | ? * which not every file system can hold; use other characters`,
@@ -165,10 +180,25 @@ func TestValidateReferences(t *testing.T) {
 			"f.yaml:21 (document 4, GitDestination default/second): spec.baseFolder: lies inside the folder of GitDestination default/live, on the same remote and branch; give each a folder outside the other's",
 		}},
 		{"folder around", spoil(t) + at("."), []string{
-			"f.yaml:9 (document 2, GitDestination default/live): spec.baseFolder: lies inside the folder of GitDestination default/second, on the same remote and branch; give each a folder outside the other's",
+			"f.yaml:9 (document 2, GitDestination default/live): spec.baseFolder: lies inside the folder of GitDestination default/second, which is the root of the repository, on the same remote and branch; give each a folder outside the other's",
+		}},
+		{"root twice", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, baseFolder: .}") + at("."), []string{
+			"f.yaml:21 (document 4, GitDestination default/second): spec.baseFolder: is the folder of GitDestination default/live, on the same remote and branch; give each a folder outside the other's",
+		}},
+		{"root first", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, baseFolder: .}") + at("a/b"), []string{
+			"f.yaml:21 (document 4, GitDestination default/second): spec.baseFolder: lies inside the folder of GitDestination default/live, which is the root of the repository, on the same remote and branch; give each a folder outside the other's",
 		}},
 		{"folder beside", spoil(t) + at("live2/live"), nil},
 		{"same folder on another branch", spoil(t) + strings.Replace(second, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, branch: b}", 1) + secondRule, nil},
+		{
+			"folder inside, on the same remote spelled otherwise",
+			spoil(t, `"https://git.example.com/a/b.git"`, "git@git.example.com:a/b.git") + "---\n" +
+				strings.NewReplacer("origin", "other", "https://git.example.com/a/b.git", "ssh://git@GIT.example.com:22/a/b").Replace(remoteDoc) +
+				strings.Replace(at("."), "origin", "other", 1),
+			[]string{
+				"f.yaml:9 (document 2, GitDestination default/live): spec.baseFolder: lies inside the folder of GitDestination default/second, which is the root of the repository, on the same remote and branch; give each a folder outside the other's",
+			},
+		},
 		{
 			"same remote by another name and spelling",
 			spoil(t) + "---\n" + strings.NewReplacer("origin", "other", "git.example.com/a/b.git", "GIT.example.com:443/a/b/").Replace(remoteDoc) +
@@ -382,8 +412,12 @@ func TestValidateWithoutDefaults(t *testing.T) {
 	docs := v1alpha1.ZeroConfig(v1alpha1.ZeroConfigOptions{Repo: "/srv/git"})
 	name := docs.GitDestinations[0].Name
 	docs.GitDestinations[0].Spec.Branch, docs.GitDestinations[0].Spec.BaseFolder = "", ""
-	want := "GitDestination default/" + name + ": spec.branch: is empty; use a name that git check-ref-format --branch accepts\n" +
-		"GitDestination default/" + name + ": spec.baseFolder: is empty; write . for the root of the repository"
+	docs.GitDestinations[0].Spec.Interval, docs.GitDestinations[0].Spec.Prune = nil, v1alpha1.Prune{}
+	want := strings.ReplaceAll(`<name>: spec.branch: is empty; use a name that git check-ref-format --branch accepts
+<name>: spec.baseFolder: is empty; write . for the root of the repository
+<name>: spec.interval: is empty; write a duration such as 10m, or 0s for no drift checks
+<name>: spec.prune.mode: is required; write one of Always, OnEvent, Never
+<name>: spec.prune.maxDeletions: is empty; write a number such as 50, or a percentage such as "30%"`, "<name>", "GitDestination default/"+name)
 	if got := text(docs.Validate()); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}

@@ -9,14 +9,16 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/util/intstr"
+
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// Compile resolves the references of validated documents, for a cluster known
-// by its name and id. Destinations come in the documents' order.
+// Compile resolves the references of documents that are defaulted and validated,
+// for a cluster known by its name and id. Destinations come in the documents' order.
 func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Destination, error) {
 	var all []event.Destination
 	for _, d := range docs.GitDestinations {
@@ -35,7 +37,12 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 			BranchKey: subject.BranchKey(v1alpha1.CanonicalURL(remote.URL), d.Spec.Branch),
 			Branch:    d.Spec.Branch,
 			Adopt:     d.Spec.Adopt,
+			Interval:  d.Spec.Interval.Duration,
 			Committer: event.Person{Name: remote.Committer.Name, Email: remote.Committer.Email},
+		}
+		var err error
+		if dest.Prune, err = prune(d.Spec.Prune); err != nil {
+			return nil, fmt.Errorf("GitDestination %s/%s: spec.prune.maxDeletions: %w", d.Namespace, d.Name, err)
 		}
 		if d.Spec.BaseFolder != "." {
 			dest.BaseFolder = d.Spec.BaseFolder
@@ -53,6 +60,21 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 		all = append(all, dest)
 	}
 	return all, nil
+}
+
+// allowedFiles is how many deletions a run may always make where maxDeletions is a
+// percentage: in a small folder each file is many of them.
+const allowedFiles = 10
+
+func prune(p v1alpha1.Prune) (event.Prune, error) {
+	n, err := intstr.GetScaledValueFromIntOrPercent(p.MaxDeletions, 100, false)
+	if err != nil {
+		return event.Prune{}, err
+	}
+	if p.MaxDeletions.Type == intstr.Int {
+		return event.Prune{Mode: event.PruneMode(p.Mode), MaxFiles: n}, nil
+	}
+	return event.Prune{Mode: event.PruneMode(p.Mode), MaxPercent: n, MaxFiles: allowedFiles}, nil
 }
 
 func rules(from []v1alpha1.Rule, namespaces []string) []event.Rule {

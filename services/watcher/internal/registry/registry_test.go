@@ -3,9 +3,11 @@ package registry
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -21,8 +23,10 @@ func remote(namespace, name, url string) v1alpha1.GitRemote {
 }
 
 func destination(namespace, name, remote, folder string) v1alpha1.GitDestination {
+	percent := intstr.FromString("30%")
 	return v1alpha1.GitDestination{ObjectMeta: meta(namespace, name), Spec: v1alpha1.GitDestinationSpec{
 		RemoteRef: v1alpha1.RemoteRef{Name: remote}, Branch: "main", BaseFolder: folder,
+		Interval: &metav1.Duration{Duration: 10 * time.Minute}, Prune: v1alpha1.Prune{Mode: v1alpha1.PruneAlways, MaxDeletions: &percent},
 	}}
 }
 
@@ -48,6 +52,7 @@ func TestCompile(t *testing.T) {
 			V: event.Version, Key: event.DestinationKey{Cluster: "prod", Namespace: namespace, Name: name}, ClusterID: "c-1",
 			URL: url, BranchKey: subject.BranchKey(v1alpha1.CanonicalURL(url), "main"), Branch: "main", BaseFolder: folder,
 			Committer: event.Person{Name: "k", Email: "k@localhost"}, Rules: rules,
+			Interval: 10 * time.Minute, Prune: event.Prune{Mode: event.PruneAlways, MaxPercent: 30, MaxFiles: 10},
 		}
 	}
 	for _, tt := range []struct {
@@ -138,6 +143,48 @@ func TestCompileAdopt(t *testing.T) {
 	docs := &v1alpha1.Documents{GitRemotes: []v1alpha1.GitRemote{remote("shop", "git", url)}, GitDestinations: []v1alpha1.GitDestination{d}}
 	if got, err := Compile(docs, "prod", "c-1"); err != nil || !got[0].Adopt {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestCompileReconciliation(t *testing.T) {
+	percent, number := intstr.FromString("5%"), intstr.FromInt32(50)
+	none := intstr.FromInt32(0)
+	for _, tt := range []struct {
+		name     string
+		interval *metav1.Duration
+		prune    v1alpha1.Prune
+		every    time.Duration
+		want     event.Prune
+	}{
+		{"defaults", nil, v1alpha1.Prune{}, 10 * time.Minute, event.Prune{Mode: event.PruneAlways, MaxPercent: 30, MaxFiles: 10}},
+		{"a percentage", &metav1.Duration{Duration: time.Hour}, v1alpha1.Prune{Mode: v1alpha1.PruneOnEvent, MaxDeletions: &percent}, time.Hour, event.Prune{Mode: event.PruneOnEvent, MaxPercent: 5, MaxFiles: 10}},
+		{"a number", &metav1.Duration{}, v1alpha1.Prune{Mode: v1alpha1.PruneNever, MaxDeletions: &number}, 0, event.Prune{Mode: event.PruneNever, MaxFiles: 50}},
+		{"none unasked", nil, v1alpha1.Prune{MaxDeletions: &none}, 10 * time.Minute, event.Prune{Mode: event.PruneAlways}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := destination("shop", "live", "git", "live")
+			d.Spec.Interval, d.Spec.Prune = tt.interval, tt.prune
+			docs := &v1alpha1.Documents{GitRemotes: []v1alpha1.GitRemote{remote("shop", "git", url)}, GitDestinations: []v1alpha1.GitDestination{d}}
+			v1alpha1.SetDefaults(docs)
+			got, err := Compile(docs, "prod", "c-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got[0].Interval != tt.every || got[0].Prune != tt.want {
+				t.Errorf("got %s and %+v, want %s and %+v", got[0].Interval, got[0].Prune, tt.every, tt.want)
+			}
+		})
+	}
+}
+
+// TestCompileZeroConfig: flags alone mean the defaults.
+func TestCompileZeroConfig(t *testing.T) {
+	got, err := Compile(v1alpha1.ZeroConfig(v1alpha1.ZeroConfigOptions{Repo: url}), "prod", "c-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (event.Prune{Mode: event.PruneAlways, MaxPercent: 30, MaxFiles: 10}); got[0].Interval != 10*time.Minute || got[0].Prune != want {
+		t.Errorf("got %s and %+v", got[0].Interval, got[0].Prune)
 	}
 }
 
