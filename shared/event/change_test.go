@@ -84,6 +84,46 @@ func TestMalformedMarks(t *testing.T) {
 	}
 }
 
+func TestMalformedBarriers(t *testing.T) {
+	for _, tt := range []struct{ name, header, value string }{
+		{"no run", HeaderRun, ""},
+		{"attempt no number", HeaderAttempt, "x"},
+		{"registry no number", HeaderRegistry, "-1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, _ := goldenBarriers["barrier"].Message()
+			delete(h, tt.header)
+			if tt.value != "" {
+				h[tt.header] = []string{tt.value}
+			}
+			if b, err := ParseBarrier(h); !errors.Is(err, ErrMalformed) {
+				t.Errorf("read as %+v, %v", b, err)
+			}
+		})
+	}
+}
+
+// FuzzParseBarrier: a message is a barrier that can be sent on, or malformed.
+func FuzzParseBarrier(f *testing.F) {
+	f.Add("run-1", "1", "7")
+	f.Add("", "", "")
+	f.Add(" run%", "01", "99999999999999999999")
+	f.Fuzz(func(t *testing.T, run, attempt, registry string) {
+		b, err := ParseBarrier(Header{HeaderRun: {run}, HeaderAttempt: {attempt}, HeaderRegistry: {registry}})
+		if err != nil {
+			onlyIs(t, err, ErrMalformed)
+			return
+		}
+		h, _ := b.Message()
+		if k, err := KindOf(h); k != KindRepoState || err != nil {
+			t.Errorf("kind %q, %v", k, err)
+		}
+		if again, err := ParseBarrier(h); again != b || err != nil {
+			t.Errorf("%+v is read back as %+v, %v", b, again, err)
+		}
+	})
+}
+
 // TestVersions: a newer version is never malformed, whatever else is strange
 // about the message, or it would go to the dead letters; an older or missing one
 // never is newer, or it would stall the hop for ever.

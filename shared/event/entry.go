@@ -49,17 +49,19 @@ type Entry struct {
 	What    What
 }
 
+// A hash of forty hexadecimal digits is stored as the bytes it stands for; a bit of
+// the entry's What says so.
 const (
-	hashWord  = 0 // a hash as the string it is
-	hashBytes = 1 // twenty bytes of a hexadecimal one
-	rawHash   = 20
+	hexHash  = 0x80
+	hexBytes = 20
 )
 
 // Chunk gathers entries into the body of a message: each without the beginning it
-// shares with the path before it. The zero value is empty.
+// shares with the path before it. The zero value is empty. One chunk serves a whole
+// series: it remembers, through [Chunk.Take], what the next path must be behind.
 type Chunk struct {
 	data []byte
-	last string
+	last string // path of the newest entry, taken or not
 	n    int
 }
 
@@ -67,24 +69,29 @@ type Chunk struct {
 func (c *Chunk) Len() int   { return len(c.data) }
 func (c *Chunk) Count() int { return c.n }
 
-// Add appends an entry. Its path must be behind that of the one before.
+// Add appends an entry. Its path must be behind that of the one before: no path is
+// empty. Errors wrap ErrMalformed, and leave the chunk as it was.
 func (c *Chunk) Add(e Entry) error {
-	if c.n > 0 && e.Path <= c.last {
+	if e.Path <= c.last {
 		return fmt.Errorf("%w: entry %q after %q", ErrMalformed, e.Path, c.last)
 	}
+	if e.What > ResultDelete {
+		return fmt.Errorf("%w: entry %q is %s", ErrMalformed, e.Path, e.What)
+	}
 	shared := 0
-	for shared < len(e.Path) && shared < len(c.last) && e.Path[shared] == c.last[shared] {
-		shared++
+	for c.n > 0 && shared < len(c.last) && e.Path[shared] == c.last[shared] {
+		shared++ // ends within e.Path, which is behind c.last
 	}
 	b := binary.AppendUvarint(c.data, uint64(shared))
 	b = binary.AppendUvarint(b, uint64(len(e.Path)-shared))
 	b = append(b, e.Path[shared:]...)
-	b = append(b, byte(e.What))
-	b = binary.AppendUvarint(b, e.Version)
-	if raw, err := hex.DecodeString(e.Hash); err == nil && len(raw) == rawHash && hex.EncodeToString(raw) == e.Hash {
-		b = append(append(b, hashBytes), raw...)
+	raw, err := hex.DecodeString(e.Hash)
+	if err == nil && len(raw) == hexBytes && hex.EncodeToString(raw) == e.Hash {
+		b = binary.AppendUvarint(append(b, byte(e.What)|hexHash), e.Version)
+		b = append(b, raw...)
 	} else {
-		b = binary.AppendUvarint(append(b, hashWord), uint64(len(e.Hash)))
+		b = binary.AppendUvarint(append(b, byte(e.What)), e.Version)
+		b = binary.AppendUvarint(b, uint64(len(e.Hash)))
 		b = append(b, e.Hash...)
 	}
 	c.data, c.last, c.n = b, e.Path, c.n+1
@@ -94,7 +101,7 @@ func (c *Chunk) Add(e Entry) error {
 // Take is the body, and leaves the chunk empty.
 func (c *Chunk) Take() []byte {
 	b := c.data
-	*c = Chunk{}
+	c.data, c.n = nil, 0
 	return b
 }
 
@@ -102,29 +109,27 @@ func (c *Chunk) Take() []byte {
 // is the last thing it yields.
 func Entries(body []byte) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		r, last, first := reader{rest: body}, "", true
+		r, last := reader{rest: body}, ""
 		for len(r.rest) > 0 {
 			shared := r.uvarint()
 			suffix := r.bytes(r.uvarint())
-			e := Entry{What: What(r.byte()), Version: r.uvarint()}
-			switch r.byte() {
-			case hashBytes:
-				e.Hash = hex.EncodeToString(r.bytes(rawHash))
-			case hashWord:
+			what := r.byte()
+			e := Entry{What: What(what &^ hexHash), Version: r.uvarint()}
+			if what&hexHash != 0 {
+				e.Hash = hex.EncodeToString(r.bytes(hexBytes))
+			} else {
 				e.Hash = string(r.bytes(r.uvarint()))
-			default:
-				r.bad = true
 			}
 			if r.bad || shared > uint64(len(last)) || e.What > ResultDelete {
 				yield(Entry{}, fmt.Errorf("%w: a chunk of entries, behind %q", ErrMalformed, last))
 				return
 			}
 			e.Path = last[:shared] + string(suffix)
-			if !first && e.Path <= last {
+			if e.Path <= last {
 				yield(Entry{}, fmt.Errorf("%w: entry %q after %q", ErrMalformed, e.Path, last))
 				return
 			}
-			if last, first = e.Path, false; !yield(e, nil) {
+			if last = e.Path; !yield(e, nil) {
 				return
 			}
 		}
@@ -152,7 +157,7 @@ func (r *reader) bytes(n uint64) []byte {
 		r.bad, r.rest = true, nil
 		return nil
 	}
-	b := r.rest[:n]
+	b := r.rest[:n:n]
 	r.rest = r.rest[n:]
 	return b
 }

@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -64,6 +65,41 @@ var goldenMarks = map[string]Mark{
 	"mark-attempt": {Cluster: "prod", Part: 5, Destination: "prod/gitops/live", Run: "run-1", Attempt: 3},
 }
 
+var goldenBarriers = map[string]Barrier{
+	"barrier":         {Run: "run-1", Attempt: 1, Registry: 7},
+	"barrier-attempt": {Run: "run-1", Attempt: 3},
+}
+
+// goldenEntries are the chunks of entries.
+var goldenEntries = map[string][]Entry{
+	"entries-state": {
+		{Path: "_cluster/namespaces/shop.yaml", Hash: "9f0c64a1d1e6c3d5b1f0a2b3c4d5e6f708192a3b", Version: 1042},
+		{Path: "shop/configmaps/settings.yaml", Hash: "0000000000000000000000000000000000000000", Version: 7},
+		{Path: "shop/configmaps/web.yaml", Hash: "hmac-of-something-sensitive", Version: 18446744073709551615},
+		{Path: "shop/notes.yaml", What: Foreign},
+	},
+	"entries-result": {
+		{Path: "shop/configmaps/new.yaml", Hash: "9f0c64a1d1e6c3d5b1f0a2b3c4d5e6f708192a3b", Version: 1042, What: ResultCreate},
+		{Path: "shop/configmaps/orphan.yaml", Hash: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", What: ResultDelete},
+		{Path: "shop/configmaps/web.yaml", Hash: "0123456789abcdef0123456789abcdef01234567", Version: 1043, What: ResultReconcile},
+	},
+}
+
+// goldenContents is a chunk of contents.
+var goldenContents = []Change{
+	changed(func(c *Change) { c.Path = "shop/configmaps/web.yaml" }),
+	changed(func(c *Change) {
+		c.Op, c.Name, c.Path, c.Manifest = Create, "web<&>%", "shop/configmaps/web%3C&%3E%25.yaml", []byte("kind: ConfigMap\n")
+	}),
+}
+
+var goldenOutcome = Outcome{
+	Run: "run-1", Created: 3, Updated: 2, Deleted: 40, Equal: 9000, Kept: 1,
+	Foreign: []string{"notes/all.yaml"}, ForeignCount: 12,
+	Pending:    &Pending{Run: "run-0", Count: 40, Digest: "c0ffee", Paths: []string{"shop/configmaps/a.yaml", "shop/configmaps/b.yaml"}},
+	Incomplete: []string{"*.metrics.example.com", "secrets"},
+}
+
 // goldenRecords pairs each JSON record with how it is encoded and decoded.
 var goldenRecords = map[string]record{
 	"destination": of(Destination{
@@ -79,6 +115,16 @@ var goldenRecords = map[string]record{
 		V: 1, Phase: LiveProcessing, Run: "run-1", Attempt: 1, Reason: ReasonNewDestination, Registered: 7, Cursor: 99,
 		Counts: Counts{Forwarded: 90, Suppressed: 9}, Owner: "host-1", Since: time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC),
 	}),
+	"phase-outcome": of(PhaseRecord{
+		V: 1, Phase: StartupReconcile, Run: "run-2", Attempt: 3, Reason: ReasonSpecChanged, Registered: 8, Parts: []int{0, 7}, Approved: "c0ffee",
+		Since: time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC), Closed: time.Date(2026, 3, 14, 15, 10, 0, 0, time.UTC), Next: ReasonTypeAppeared,
+		Cursor: 99, Counts: Counts{Forwarded: 90, Suppressed: 9, Pruned: 1, Held: 5}, Outcome: &goldenOutcome, Overrun: 2,
+	}),
+	"end-cluster": of(End{V: 1, Nonce: "n-1", Chunks: 2, Count: 9043, Digest: "9f86d081", Incomplete: []string{"*.metrics.example.com"}, Unmirrored: []string{"secrets"}}),
+	"end-repo":    of(End{V: 1, Nonce: "n-2", Chunks: 1, Count: 9041, Digest: "9f86d081", Others: 3}),
+	"end-result":  of(End{V: 1, Nonce: "n-3", Chunks: 1, Count: 45, Digest: "9f86d081", Wanted: 5}),
+	"end-run":     of(End{V: 1, Nonce: "n-4", Digest: "e3b0c442", Parts: []int{0, 7}, Outcome: &goldenOutcome}),
+	"end-failed":  of(End{V: 1, Nonce: "n-5", Digest: "e3b0c442", Failed: "the lane's owner died between the mark and its answer"}),
 	"status": of(Status{
 		V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Subject: "Update ConfigMap shop/web",
 		Pushed: time.Date(2026, 3, 14, 15, 9, 27, 0, time.UTC), Position: 99,
@@ -90,9 +136,13 @@ var goldenRecords = map[string]record{
 	"request-cluster-state": of(Request{
 		V: 1, Kind: RequestClusterState, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Run: "run-1", Attempt: 1, Registered: 7, Reason: ReasonSpecChanged,
 	}),
-	"request-run": of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonAdmitted}),
-	"bookmark":    of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
-	"hint":        of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99}),
+	"request-resources": of(Request{
+		V: 1, Kind: RequestResources, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Run: "run-1", Attempt: 2, Registered: 7, Reason: ReasonDriftCheck,
+	}),
+	"request-approved": of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonApproved, Approved: "run-0"}),
+	"request-run":      of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonAdmitted}),
+	"bookmark":         of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
+	"hint":             of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99}),
 }
 
 // record is a JSON record without its type.
@@ -185,6 +235,63 @@ func TestGoldenMarks(t *testing.T) {
 	}
 }
 
+func TestGoldenBarriers(t *testing.T) {
+	for name, want := range goldenBarriers {
+		t.Run(name, func(t *testing.T) {
+			h, body := want.Message()
+			m := goldenMessage(t, name, h, body)
+			if k, err := KindOf(m.Header); k != KindRepoState || err != nil {
+				t.Errorf("kind %q, %v", k, err)
+			}
+			if got, err := ParseBarrier(m.Header); got != want || err != nil {
+				t.Errorf("the golden file means %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// goldenBody compares the body of a chunk with its golden file, which shows what is
+// in it beside it, and returns the body that stands there.
+func goldenBody(t *testing.T, name string, items any, body []byte) []byte {
+	t.Helper()
+	type file struct {
+		Items any    `json:"items"`
+		Body  string `json:"body"` // hexadecimal
+	}
+	got, err := json.Marshal(file{items, hex.EncodeToString(body)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f file
+	if err := json.Unmarshal(golden(t, name, got), &f); err != nil {
+		t.Fatal(err)
+	}
+	stands, err := hex.DecodeString(f.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stands
+}
+
+func TestGoldenChunks(t *testing.T) {
+	for name, want := range goldenEntries {
+		t.Run(name, func(t *testing.T) {
+			got, err := entriesOf(t, goldenBody(t, name, want, chunked(t, want...)))
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("%v, the golden file means something else (-want +read):\n%s", err, diff)
+			}
+		})
+	}
+	var body []byte
+	for _, c := range goldenContents {
+		body = AppendContent(body, c)
+	}
+	got, err := contentsOf(t, goldenBody(t, "contents", goldenContents, body))
+	if diff := cmp.Diff(goldenContents, got); diff != "" || err != nil {
+		t.Errorf("%v, the golden file means something else (-want +read):\n%s", err, diff)
+	}
+}
+
 // TestGoldenKinds holds the kinds that are no more than their name.
 func TestGoldenKinds(t *testing.T) {
 	for _, want := range []Kind{KindFence, KindCheckpoint} {
@@ -219,6 +326,13 @@ func TestGoldenFilesAreAllRead(t *testing.T) {
 	for name := range goldenMarks {
 		read[goldenFile(name)] = true
 	}
+	for name := range goldenBarriers {
+		read[goldenFile(name)] = true
+	}
+	for name := range goldenEntries {
+		read[goldenFile(name)] = true
+	}
+	read[goldenFile("contents")] = true
 	types := map[string]bool{}
 	for name, r := range goldenRecords {
 		read[goldenFile(name)] = true
@@ -236,7 +350,7 @@ func TestGoldenFilesAreAllRead(t *testing.T) {
 	if len(files) != len(read) {
 		t.Errorf("%d golden files for %d cases", len(files), len(read))
 	}
-	for _, r := range []any{Destination{}, PhaseRecord{}, Status{}, Request{}, Bookmark{}, Hint{}} {
+	for _, r := range []any{Destination{}, PhaseRecord{}, Status{}, Request{}, Bookmark{}, Hint{}, End{}} {
 		if !types[fmt.Sprintf("%T", r)] {
 			t.Errorf("no golden file of a %T", r)
 		}

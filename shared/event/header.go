@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Version is the contract's version, carried in HeaderVersion.
@@ -143,19 +144,20 @@ func getTime(h Header, name string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// Escape keeps a value on one header line and free of the blanks that a header
-// parser would trim: control characters, DEL, %, and blanks at either end are
-// percent-encoded (RFC 3986, section 2.1).
+// Escape keeps a value on one header line, free of the blanks that a header parser
+// would trim, and UTF-8, which a chunk of contents has to be: control characters, DEL,
+// %, blanks at either end and bytes that are no character are percent-encoded
+// (RFC 3986, section 2.1).
 func Escape(s string) string {
 	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		c := s[i]
+	for i, c := range s {
 		edge := c == ' ' && (i == 0 || i == len(s)-1)
-		if c < 0x20 || c == 0x7f || c == '%' || edge {
-			fmt.Fprintf(&b, "%%%02X", c)
+		_, size := utf8.DecodeRuneInString(s[i:])
+		if c < 0x20 || c == 0x7f || c == '%' || edge || c == utf8.RuneError && size == 1 {
+			fmt.Fprintf(&b, "%%%02X", s[i])
 			continue
 		}
-		b.WriteByte(c)
+		b.WriteRune(c)
 	}
 	return b.String()
 }
