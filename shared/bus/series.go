@@ -35,11 +35,13 @@ type SeriesWriter struct {
 	nonce  string
 	chunk  event.Chunk
 	body   []byte // contents
+	last   string // path of the newest content
 	end    event.End
 	digest hash.Hash
 }
 
-// WriteSeries begins an answer.
+// WriteSeries begins an answer. After an error that is not poison, it is not to be
+// closed: another one has to be begun.
 func (b *Bus) WriteSeries(s subject.Series) *SeriesWriter {
 	return &SeriesWriter{bus: b, series: s, nonce: nuid.Next(), digest: sha256.New()}
 }
@@ -57,16 +59,24 @@ func (w *SeriesWriter) Entry(ctx context.Context, e event.Entry) error {
 	return w.store(ctx, w.chunk.Take())
 }
 
-// Content adds a change with its manifest, which must be behind the one before by
-// the path of its file.
+// Content adds a change with its manifest. Its Path is set, and behind that of the one
+// before. One that no message can hold is fault.Poison, and the series goes on without
+// it.
 func (w *SeriesWriter) Content(ctx context.Context, c event.Change) error {
-	if len(w.body) > 0 && len(w.body)+len(c.Manifest) > chunkBytes {
+	if c.Path <= w.last {
+		return fmt.Errorf("%w: content %q after %q", event.ErrMalformed, c.Path, w.last)
+	}
+	item := event.AppendContent(nil, c)
+	if len(item) > MaxPayload {
+		return fault.As(fault.Poison, fmt.Errorf("%s is %d bytes with its envelope, and a message holds %d", c.Object, len(item), MaxPayload))
+	}
+	if len(w.body) > 0 && len(w.body)+len(item) > chunkBytes {
 		if err := w.store(ctx, w.body); err != nil {
 			return err
 		}
 		w.body = nil
 	}
-	w.body = event.AppendContent(w.body, c)
+	w.body, w.last = append(w.body, item...), c.Path
 	w.end.Count++
 	return nil
 }
@@ -112,7 +122,7 @@ func (w *SeriesWriter) store(ctx context.Context, body []byte) error {
 // the server and a full stream. stored is false if it was there already.
 func (b *Bus) storeOnce(ctx context.Context, subj string, body []byte) (stored bool, err error) {
 	var backoff fault.Backoff
-	for {
+	for said := false; ; said = true {
 		_, err = b.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: body})
 		if err == nil {
 			return true, nil
@@ -124,6 +134,9 @@ func (b *Bus) storeOnce(ctx context.Context, subj string, body []byte) (stored b
 		}
 		if errors.Is(err, nats.ErrMaxPayload) || isCode(err, errTooLarge) {
 			return false, fault.As(fault.Poison, fmt.Errorf("storing %s: %w", subj, err))
+		}
+		if ctx.Err() == nil && !said {
+			b.log.Warn("a run's message is unanswered or refused, retrying", "subject", subj, "err", err)
 		}
 		if fault.Wait(ctx, backoff.Next()) != nil {
 			return false, fmt.Errorf("storing %s: %w", subj, err)
