@@ -101,6 +101,26 @@ func TestOutputID(t *testing.T) {
 	}
 }
 
+func TestResultID(t *testing.T) {
+	live := event.DestinationKey{Cluster: "prod", Namespace: "gitops", Name: "live"}
+	other := event.DestinationKey{Cluster: "prod", Namespace: "gitops", Name: "other"}
+	checkDistinct(t, []id{
+		{"the barrier", ResultID(live, "run-1", 1, 0)},
+		{"the first result", ResultID(live, "run-1", 1, 1)},
+		{"the eleventh result", ResultID(live, "run-1", 1, 11)},
+		{"of another attempt", ResultID(live, "run-1", 2, 1)},
+		{"of another run", ResultID(live, "run-2", 1, 1)},
+		{"for another destination", ResultID(other, "run-1", 1, 1)},
+		{"attempt and number that run into each other", ResultID(live, "run-1", 11, 1)},
+		{"run and attempt that run into each other", ResultID(live, "run-11", 1, 1)},
+		{"what a hop makes", OutputID("i-1", 1, live, "aaaa")},
+		{"a mark", MarkID(event.Mark{Cluster: "prod", Part: 1, Destination: live.String(), Run: "run-1", Attempt: 1})},
+	})
+	if again := ResultID(live, "run-1", 1, 1); again != ResultID(live, "run-1", 1, 1) {
+		t.Error("the same result has two IDs")
+	}
+}
+
 func TestBranchKey(t *testing.T) {
 	checkDistinct(t, []id{
 		{"a branch", BranchKey("https://git.example.com/a.git", "main")},
@@ -117,6 +137,7 @@ func TestIDsAreFixed(t *testing.T) {
 		"change": {ChangeID(change(nil)), "rom9EKD9yLuYE4OB6b1gkA"},
 		"mark":   {MarkID(event.Mark{Cluster: "prod", Part: 1, Destination: live.String(), Run: "run-1", Attempt: 1}), "Bh4vujz-GorX2kJIyjl4wA"},
 		"output": {OutputID("i-1", 1, live, "aaaa"), "gq8i0cC4Vxm6KLE2q--iMQ"},
+		"result": {ResultID(live, "run-1", 1, 1), "tH2ecPmJMNRpiFuLjdFHUw"},
 		"branch": {BranchKey("https://git.example.com/a.git", "main"), "6fad8008e50c57f7"},
 	} {
 		if tt.got != tt.want {

@@ -157,6 +157,7 @@ func FuzzSubjects(f *testing.F) {
 		mark := EventMark(part, cluster, k)
 		checkSubject(t, AllEvents, mark)
 		selects(t, mark, EventPart(part))
+		ignores(t, mark, EventMark(part, cluster, other), EventMark(part, cluster+"x", k), EventMark((part+1)%Parts, cluster, k), EventFence(part, cluster))
 		// Names hold no blank: Kubernetes allows none.
 		if !strings.Contains(group, " ") && !strings.Contains(resource, " ") {
 			ignores(t, mark, change, EventType(part, cluster, group, resource, ""))
@@ -199,13 +200,18 @@ func FuzzSubjects(f *testing.F) {
 		checkSubject(t, AllCtl, state)
 		selects(t, state, CtlClusterStates(cluster, part))
 		ignores(t, state, CtlClusterStates(cluster, (part+1)%Parts), CtlClusterStates(cluster+"x", part), CtlRuns)
+		contents := CtlResources(cluster, part, name, uint64(n))
+		checkSubject(t, AllCtl, contents)
+		selects(t, contents, CtlResourcesOf(cluster, part))
+		ignores(t, contents, CtlResourcesOf(cluster, (part+1)%Parts), CtlResourcesOf(cluster+"x", part), CtlRuns, CtlClusterStates(cluster, part))
+		ignores(t, state, CtlResourcesOf(cluster, part))
 		run := CtlRun(k)
 		checkSubject(t, AllCtl, run)
 		selects(t, run, CtlRuns)
-		ignores(t, run, CtlClusterStates(cluster, part), CtlRun(other))
+		ignores(t, run, CtlClusterStates(cluster, part), CtlResourcesOf(cluster, part), CtlRun(other))
 
 		checkSubject(t, AllDLQ, DeadLetter("router", k, Events, uint64(n)))
-		for _, c := range []string{ConsumerClusterState(cluster, part), ConsumerRuns} {
+		for _, c := range []string{ConsumerClusterState(cluster, part), ConsumerResources(cluster, part), ConsumerRuns} {
 			if !consumerPattern.MatchString(c) {
 				t.Errorf("%q is no legal name of a consumer", c)
 			}
