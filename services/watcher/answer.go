@@ -66,6 +66,6 @@ func (s *session) answer(ctx context.Context, q event.Request) error {
 	h, body := mark.Message()
 	_, err := s.lanes[q.Part].Publish(ctx, subject.MarkID(mark), bus.Output{
 		Subject: subject.EventMark(q.Part, s.cfg.Cluster, q.Destination), Header: h, Data: body,
-	})
+	}, nil)
 	return err
 }

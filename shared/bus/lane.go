@@ -33,7 +33,7 @@ type Lane struct {
 	part    int
 	subject string        // of the fence
 	fence   uint64        // sequence of this owner's fence message
-	turn    chan struct{} // held by the one publish in flight
+	turn    chan struct{} // held by the one publish, or freeze, in flight
 	moves   condition
 }
 
@@ -64,15 +64,55 @@ func (b *Bus) TakeLane(ctx context.Context, part int, cluster, owner string) (*L
 // gives up when ctx ends, when the message cannot be stored at all
 // (fault.Poison), or with ErrFenced.
 //
+// then, if it is not nil, is called with the outcome before anybody else has a
+// turn: what it changes, a [Lane.Freeze] sees if and only if it sees the message.
+// After an error that is no poison the message may be stored or not. It is not
+// called if the turn never came.
+//
 // A crash before the answer leaves the message stored or not: the next owner
 // resumes its watch from what stands in the lane, so either is right.
-func (l *Lane) Publish(ctx context.Context, id string, out Output) (duplicate bool, err error) {
+func (l *Lane) Publish(ctx context.Context, id string, out Output, then func(error)) (duplicate bool, err error) {
+	if err := l.take(ctx); err != nil {
+		return false, err
+	}
+	defer l.give()
+	duplicate, err = l.publish(ctx, id, out)
+	if then != nil {
+		then(err)
+	}
+	return duplicate, err
+}
+
+// Freeze stores the message that freeze makes, as Publish does, and lets nothing
+// else be published from before the call of freeze until it is stored: what freeze
+// sees is what the lane holds before the message. An error of freeze is returned,
+// and nothing is stored. All others wait meanwhile.
+func (l *Lane) Freeze(ctx context.Context, freeze func() (id string, out Output, err error)) error {
+	if err := l.take(ctx); err != nil {
+		return err
+	}
+	defer l.give()
+	id, out, err := freeze()
+	if err != nil {
+		return err
+	}
+	_, err = l.publish(ctx, id, out)
+	return err
+}
+
+func (l *Lane) take(ctx context.Context) error {
 	select {
 	case l.turn <- struct{}{}:
+		return nil
 	case <-ctx.Done():
-		return false, fmt.Errorf("waiting for lane %d: %w", l.part, ctx.Err())
+		return fmt.Errorf("waiting for lane %d: %w", l.part, ctx.Err())
 	}
-	defer func() { <-l.turn }()
+}
+
+func (l *Lane) give() { <-l.turn }
+
+// publish is called with the turn taken.
+func (l *Lane) publish(ctx context.Context, id string, out Output) (duplicate bool, err error) {
 	var backoff fault.Backoff
 	defer l.moves.set(nil)
 	for {

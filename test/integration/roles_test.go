@@ -260,7 +260,7 @@ func (in *install) laneStore(part int, cluster, id string, out bus.Output) uint6
 		}
 		in.lanes[part] = l
 	}
-	if _, err := l.Publish(in.Context(), id, out); err != nil {
+	if _, err := l.Publish(in.Context(), id, out, nil); err != nil {
 		in.Fatal(err)
 	}
 	m, err := in.bus.LastFor(in.Context(), subject.Events, out.Subject)

@@ -65,7 +65,7 @@ func newerVersion(t *testing.T, s Server) {
 	c := change("web", "1", "0")
 	head, body := c.Message()
 	head[event.HeaderVersion] = []string{strconv.Itoa(event.Version + 1)}
-	if _, err := l.Publish(t.Context(), "newer", bus.Output{Subject: subject.EventChange(0, "test", "", "configmaps", "shop"), Header: head, Data: body}); err != nil {
+	if _, err := l.Publish(t.Context(), "newer", bus.Output{Subject: subject.EventChange(0, "test", "", "configmaps", "shop"), Header: head, Data: body}, nil); err != nil {
 		t.Fatal(err)
 	}
 	within(t, "the hop says why it stalls", 20*time.Second, func() bool { return errors.Is(h.Ready(), event.ErrNewerVersion) })

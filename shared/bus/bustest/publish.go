@@ -2,7 +2,10 @@ package bustest
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -86,5 +89,77 @@ func tooLarge(t *testing.T, s Server) {
 	}
 	if _, err := publish(t, l, change("web", "2", strings.Repeat("x", bus.MaxPayload-8<<10))); err != nil {
 		t.Fatalf("the largest message: %v", err)
+	}
+}
+
+// freeze: what a publish does in its turn is seen by a freeze exactly if the freeze's
+// message is behind it.
+func freeze(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	l, err := b.TakeLane(t.Context(), 0, "test", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const publishers, each, freezes = 4, 20, 10
+	var published atomic.Int64
+	var all sync.WaitGroup
+	for n := range publishers {
+		all.Go(func() {
+			for i := range each {
+				c := change(fmt.Sprint("web-", n), fmt.Sprint(i+1), fmt.Sprint(n, i))
+				h, body := c.Message()
+				out := bus.Output{Subject: subject.EventChange(0, c.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body}
+				if _, err := l.Publish(t.Context(), subject.ChangeID(c), out, func(error) { published.Add(1) }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	seen := map[uint64]int64{} // by attempt
+	mark := func(attempt uint64) (string, bus.Output) {
+		m := event.Mark{Cluster: "test", Destination: "test/default/d", Run: "r", Attempt: attempt}
+		h, body := m.Message()
+		return subject.MarkID(m), bus.Output{Subject: subject.EventMark(0, "test", event.DestinationKey{Cluster: "test", Namespace: "default", Name: "d"}), Header: h, Data: body}
+	}
+	for attempt := range uint64(freezes) {
+		if err := l.Freeze(t.Context(), func() (string, bus.Output, error) {
+			seen[attempt] = published.Load()
+			id, out := mark(attempt)
+			return id, out, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all.Wait()
+	no := errors.New("not yet")
+	if err := l.Freeze(t.Context(), func() (string, bus.Output, error) { return "", bus.Output{}, no }); !errors.Is(err, no) {
+		t.Errorf("a freeze that was refused ended with %v", err)
+	}
+	before, marks := int64(0), 0
+	for seq := uint64(1); marks < freezes; seq++ {
+		m, err := b.MessageAt(t.Context(), subject.Events, seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch kind, _ := event.KindOf(m.Header); kind { // a message of none of these is the suite's mistake
+		case event.KindChange:
+			before++
+		case event.KindMark:
+			k, err := event.ParseMark(m.Header)
+			if err != nil || seen[k.Attempt] != before {
+				t.Errorf("freeze %d saw %d publishes, before its message are %d: %v", k.Attempt, seen[k.Attempt], before, err)
+			}
+			marks++
+		case event.KindFence, event.KindCheckpoint, event.KindRepoState:
+		}
+	}
+	// An error is told in the turn too.
+	told := error(nil)
+	if _, err := s.Connect(t).TakeLane(t.Context(), 0, "test", "b"); err != nil {
+		t.Fatal(err)
+	}
+	id, out := mark(freezes)
+	if _, err := l.Publish(t.Context(), id, out, func(err error) { told = err }); !errors.Is(err, bus.ErrFenced) || !errors.Is(told, bus.ErrFenced) {
+		t.Errorf("a fenced publish ended with %v and told %v", err, told)
 	}
 }

@@ -39,6 +39,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"AtoBtoA":            backAndForth,
 		"fencing":            fencing,
 		"tooLarge":           tooLarge,
+		"freeze":             freeze,
 		"competingHops":      competingHops,
 		"restartUnderLoad":   restartUnderLoad,
 		"wideFanOut":         wideFanOut,
@@ -98,7 +99,7 @@ func publish(t *testing.T, l *bus.Lane, c event.Change) (duplicate bool, err err
 	h, body := c.Message()
 	return l.Publish(t.Context(), subject.ChangeID(c), bus.Output{
 		Subject: subject.EventChange(0, c.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body,
-	})
+	}, nil)
 }
 
 func stored(t *testing.T, s Server, stream, filter string) uint64 {

@@ -356,7 +356,7 @@ func newLane() *lane {
 	return &lane{ids: map[string]bool{}, letters: map[uint64]bus.Message{}, bookmarks: map[string]stored{}}
 }
 
-func (l *lane) Publish(_ context.Context, id string, out bus.Output) (bool, error) {
+func (l *lane) Publish(_ context.Context, id string, out bus.Output, _ func(error)) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c, err := event.ParseChange(out.Header, out.Data)

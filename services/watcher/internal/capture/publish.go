@@ -27,7 +27,7 @@ func (w *Worker) publish(ctx context.Context, c event.Change) (duplicate bool, e
 	h, body := c.Message()
 	duplicate, err = w.Lane.Publish(ctx, subject.ChangeID(c), bus.Output{
 		Subject: subject.EventChange(w.Part, w.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body,
-	})
+	}, nil)
 	switch {
 	case err == nil && duplicate:
 		w.count("duplicate")

@@ -67,7 +67,7 @@ func Refused(err error) bool {
 // bus.ErrFenced once another owner has taken over, and with fault.Poison for
 // what can never be stored.
 type Lane interface {
-	Publish(ctx context.Context, id string, out bus.Output) (duplicate bool, err error)
+	Publish(ctx context.Context, id string, out bus.Output, then func(error)) (duplicate bool, err error)
 }
 
 // Bus is what a worker needs of the bus beside its lane: the newest message
