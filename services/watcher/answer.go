@@ -1,71 +1,301 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/capture"
+	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/manifest"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// answer carries out one REQUEST_CLUSTER_STATE: it has each type of the lane
-// that the destination's rules touch published to it, and then the MARK.
+// patience is how long a run waits for a type that cannot be listed while the API
+// server answers about others.
+const patience = 2 * time.Minute
+
+// errNotExact ends a freeze that came upon a type whose index was lost, or that
+// appeared, since it was waited for.
+var errNotExact = errors.New("a type has no exact index")
+
+// answerState carries out one REQUEST_CLUSTER_STATE: it freezes the indexes of all
+// types of the lane that the destination's rules touch, stores the MARK, and
+// answers with what it froze.
 //
-// A crash before the MARK is stored leaves the request unacknowledged: it is
-// answered again, under the same IDs.
-func (s *session) answer(ctx context.Context, q event.Request) error {
+// A crash before the MARK leaves the request: it is carried out anew. One between
+// the MARK and the end of the series leaves a lane that was frozen and nobody who
+// knows how: the request comes again, and ends the series as failed.
+func (s *session) answerState(ctx context.Context, q event.Request) error {
+	d, ok, err := s.asked(ctx, q)
+	if err != nil || !ok {
+		return err
+	}
+	series := subject.Series{Destination: d.Key, Run: q.Run, Attempt: q.Attempt, Side: subject.SideCluster(q.Part)}
+	switch end, err := s.bus.SeriesEnd(ctx, series); {
+	case err == nil: // answered, and the acknowledgement was lost, or what comes before it
+		return s.owe(ctx, d, q.Part, end.Incomplete)
+	case !errors.Is(err, bus.ErrNoMessage):
+		return err
+	}
+	mark, err := s.lastMark(ctx, q.Part, d.Key)
+	switch {
+	case err != nil:
+		return err
+	case mark.Run == q.Run && mark.Attempt > q.Attempt:
+		return nil // nobody waits for this attempt any more
+	case mark.Run == q.Run && mark.Attempt == q.Attempt:
+		s.freezes.WithLabelValues("failed").Inc()
+		s.log.Warn("the lane was frozen by a watcher that did not say how: another attempt is needed", "destination", d.Key.String(), "run", q.Run, "attempt", q.Attempt, "part", q.Part)
+		_, err := s.bus.WriteSeries(series).Close(ctx, event.End{Failed: "the watcher that froze the lane ended before it answered"})
+		return err
+	}
+	f, err := s.frozen(ctx, d, q)
+	if err != nil {
+		return err
+	}
+	return s.answerFrozen(ctx, d, q.Part, series, f)
+}
+
+// asked is the destination that a request is about; ok is false if it left while
+// the request was waiting.
+func (s *session) asked(ctx context.Context, q event.Request) (d event.Destination, ok bool, err error) {
 	select {
 	case <-s.known:
 	case <-ctx.Done():
-		return ctx.Err()
+		return d, false, ctx.Err()
 	}
 	if q.Registered > s.registered {
 		// It is for a watcher with another configuration that takes over just now.
-		return fmt.Errorf("the run covers revision %d of the registry, this watcher wrote %d", q.Registered, s.registered)
+		return d, false, fmt.Errorf("the run covers revision %d of the registry, this watcher wrote %d", q.Registered, s.registered)
 	}
 	i := slices.IndexFunc(s.destinations, func(d event.Destination) bool { return d.Key == q.Destination })
 	if i < 0 {
-		return nil // it left while the request was waiting
+		return d, false, nil
 	}
-	d := s.destinations[i]
-	offer := capture.Offer{
-		Destination: d, Revision: s.registered, Run: q.Run, Attempt: q.Attempt, New: q.Reason == event.ReasonNewDestination,
-	}
-	s.mu.Lock()
-	incomplete := slices.Clone(s.failed)
-	var asked []*running
-	for key, r := range s.workers {
-		touches := slices.ContainsFunc(d.Rules, func(rule event.Rule) bool {
-			return rule.SelectsType(r.typ.Group, r.typ.Version, r.typ.Resource)
+	return s.destinations[i], true, nil
+}
+
+// frozen is what the types of a lane were, for one destination, at its MARK.
+type frozen struct {
+	types      []frozenType
+	incomplete []string
+}
+
+type frozenType struct {
+	schema.GroupResource
+	objects []capture.Frozen
+}
+
+func (f frozen) has(t discover.Type) bool {
+	return slices.ContainsFunc(f.types, func(ft frozenType) bool { return ft.GroupResource == t.GroupResource() })
+}
+
+// frozen waits for the indexes, and freezes them.
+func (s *session) frozen(ctx context.Context, d event.Destination, q event.Request) (f frozen, err error) {
+	for {
+		late, err := awaitAll(ctx,
+			func(ctx context.Context) []*running { return s.await(ctx, d, q.Part) },
+			func(ctx context.Context) error {
+				_, err := discover.Types(ctx, s.discovery)
+				return err
+			})
+		if err != nil {
+			return f, err
+		}
+		err = s.lanes[q.Part].Freeze(ctx, func() (string, bus.Output, error) {
+			if f, err = s.freeze(d, q.Part, late); err != nil {
+				return "", bus.Output{}, err
+			}
+			mark := event.Mark{
+				Cluster: s.cfg.Cluster, Part: q.Part, Destination: d.Key.String(), Run: q.Run, Attempt: q.Attempt, Registry: s.registered,
+			}
+			h, body := mark.Message()
+			return subject.MarkID(mark), bus.Output{Subject: subject.EventMark(q.Part, s.cfg.Cluster, d.Key), Header: h, Data: body}, nil
 		})
-		if touches && subject.Part(s.cfg.Cluster, key.resource.Group, key.resource.Resource) == q.Part {
-			asked = append(asked, r)
+		if !errors.Is(err, errNotExact) {
+			return f, err
 		}
 	}
+}
+
+// awaitAll waits until await has nothing left to wait for. It gives up what is left
+// after patience, if the API server was up when it began and when it ended: what an
+// outage keeps from being listed is waited for.
+func awaitAll[T any](ctx context.Context, await func(context.Context) []T, up func(context.Context) error) ([]T, error) {
+	var backoff fault.Backoff
+	for {
+		began := up(ctx)
+		wctx, cancel := context.WithTimeout(ctx, patience)
+		late := await(wctx)
+		cancel()
+		if len(late) == 0 || ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if began == nil && up(ctx) == nil {
+			return late, nil
+		}
+		if err := fault.Wait(ctx, backoff.Next()); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// await waits for the indexes of the types of a lane that a destination's rules
+// touch, and returns those that were not exact when ctx ended. One that is refused,
+// or whose worker ended, is not waited for.
+func (s *session) await(ctx context.Context, d event.Destination, part int) (late []*running) {
+	s.mu.Lock()
+	touched := s.touched(d, part)
 	s.mu.Unlock()
-	for _, r := range asked {
-		switch err := r.Offer(ctx, offer); {
-		case err == nil:
-		case errors.Is(err, capture.ErrTypeGone):
-		case capture.Refused(err):
-			incomplete = append(incomplete, r.typ.GroupResource().String())
-			s.log.Warn("type is missing from the run", "resource", r.typ.GroupResource().String(), "destination", q.Destination.String(), "err", err)
+	for _, r := range touched {
+		if err := r.Exact(ctx); err != nil && ctx.Err() != nil && !capture.Refused(err) {
+			late = append(late, r)
+		}
+	}
+	return late
+}
+
+// touched are the workers of a lane that a destination's rules touch. It is called
+// with mu held.
+func (s *session) touched(d event.Destination, part int) []*running {
+	var all []*running
+	for key, r := range s.workers {
+		if subject.Part(s.cfg.Cluster, r.typ.Group, r.typ.Resource) == part && touches(d, r.typ, key.namespace) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// touches reports whether a destination's rules select objects of a type, in a
+// namespace or, with "", in any.
+func touches(d event.Destination, t discover.Type, namespace string) bool {
+	return slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
+		if !r.SelectsType(t.Group, t.Version, t.Resource) {
+			return false
+		}
+		return len(r.Namespaces) == 0 || (t.Namespaced && (namespace == "" || slices.Contains(r.Namespaces, namespace)))
+	})
+}
+
+// freeze copies the indexes of a lane. It is called in a turn of the lane: no worker
+// publishes meanwhile, and one that starts publishes behind the MARK. Those that are
+// late are left out if they still are; another one without an index is errNotExact.
+func (s *session) freeze(d event.Destination, part int, late []*running) (frozen, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := frozen{incomplete: slices.Clone(s.failed)}
+	objects := map[schema.GroupResource][]capture.Frozen{}
+	left := map[schema.GroupResource]bool{} // whether they are still served will be seen
+	for _, r := range s.touched(d, part) {
+		of := r.typ.GroupResource()
+		found, exact := r.Freeze(d)
+		_, refused := r.State()
+		switch {
+		case r.ended():
+			left[of] = true
+		case exact:
+			objects[of] = append(objects[of], found...)
+		case refused || slices.Contains(late, r):
+			f.incomplete = append(f.incomplete, of.String())
 		default:
+			return frozen{}, errNotExact
+		}
+	}
+	for of, found := range objects {
+		if !left[of] {
+			f.types = append(f.types, frozenType{of, found})
+		}
+	}
+	return f, nil
+}
+
+// answerFrozen writes the state that was frozen, sorted by path.
+func (s *session) answerFrozen(ctx context.Context, d event.Destination, part int, series subject.Series, f frozen) error {
+	// A type that is served, and was not frozen, may have had objects at the MARK. So
+	// the types are looked at behind it: one that appears later had none.
+	found, err := s.served(ctx)
+	if err != nil {
+		return err
+	}
+	missing := f.incomplete
+	for gv := range found.Failed {
+		missing = append(missing, wholeGroup(gv.Group))
+	}
+	for _, t := range found.Types {
+		if subject.Part(s.cfg.Cluster, t.Group, t.Resource) == part && touches(d, t, "") && !f.has(t) {
+			missing = append(missing, t.GroupResource().String())
+		}
+	}
+	slices.Sort(missing)
+	missing = slices.Compact(missing)
+	unmirrored := exclude.Types()
+	for _, gr := range found.Others {
+		if subject.Part(s.cfg.Cluster, gr.Group, gr.Resource) == part {
+			unmirrored = append(unmirrored, gr.String())
+		}
+	}
+	slices.Sort(unmirrored)
+
+	w := s.bus.WriteSeries(series)
+	n := 0
+	for _, e := range f.entries() {
+		n++
+		if err := w.Entry(ctx, event.Entry{Path: e.path, Hash: e.Hash(), Version: e.Version}); err != nil {
 			return err
 		}
 	}
-	slices.Sort(incomplete)
-	mark := event.Mark{
-		Cluster: s.cfg.Cluster, Part: q.Part, Destination: q.Destination.String(), Run: q.Run, Attempt: q.Attempt,
-		Registry: s.registered,
+	if _, err := w.Close(ctx, event.End{Incomplete: missing, Unmirrored: slices.Compact(unmirrored)}); err != nil {
+		return err
 	}
-	h, body := mark.Message()
-	_, err := s.lanes[q.Part].Publish(ctx, subject.MarkID(mark), bus.Output{
-		Subject: subject.EventMark(q.Part, s.cfg.Cluster, q.Destination), Header: h, Data: body,
-	}, nil)
-	return err
+	s.freezes.WithLabelValues("answered").Inc()
+	s.entries.Add(float64(n))
+	s.log.Info("the state of a lane was answered", "destination", d.Key.String(), "run", series.Run, "attempt", series.Attempt, "part", part, "objects", n)
+	if len(missing) > 0 {
+		s.log.Warn("types are missing from the run, nothing of them is taken for absent", "destination", d.Key.String(), "run", series.Run, "types", missing)
+	}
+	return s.owe(ctx, d, part, missing)
+}
+
+// served looks at the types that are served, as often as it takes.
+func (s *session) served(ctx context.Context) (discover.Found, error) {
+	var backoff fault.Backoff
+	for {
+		found, err := discover.Types(ctx, s.discovery)
+		if err == nil || fault.Wait(ctx, backoff.Next()) != nil {
+			return found, err
+		}
+	}
+}
+
+type pathOf struct {
+	path string
+	capture.Frozen
+}
+
+// entries are the objects in the order of their paths.
+func (f frozen) entries() []pathOf {
+	n := 0
+	for _, t := range f.types {
+		n += len(t.objects)
+	}
+	all := make([]pathOf, 0, n)
+	for _, t := range f.types {
+		for _, o := range t.objects {
+			id := manifest.Identity{Group: t.Group, Resource: t.Resource, Namespace: o.Namespace, Name: o.Name}
+			all = append(all, pathOf{id.Path(), o})
+		}
+	}
+	slices.SortFunc(all, func(a, b pathOf) int { return cmp.Compare(a.path, b.path) })
+	return all
 }

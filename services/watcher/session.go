@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/capture"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
@@ -43,10 +44,11 @@ type workerKey struct {
 // running is a worker and the way to stop it.
 type running struct {
 	*capture.Worker
-	typ     discover.Type
-	cancel  context.CancelFunc
-	done    chan struct{}
-	missing time.Time // since when discovery does not name it; guarded by session.mu
+	typ       discover.Type
+	namespace string // "" for all
+	cancel    context.CancelFunc
+	done      chan struct{}
+	missing   time.Time // since when discovery does not name it; guarded by session.mu
 }
 
 // session is the time during which a watcher holds its lanes.
@@ -56,14 +58,26 @@ type session struct {
 	destinations []event.Destination
 	newest       uint64 // revision among our destinations
 	registered   uint64 // the registry's revision that holds exactly our destinations
+	revisions    map[event.DestinationKey]uint64
 	lanes        [subject.Parts]*bus.Lane
 	requests     []*bus.Responder
 	failing      map[schema.GroupVersion]error // what failed when discover last looked; its alone
+	contents     chan struct{}                 // held by the one answer whose contents are in memory
 
 	mu      sync.Mutex             // never held while waiting
 	workers map[workerKey]*running // guarded by mu; changed by discover alone
 	failed  []string               // groups whose types are unknown; guarded by mu
 	known   chan struct{}          // closed once the types are known
+	owed    map[lane][]string      // what was missing in the newest answers; guarded by mu
+}
+
+// newSession begins with nothing followed.
+func newSession(w *Watcher, clusterID string, destinations []event.Destination, synced registry.Synced) *session {
+	return &session{
+		Watcher: w, clusterID: clusterID, destinations: destinations,
+		newest: synced.Newest, registered: synced.Whole, revisions: synced.Revisions,
+		contents: make(chan struct{}, 1), workers: map[workerKey]*running{}, known: make(chan struct{}), owed: map[lane][]string{},
+	}
 }
 
 // run works until ctx ends or a worker has lost its lane.
@@ -209,16 +223,30 @@ func (s *session) namespacesOf(t discover.Type) []string {
 
 func (s *session) start(ctx context.Context, lost context.CancelCauseFunc, key workerKey, t discover.Type) *running {
 	part := subject.Part(s.cfg.Cluster, t.Group, t.Resource)
+	namespaced := func(ns string) dynamic.ResourceInterface {
+		return s.dynamic.Resource(t.GroupVersionResource).Namespace(ns)
+	}
 	var client dynamic.ResourceInterface = s.dynamic.Resource(t.GroupVersionResource)
 	if key.namespace != "" {
-		client = s.dynamic.Resource(t.GroupVersionResource).Namespace(key.namespace)
+		client = namespaced(key.namespace)
+	}
+	var destinations []event.Destination
+	for _, d := range s.destinations {
+		if touches(d, t, key.namespace) {
+			destinations = append(destinations, d)
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	r := &running{typ: t, cancel: cancel, done: make(chan struct{})}
+	r := &running{typ: t, namespace: key.namespace, cancel: cancel, done: make(chan struct{})}
 	r.Worker = capture.New(capture.Config{
 		Type: t, Namespace: key.namespace, Cluster: s.cfg.Cluster, ClusterID: s.clusterID, Part: part,
-		Client: client, Lane: s.lanes[part], Bus: s.bus, Bookmarks: s.bookmarks,
-		Registry: func() uint64 { return s.registered }, Log: s.log, Events: s.events,
+		Client: client, Namespaced: namespaced, Lane: s.lanes[part], Bus: s.bus, Bookmarks: s.bookmarks,
+		Destinations: destinations,
+		AskRun: func(ctx context.Context, d event.DestinationKey, reason string) error {
+			return s.askRun(ctx, part, d, reason)
+		},
+		OnExact:  func(ctx context.Context) error { return s.settle(ctx, part, t) },
+		Registry: s.registered, Log: s.log, Events: s.events,
 	})
 	go func() {
 		defer close(r.done)

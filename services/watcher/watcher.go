@@ -59,7 +59,11 @@ type Watcher struct {
 	metadata      metadata.Interface
 	client        kubernetes.Interface
 	bookmarks     *bus.Bucket[event.Bookmark]
+	phases        *bus.Bucket[event.PhaseRecord]
 	events        *prometheus.CounterVec
+	freezes       *prometheus.CounterVec
+	entries       prometheus.Counter
+	contentsOf    *prometheus.CounterVec
 	interruptions prometheus.Counter
 	said          string // what was last logged as wrong; Run's
 
@@ -95,6 +99,20 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 	if w.bookmarks, err = bus.OpenBucket[event.Bookmark](ctx, d.Bus, subject.BucketCursor); err != nil {
 		return nil, err
 	}
+	if w.phases, err = bus.OpenBucket[event.PhaseRecord](ctx, d.Bus, subject.BucketPhase); err != nil {
+		return nil, err
+	}
+	w.freezes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kubescribe_watcher_freezes_total",
+		Help: "Requests for the state of a lane, by what became of them: answered, or failed for another attempt.",
+	}, []string{"outcome"})
+	w.entries = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kubescribe_watcher_entries_total", Help: "Objects in the states of lanes that were answered.",
+	})
+	w.contentsOf = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kubescribe_watcher_contents_total",
+		Help: "Contents that runs asked for, by what became of them: answered, or skipped because the object is not as it was.",
+	}, []string{"outcome"})
 	w.events = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "kubescribe_watcher_events_total",
 		Help: "Versions seen, by what became of them: published, duplicate, excluded or dead_lettered.",
@@ -110,7 +128,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 		}
 		return 0
 	})
-	d.Metrics.MustRegister(w.events, w.interruptions, up,
+	d.Metrics.MustRegister(w.events, w.freezes, w.entries, w.contentsOf, w.interruptions, up,
 		w.types("watched", func(watched, _, _ int) int { return watched }),
 		w.types("waiting", func(_, waiting, _ int) int { return waiting }),
 		w.types("forbidden", func(_, _, forbidden int) int { return forbidden }))
@@ -217,7 +235,7 @@ func (w *Watcher) capture(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := &session{Watcher: w, clusterID: id, destinations: destinations, newest: synced.Newest, registered: synced.Whole, workers: map[workerKey]*running{}, known: make(chan struct{})}
+	s := newSession(w, id, destinations, synced)
 	for part := range s.lanes {
 		if s.lanes[part], err = w.bus.TakeLane(ctx, part, w.cfg.Cluster, w.cfg.Owner); err != nil {
 			return err
@@ -226,8 +244,14 @@ func (w *Watcher) capture(ctx context.Context) error {
 	for part := range subject.Parts {
 		s.requests = append(s.requests, &bus.Responder{
 			Bus: w.bus, Consumer: subject.ConsumerClusterState(w.cfg.Cluster, part), Filter: subject.CtlClusterStates(w.cfg.Cluster, part),
-			Handle: s.answer, Log: w.log,
+			Handle: s.answerState, Log: w.log,
+		}, &bus.Responder{
+			Bus: w.bus, Consumer: subject.ConsumerResources(w.cfg.Cluster, part), Filter: subject.CtlResourcesOf(w.cfg.Cluster, part),
+			Handle: s.answerResources, Log: w.log,
 		})
+	}
+	if err := s.recall(ctx); err != nil {
+		return err
 	}
 	w.setSession(s, nil)
 	w.said = ""

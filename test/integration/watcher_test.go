@@ -1,18 +1,14 @@
 package integration
 
 import (
-	"encoding/json"
 	"log/slog"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/kubescribe/kubescribe/services/watcher"
@@ -23,28 +19,11 @@ import (
 )
 
 // emptyCluster is an API server that serves no type: what a watcher does about the
-// bus needs no more. The end-to-end tests run it on a real one.
+// bus needs no more.
 func emptyCluster(t *testing.T) *rest.Config {
 	t.Helper()
-	answers := map[string]any{
-		"/api/v1/namespaces/kube-system": map[string]any{
-			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "kube-system", "uid": "cluster-uid"},
-		},
-		"/api":    metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}},
-		"/apis":   metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}},
-		"/api/v1": metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1"},
-	}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a, ok := answers[r.URL.Path]
-		w.Header().Set("Content-Type", "application/json")
-		if !ok {
-			w.WriteHeader(http.StatusNotFound)
-			a = metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound}
-		}
-		_ = json.NewEncoder(w).Encode(a)
-	}))
-	t.Cleanup(s.Close)
-	return &rest.Config{Host: s.URL}
+	_, rc := newCluster(t)
+	return rc
 }
 
 // documents are destinations of those names that mirror everything: with a folder

@@ -5,106 +5,119 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
-// publishAll lists a type that was never listed, or whose past is lost, and
-// publishes every object to whoever wants it.
+// firstList lists a type that was never listed, or whose past is lost, for its
+// index. It publishes nothing: what exists comes to a destination by a run. A run
+// that freezes this lane from here on waits for the index; where none is to come,
+// one is asked for.
 //
-// A crash in the middle leaves no bookmark, or one from before, so the next
-// start does it again: under the same IDs, and with contents that the
-// git-writer sees standing.
-func (w *Worker) publishAll(ctx context.Context) error {
+// A crash before the bookmark leaves none, or one from before, which the API server
+// answers with 410: the next start lists and asks again.
+func (w *Worker) firstList(ctx context.Context) error {
 	w.dropIndex()
-	at := w.Registry()
 	fresh := index{}
-	repeated := false
-	version, err := w.list(ctx, func() { clear(fresh) }, func(o *unstructured.Unstructured) error {
-		duplicate, err := w.found(ctx, o, fresh, event.Reconcile, nil)
-		repeated = repeated || duplicate
-		return err
+	selected := make([]bool, len(w.Destinations))
+	version, err := w.list(ctx, w.Client, func() { clear(fresh); clear(selected) }, func(o *unstructured.Unstructured) error {
+		if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
+			w.count("excluded")
+			return nil
+		}
+		c := w.change(o)
+		if err := w.rendered(ctx, &c, o); err != nil {
+			return err
+		}
+		fresh[nameOf(o)] = entryOf(c)
+		for i, d := range w.Destinations {
+			selected[i] = selected[i] || d.Selects(w.Cluster, c.Object)
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	w.index, w.rv, w.gone, w.fullAt = fresh, version, false, at
-	if repeated {
-		w.fullAt = 0 // some of it was routed earlier, and not to who has registered since
+	for i, d := range w.Destinations {
+		reason := event.ReasonTypeAppeared
+		switch {
+		case w.lost:
+			reason = event.ReasonWatchGap // what was deleted meanwhile, only a run can tell
+		case !selected[i]:
+			continue
+		}
+		if err := w.AskRun(ctx, d.Key, reason); err != nil {
+			return err
+		}
 	}
+	w.setIndex(fresh)
+	w.rv, w.gone, w.lost = version, false, false
 	// Only from here on may a restart resume by watching.
 	return w.store(ctx, true)
-}
-
-// found publishes an object of a list unless known says that the lane has it.
-func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured, into index, origin event.Origin, known index) (duplicate bool, err error) {
-	if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
-		w.count("excluded")
-		return false, nil
-	}
-	key := nameOf(o)
-	c := w.change(o)
-	c.Op, c.Origin = event.Create, origin
-	e, err := w.rendered(ctx, &c, o)
-	if err != nil || e == nil {
-		return false, err
-	}
-	old, had := known[key]
-	switch {
-	case had && old == *e:
-		into[key] = *e
-		return false, nil
-	case had:
-		c.Op = event.Update
-	}
-	if duplicate, err = w.publish(ctx, c); err != nil {
-		return false, err
-	}
-	into[key] = *e
-	return duplicate, nil
 }
 
 // afterGone closes the gap that a 410 leaves: the newest version of what
 // changed since the index was exact, and deletions, at the list's version.
 //
 // A crash in the middle resumes from the position before the list, is told 410
-// again, and finds the rest; by then without an index, so it publishes all.
+// again, and by then has no index: a run is asked for, which finds the rest.
 func (w *Worker) afterGone(ctx context.Context) error {
 	if w.index == nil {
-		w.rv, w.gone = "", false
-		return nil // and everything is published
+		w.rv, w.gone, w.lost = "", false, true
+		return nil // and the type is listed anew
 	}
-	fresh := index{}
-	version, err := w.list(ctx, func() { clear(fresh) }, func(o *unstructured.Unstructured) error {
-		key := nameOf(o)
-		_, err := w.found(ctx, o, fresh, event.Live, w.index)
-		if e, published := fresh[key]; published {
-			w.index[key] = e // a list that begins again does not repeat it
-		} else if e, had := w.index[key]; had {
-			fresh[key] = e // excluded by now, or dead-lettered, but not deleted
-		}
-		return err
+	stands := map[types.NamespacedName]struct{}{}
+	at, err := w.list(ctx, w.Client, func() { clear(stands) }, func(o *unstructured.Unstructured) error {
+		stands[nameOf(o)] = struct{}{}
+		return w.found(ctx, o)
 	})
 	if err != nil {
 		return err
 	}
 	for key, e := range w.index {
-		if _, stands := fresh[key]; stands {
+		if _, ok := stands[key]; ok {
 			continue
 		}
 		o := &unstructured.Unstructured{Object: map[string]any{}}
 		o.SetNamespace(key.Namespace)
 		o.SetName(key.Name)
 		o.SetUID(e.uid)
-		o.SetResourceVersion(version)
+		o.SetResourceVersion(at)
 		c := w.change(o)
 		c.Op, c.Time, c.FieldManager = event.Delete, time.Now(), ""
-		if _, err := w.publish(ctx, c); err != nil {
+		if err := w.publish(ctx, c, version{gone: true}); err != nil {
 			return err
 		}
-		delete(w.index, key)
 	}
-	w.index, w.rv, w.gone = fresh, version, false
+	w.rv, w.gone = at, false
 	return w.store(ctx, true)
+}
+
+// found publishes an object of a list if it differs from what the index holds. One
+// that is excluded by now, or cannot be rendered, stays as it was known.
+func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured) error {
+	if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
+		w.count("excluded")
+		return nil
+	}
+	key := nameOf(o)
+	c := w.change(o)
+	c.Op = event.Create
+	if err := w.rendered(ctx, &c, o); err != nil {
+		return err
+	}
+	if c.Hash == "" {
+		w.unwritable(key, c)
+		return nil
+	}
+	next, known := entryOf(c), false
+	if e, had := w.index[key]; had {
+		c.Op, known = event.Update, e.same(next)
+	}
+	if known {
+		return nil
+	}
+	return w.publish(ctx, c, version{entry: next})
 }

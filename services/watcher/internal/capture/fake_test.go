@@ -41,6 +41,9 @@ type server struct {
 	deaf     bool     // watches see nothing until the server restarts
 	watches  []string // the version of each watch request
 	lists    int      // requests for first pages
+	narrowed int      // requests for pages of one namespace
+	gets     int      // requests for one object
+	onGet    error    // what those are answered with; nil for the object
 
 	unversioned bool // lists have no version
 	silent      bool // requests are taken and never answered
@@ -237,6 +240,42 @@ func (s *server) List(ctx context.Context, opts metav1.ListOptions) (*unstructur
 	return l, nil
 }
 
+// in is the client of one namespace.
+func (s *server) in(namespace string) dynamic.ResourceInterface { return inNamespace{s, namespace} }
+
+type inNamespace struct {
+	*server
+	namespace string
+}
+
+func (s inNamespace) List(ctx context.Context, opts metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+	s.mu.Lock()
+	s.narrowed++
+	s.mu.Unlock()
+	l, err := s.server.List(ctx, opts)
+	if err == nil {
+		l.Items = slices.DeleteFunc(l.Items, func(o unstructured.Unstructured) bool { return o.GetNamespace() != s.namespace })
+	}
+	return l, err
+}
+
+func (s inNamespace) Get(ctx context.Context, name string, _ metav1.GetOptions, _ ...string) (*unstructured.Unstructured, error) {
+	if err := s.heard(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gets++
+	if s.onGet != nil {
+		return nil, s.onGet
+	}
+	o := s.objects[name]
+	if o == nil || o.GetNamespace() != s.namespace {
+		return nil, notFound()
+	}
+	return o.DeepCopy(), nil
+}
+
 func (s *server) Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 	s.mu.Lock()
 	s.watches = append(s.watches, opts.ResourceVersion)
@@ -342,7 +381,9 @@ type lane struct {
 	letters   map[uint64]bus.Message // by the sequence they were sent with
 	bookmarks map[string]stored
 	revision  uint64
-	losePut   bool // the next bookmark is stored, and nobody is told
+	losePut   bool     // the next bookmark is stored, and nobody is told
+	asked     []string // destination and reason of each run
+	onAsk     error    // what asking for a run fails with
 
 	onPublish func(c event.Change) error // called with mu held; nil for nothing
 }
@@ -356,9 +397,16 @@ func newLane() *lane {
 	return &lane{ids: map[string]bool{}, letters: map[uint64]bus.Message{}, bookmarks: map[string]stored{}}
 }
 
-func (l *lane) Publish(_ context.Context, id string, out bus.Output, _ func(error)) (bool, error) {
+func (l *lane) Publish(_ context.Context, id string, out bus.Output, then func(error)) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	duplicate, err := l.publish(id, out)
+	then(err)
+	return duplicate, err
+}
+
+// publish is called with mu held.
+func (l *lane) publish(id string, out bus.Output) (bool, error) {
 	c, err := event.ParseChange(out.Header, out.Data)
 	if err != nil {
 		return false, fault.As(fault.Terminate, fmt.Errorf("the worker published %w", err))
@@ -418,6 +466,31 @@ func (l *lane) Put(_ context.Context, key string, b event.Bookmark, revision uin
 		return 0, context.DeadlineExceeded
 	}
 	return l.revision, nil
+}
+
+// askRun asks for a run: it has to be durable before a bookmark is.
+func (l *lane) askRun(_ context.Context, d event.DestinationKey, reason string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.onAsk != nil {
+		return l.onAsk
+	}
+	bookmarks := ""
+	for _, b := range l.bookmarks {
+		bookmarks += " at " + b.ResourceVersion
+	}
+	l.asked = append(l.asked, d.Name+" "+reason+bookmarks)
+	return nil
+}
+
+// runs are the runs that were asked for since the last call, each with the bookmarks
+// that stood then.
+func (l *lane) runs() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	asked := l.asked
+	l.asked = nil
+	return asked
 }
 
 // refuse makes publishing fail, nil to let it work again.

@@ -2,7 +2,8 @@ package capture
 
 import (
 	"context"
-	"time"
+	"encoding/hex"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -13,14 +14,39 @@ import (
 	"github.com/kubescribe/kubescribe/shared/fault"
 )
 
+// digest is a content hash: a Git blob id. The zero one is of an object that is
+// there and whose content can never be written.
+type digest [20]byte
+
+// String is the hash as manifest.Hash prints it, "" of the zero one.
+func (d digest) String() string {
+	if d == (digest{}) {
+		return ""
+	}
+	return hex.EncodeToString(d[:])
+}
+
 // entry is what is remembered of an object: enough to see whether its intent
 // changed, not what it is.
 type entry struct {
-	uid  types.UID
-	hash string
+	uid     types.UID
+	hash    digest
+	version uint64 // resourceVersion; 0 if it is no number
 }
 
-// index is what the lane has published of each object of the type.
+// entryOf is the entry of an object with the content hash of its change.
+func entryOf(c event.Change) entry {
+	e := entry{uid: types.UID(c.UID)}
+	_, _ = hex.Decode(e.hash[:], []byte(c.Hash))                // of render: forty digits, or none
+	e.version, _ = strconv.ParseUint(c.ResourceVersion, 10, 64) // 0 if it is no number
+	return e
+}
+
+// same reports whether both are the same intent of the same object.
+func (e entry) same(o entry) bool { return e.uid == o.uid && e.hash == o.hash }
+
+// index is what the lane has published of each object of the type, or what was
+// there when it was first listed.
 type index map[types.NamespacedName]entry
 
 // overlay is what a watch delivered while an index was being listed.
@@ -67,22 +93,23 @@ func (w *Worker) listIndex(ctx context.Context, from string, to chan<- listed) {
 	var backoff fault.Backoff
 	for {
 		idx := index{}
-		at, err := w.list(ctx, func() { clear(idx) }, func(o *unstructured.Unstructured) error {
+		at, err := w.list(ctx, w.Client, func() { clear(idx) }, func(o *unstructured.Unstructured) error {
 			if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
 				return nil
 			}
-			var c event.Change
-			if err := render(&c, o); err == nil {
-				idx[nameOf(o)] = entry{o.GetUID(), c.Hash}
+			c := w.change(o)
+			if err := render(&c, o); err != nil {
+				c.Hash = "" // it was dead-lettered when it came
 			}
-			return nil // one that cannot be rendered was dead-lettered when it came
+			idx[nameOf(o)] = entryOf(c)
+			return nil
 		})
-		w.mu.Lock()
-		dropped := ctx.Err() != nil
-		if !dropped {
-			w.noIndex = err
-		}
-		w.mu.Unlock()
+		dropped := false
+		w.update(func() {
+			if dropped = ctx.Err() != nil; !dropped {
+				w.noIndex = err
+			}
+		})
 		if dropped {
 			return
 		}
@@ -90,31 +117,44 @@ func (w *Worker) listIndex(ctx context.Context, from string, to chan<- listed) {
 			to <- listed{idx, from, at}
 			return
 		}
-		// The watch may be allowed where the list is not.
-		offers := w.offers
-		if !Refused(err) {
-			offers = nil
-		}
-		t := time.NewTimer(backoff.Next())
-		for waiting := true; waiting; {
-			select {
-			case <-ctx.Done():
-				t.Stop()
-				return
-			case <-t.C:
-				waiting = false
-			case o := <-offers:
-				o.done <- err
-			}
+		if fault.Wait(ctx, backoff.Next()) != nil {
+			return
 		}
 	}
+}
+
+// setIndex makes an index the exact one.
+func (w *Worker) setIndex(i index) {
+	w.seen = nil
+	w.update(func() { w.index, w.noIndex = i, nil })
 }
 
 // dropIndex forgets the index, and whatever was to become one.
 func (w *Worker) dropIndex() {
 	w.unlist()
-	w.index, w.seen, w.listing, w.waiting = nil, nil, nil, nil
+	w.seen, w.listing, w.waiting, w.told = nil, nil, nil, false
+	w.update(func() { w.index, w.noIndex = nil, nil }) // and the listing, which has ended, does not set it any more
+}
+
+// remember is what became of an object.
+func (w *Worker) remember(key types.NamespacedName, v version) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.noIndex = nil // and the listing, which has ended, does not set it any more
+	switch {
+	case w.index == nil:
+		w.seen[key] = v
+	case v.gone:
+		delete(w.index, key)
+	default:
+		w.index[key] = v.entry
+	}
+}
+
+// unwritable is what became of an object whose content can never be published:
+// what the lane has of it stays so, and one that it has nothing of is there.
+func (w *Worker) unwritable(key types.NamespacedName, c event.Change) {
+	if _, had := w.index[key]; !had {
+		c.Hash = ""
+		w.remember(key, version{entry: entryOf(c), rv: c.ResourceVersion})
+	}
 }

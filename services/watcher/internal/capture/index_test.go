@@ -10,8 +10,8 @@ import (
 func TestMerge(t *testing.T) {
 	web := types.NamespacedName{Namespace: "shop", Name: "web"}
 	api := types.NamespacedName{Namespace: "shop", Name: "api"}
-	a, b := entry{"u-1", "aaaa"}, entry{"u-1", "bbbb"}
-	reborn := entry{"u-2", "aaaa"}
+	a, b := entry{"u-1", digest{0xaa}, 1}, entry{"u-1", digest{0xbb}, 2}
+	reborn := entry{"u-2", digest{0xaa}, 3}
 	at := func(e entry, rv string) version { return version{entry: e, rv: rv} }
 	gone := func(rv string) version { return version{rv: rv, gone: true} }
 	for _, tt := range []struct {

@@ -8,6 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
 )
 
 const (
@@ -31,20 +32,20 @@ const (
 // list reads all objects of the type at one version, page by page, and returns
 // that version. begin is called before the first page, and again when the list
 // has to begin anew.
-func (w *Worker) list(ctx context.Context, begin func(), each func(*unstructured.Unstructured) error) (version string, err error) {
+func (w *Worker) list(ctx context.Context, client dynamic.ResourceInterface, begin func(), each func(*unstructured.Unstructured) error) (version string, err error) {
 	for range listAttempts {
 		begin()
-		if version, err = w.pages(ctx, each); !apierrors.IsResourceExpired(err) {
+		if version, err = w.pages(ctx, client, each); !apierrors.IsResourceExpired(err) {
 			return version, err
 		}
 	}
 	return "", err
 }
 
-func (w *Worker) pages(ctx context.Context, each func(*unstructured.Unstructured) error) (string, error) {
+func (w *Worker) pages(ctx context.Context, client dynamic.ResourceInterface, each func(*unstructured.Unstructured) error) (string, error) {
 	opts := metav1.ListOptions{Limit: firstPage}
 	for {
-		page, err := w.page(ctx, opts)
+		page, err := page(ctx, client, opts)
 		if err != nil {
 			return "", fmt.Errorf("listing %s: %w", w.name(), err)
 		}
@@ -64,10 +65,10 @@ func (w *Worker) pages(ctx context.Context, each func(*unstructured.Unstructured
 	}
 }
 
-func (w *Worker) page(ctx context.Context, opts metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+func page(ctx context.Context, client dynamic.ResourceInterface, opts metav1.ListOptions) (*unstructured.UnstructuredList, error) {
 	ctx, cancel := context.WithTimeout(ctx, pageWait)
 	defer cancel()
-	return w.Client.List(ctx, opts)
+	return client.List(ctx, opts)
 }
 
 // pageLimit is how many objects the next page may hold, after a page that was

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -13,30 +14,48 @@ import (
 )
 
 // rendered renders a change. One that cannot be goes to the dead letters, and
-// then there is no entry.
-func (w *Worker) rendered(ctx context.Context, c *event.Change, o *unstructured.Unstructured) (*entry, error) {
-	if err := render(c, o); err != nil {
-		return nil, w.deadLetter(ctx, *c, err)
+// then has no hash.
+func (w *Worker) rendered(ctx context.Context, c *event.Change, o *unstructured.Unstructured) error {
+	err := render(c, o)
+	if err == nil {
+		return nil
 	}
-	return &entry{o.GetUID(), c.Hash}, nil
+	c.Manifest, c.Hash = nil, ""
+	return w.deadLetter(ctx, *c, err)
 }
 
-// publish stores a change in the lane, or in the dead letters if it never can.
-// A duplicate was stored before, by somebody.
-func (w *Worker) publish(ctx context.Context, c event.Change) (duplicate bool, err error) {
+// publish stores a change in the lane, or in the dead letters if it never can. The
+// index becomes next in the same turn, so that who freezes the lane finds there
+// what it holds. Should it not be known whether the change was stored, nothing is
+// known of the index either.
+func (w *Worker) publish(ctx context.Context, c event.Change, next version) error {
+	key := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
+	c.Resume = w.rv
+	if next.rv != "" { // of a watch: everything up to it is in the lane then
+		c.Resume = next.rv
+	}
 	h, body := c.Message()
-	duplicate, err = w.Lane.Publish(ctx, subject.ChangeID(c), bus.Output{
+	duplicate, err := w.Lane.Publish(ctx, subject.ChangeID(c), bus.Output{
 		Subject: subject.EventChange(w.Part, w.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body,
-	}, nil)
+	}, func(err error) {
+		switch {
+		case err == nil:
+			w.remember(key, next)
+		case fault.ClassOf(err) == fault.Poison:
+			w.unwritable(key, c)
+		default:
+			w.dropIndex()
+		}
+	})
 	switch {
 	case err == nil && duplicate:
 		w.count("duplicate")
 	case err == nil:
 		w.count("published")
 	case fault.ClassOf(err) == fault.Poison:
-		return false, w.deadLetter(ctx, c, err)
+		return w.deadLetter(ctx, c, err)
 	}
-	return duplicate, err
+	return err
 }
 
 // deadLetter keeps what a change was about, not what it held.

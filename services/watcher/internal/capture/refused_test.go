@@ -27,7 +27,7 @@ func ended(t *testing.T, r *running, want error) {
 	if errors.Is(want, ErrTypeGone) {
 		answer = ErrTypeGone
 	}
-	if err := r.Offer(t.Context(), Offer{}); !errors.Is(err, answer) {
+	if err := r.Exact(t.Context()); !errors.Is(err, answer) {
 		t.Errorf("asked after its end, it answers %v", err)
 	}
 }
@@ -43,7 +43,7 @@ func TestTypeGone(t *testing.T) {
 			bubble(t, func(t *testing.T, s *server, l *lane) {
 				s.put(widget("a", 1))
 				r := begin(t, s, l)
-				r.check(t, "at first", "CREATE a 101 1")
+				r.check(t, "at first")
 				fail(s)
 				ended(t, r, ErrTypeGone)
 				r.check(t, "when the type left")
@@ -62,12 +62,13 @@ func TestForbidden(t *testing.T) {
 		if err := r.Ready(); !apierrors.IsForbidden(err) || !errors.Is(err, ErrNotAllowed) {
 			t.Errorf("its readiness is %v", err)
 		}
-		if err := r.Offer(t.Context(), Offer{}); !Refused(err) {
+		if err := r.Exact(t.Context()); !Refused(err) {
 			t.Errorf("a run is told %v", err)
 		}
 		s.refuse(nil, nil)
 		advance(time.Minute)
-		r.check(t, "once allowed", "CREATE a 101 1")
+		r.check(t, "once allowed")
+		r.asked(t, "live TypeAppeared")
 
 		// An API server that has just started may not know the rights yet.
 		s.refuse(nil, func(metav1.ListOptions) error { return forbidden() })
@@ -77,7 +78,7 @@ func TestForbidden(t *testing.T) {
 			t.Errorf("forbidden after it was watched, its readiness is %v", err)
 		}
 		answered := make(chan error, 1)
-		go func() { answered <- r.Offer(t.Context(), offered(true)) }()
+		go func() { answered <- r.Exact(t.Context()) }()
 		synctest.Wait()
 		s.refuse(nil, nil)
 		s.put(widget("a", 2))
@@ -90,16 +91,14 @@ func TestForbidden(t *testing.T) {
 		// One that goes on to forbid it does know them.
 		s.refuse(nil, func(metav1.ListOptions) error { return forbidden() })
 		s.hangUp()
-		go func() { answered <- r.Offer(t.Context(), offered(true)) }()
 		advance(revokedAfter / 2)
-		select {
-		case err := <-answered:
-			t.Errorf("a run is told %v while it may pass", err)
-		default:
-		}
+		r.frozen(t, "while it may pass", "shop/a 102")
 		advance(revokedAfter)
-		if err := <-answered; !Refused(err) {
+		if err := r.Exact(t.Context()); !Refused(err) {
 			t.Errorf("a run is told %v for good", err)
+		}
+		if _, exact := r.Freeze(live); exact {
+			t.Error("what nobody may see is taken for exact")
 		}
 		if err := r.Ready(); !errors.Is(err, ErrNotAllowed) {
 			t.Errorf("forbidden for good, its readiness is %v", err)
@@ -130,7 +129,7 @@ func TestFailureIsNoRefusal(t *testing.T) {
 				s.refuse(func(metav1.ListOptions) error { return fails }, nil)
 				r = begin(t, s, l) // resumes, and lists its index in vain
 				answered := make(chan error, 1)
-				go func() { answered <- r.Offer(t.Context(), offered(true)) }()
+				go func() { answered <- r.Exact(t.Context()) }()
 				advance(time.Minute)
 				select {
 				case err := <-answered:
@@ -144,7 +143,7 @@ func TestFailureIsNoRefusal(t *testing.T) {
 				if err := <-answered; err != nil {
 					t.Fatal(err)
 				}
-				r.check(t, "once the list works", "UPDATE a 101 1 for prod/gitops/live")
+				r.frozen(t, "once the list works", "shop/a 101")
 				r.stop(t)
 			})
 		})

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/shared/event"
 )
 
 // running is a worker on a fake API server and a fake lane.
@@ -24,6 +26,22 @@ type running struct {
 	cancel context.CancelFunc
 	done   chan error
 	counts *prometheus.CounterVec
+	exact  int // how often the index was said to be exact
+}
+
+func (r *running) onExact(context.Context) error {
+	r.exact++
+	return nil
+}
+
+// live selects the widgets of these tests, elsewhere others.
+var live, elsewhere = destination("live", "shop"), destination("elsewhere", "billing")
+
+func destination(name string, namespaces ...string) event.Destination {
+	return event.Destination{
+		Key:   event.DestinationKey{Cluster: "prod", Namespace: "gitops", Name: name},
+		Rules: []event.Rule{{Groups: []string{"example.com"}, Resources: []string{"widgets"}, Namespaces: namespaces}},
+	}
 }
 
 // begin runs a worker until it is stopped, or the test ends.
@@ -40,8 +58,9 @@ func start(t *testing.T, s *server, l *lane, clusterID string) *running {
 	r := &running{server: s, lane: l, cancel: cancel, done: make(chan error, 1), counts: counts}
 	r.Worker = New(Config{
 		Type:    discover.Type{GroupVersionResource: schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}, Kind: "Widget", Namespaced: true},
-		Cluster: "prod", ClusterID: clusterID, Part: 3, Client: s, Lane: l, Bus: l, Bookmarks: l,
-		Registry: func() uint64 { return 7 }, Log: slog.New(slog.DiscardHandler), Events: counts,
+		Cluster: "prod", ClusterID: clusterID, Part: 3, Client: s, Namespaced: s.in, Lane: l, Bus: l, Bookmarks: l,
+		Destinations: []event.Destination{live, elsewhere}, AskRun: l.askRun, OnExact: r.onExact,
+		Registry: 7, Log: slog.New(slog.DiscardHandler), Events: counts,
 	})
 	go func() { r.done <- r.Run(ctx) }()
 	t.Cleanup(cancel)
@@ -70,6 +89,31 @@ func (r *running) check(t *testing.T, when string, want ...string) {
 	synctest.Wait()
 	if got := r.lane.take(t); !slices.Equal(got, want) {
 		t.Errorf("%s it published\n\t%s\nwant\n\t%s", when, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+// asked asserts which runs were asked for since the last call, and what bookmark
+// stood by then.
+func (r *running) asked(t *testing.T, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	if got := r.lane.runs(); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+		t.Errorf("it asked for %q, want %q", got, want)
+	}
+}
+
+// frozen asserts what live's objects are in the index.
+func (r *running) frozen(t *testing.T, when string, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	objects, exact := r.Freeze(live)
+	var got []string
+	for _, o := range objects {
+		got = append(got, strings.TrimSpace(fmt.Sprintf("%s/%s %d", o.Namespace, o.Name, o.Version)))
+	}
+	slices.Sort(got)
+	if !exact || !slices.Equal(got, want) {
+		t.Errorf("%s the index is exact %v with %q, want %q", when, exact, got, want)
 	}
 }
 

@@ -10,26 +10,39 @@ import (
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
+// TestFirstStart: what exists comes by a run, which is asked for before the bookmark
+// says that the type was listed.
 func TestFirstStart(t *testing.T) {
 	bubble(t, func(t *testing.T, s *server, l *lane) {
 		for i, name := range []string{"a", "b", "c", "d", "e"} {
 			s.put(widget(name, int64(i)))
 		}
+		bad := widget("unwritable", 1)
+		bad.Object["spec"] = map[string]any{"text": "\xff"}
+		s.put(bad)
 		r := begin(t, s, l)
-		all := l.changes(t)
-		if len(all) != 5 {
-			t.Fatalf("%d objects were published", len(all))
-		}
-		for _, c := range all {
-			if c.Op != event.Create || c.Origin != event.Reconcile || c.Registry != 7 || c.Resume != "" || c.Cluster != "prod" || c.ClusterID != "c-1" {
-				t.Errorf("it published %+v", c)
-			}
-		}
-		if got := l.bookmarked(t); got != "105" {
+		r.check(t, "at first")
+		r.asked(t, "live TypeAppeared")
+		if got := l.bookmarked(t); got != "106" {
 			t.Errorf("after the list the bookmark is at %s", got)
 		}
 		if err := r.Ready(); err != nil {
 			t.Errorf("not ready: %v", err)
+		}
+		if r.exact != 1 {
+			t.Errorf("the index was said to be exact %d times", r.exact)
+		}
+		objects, _ := r.Freeze(live)
+		if len(objects) != 6 {
+			t.Errorf("%d objects are known", len(objects))
+		}
+		for _, o := range objects {
+			if writable := o.Name != "unwritable"; (len(o.Hash()) == 40) != writable || !writable && o.Hash() != "" {
+				t.Errorf("%s has hash %q", o.Name, o.Hash())
+			}
+		}
+		if objects, exact := r.Freeze(elsewhere); len(objects) != 0 || !exact {
+			t.Errorf("of another namespace there are %v, exact %v", objects, exact)
 		}
 
 		s.put(widget("a", 10))
@@ -40,12 +53,12 @@ func TestFirstStart(t *testing.T) {
 		for _, c := range l.changes(t) {
 			got = append(got, fmt.Sprintf("%s %s %s %s %s", c.Op, c.Name, c.ResourceVersion, c.Origin, c.Resume))
 		}
-		want := []string{"UPDATE a 106 live 106", "CREATE f 107 live 107", "DELETE b 108 live 108"}
+		want := []string{"UPDATE a 107 live 107", "CREATE f 108 live 108", "DELETE b 109 live 109"}
 		if !slices.Equal(got, want) {
 			t.Errorf("it published %q, want %q", got, want)
 		}
 		r.stop(t)
-		if got := l.bookmarked(t); got != "108" {
+		if got := l.bookmarked(t); got != "109" {
 			t.Errorf("stopped, the bookmark is at %s", got)
 		}
 	})
@@ -57,7 +70,7 @@ func TestRestartResumes(t *testing.T) {
 	bubble(t, func(t *testing.T, s *server, l *lane) {
 		s.put(widget("a", 1))
 		r := begin(t, s, l)
-		r.check(t, "at first", "CREATE a 101 1")
+		r.check(t, "at first")
 		r.stop(t)
 		s.put(widget("a", 2))
 		s.put(widget("a", 3))
@@ -75,7 +88,7 @@ func TestCrashResumesBehindTheLane(t *testing.T) {
 	bubble(t, func(t *testing.T, s *server, l *lane) {
 		s.put(widget("a", 1))
 		r := begin(t, s, l)
-		r.check(t, "at first", "CREATE a 101 1")
+		r.check(t, "at first")
 		old := l.bookmarked(t)
 		s.put(widget("a", 2))
 		r.check(t, "live", "UPDATE a 102 2")
@@ -94,62 +107,80 @@ func TestCrashResumesBehindTheLane(t *testing.T) {
 	})
 }
 
-// TestCrashInTheFirstList: without a bookmark no list was ever finished, so it
-// begins anew, whatever the lane holds.
+// TestNothingToBring: where there is nothing that a destination selects, no run is
+// asked for.
+func TestNothingToBring(t *testing.T) {
+	for name, of := range map[string]func(s *server){
+		"no object": func(*server) {},
+		"excluded": func(s *server) {
+			owned := widget("a", 1)
+			owned.Object["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{"kind": "Gadget", "name": "g", "controller": true}}
+			s.put(owned)
+		},
+		"in no namespace of a rule": func(s *server) {
+			o := widget("a", 1)
+			o.SetNamespace("kitchen")
+			s.put(o)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				of(s)
+				r := begin(t, s, l)
+				r.asked(t)
+				l.bookmarked(t)
+				r.stop(t)
+			})
+		})
+	}
+}
+
+// TestCrashInTheFirstList: a list whose run could not be asked for leaves no
+// bookmark, so the next start lists and asks.
 func TestCrashInTheFirstList(t *testing.T) {
 	bubble(t, func(t *testing.T, s *server, l *lane) {
-		for _, name := range []string{"a", "b", "c"} {
-			s.put(widget(name, 1))
-		}
-		boom := errors.New("no answer")
-		l.refuse(func(c event.Change) error {
-			if c.Name == "b" {
-				return boom
-			}
-			return nil
-		})
+		s.put(widget("a", 1))
+		l.onAsk = errors.New("no answer")
 		r := begin(t, s, l)
-		r.check(t, "at first", "CREATE a 101 1")
-		if err := r.Ready(); !errors.Is(err, boom) {
+		if err := r.Ready(); !errors.Is(err, l.onAsk) {
 			t.Errorf("its readiness is %v", err)
+		}
+		if _, exact := r.Freeze(live); exact {
+			t.Error("a run is told of an index that nobody was asked to bring")
 		}
 		r.stop(t)
 		if len(l.bookmarks) != 0 {
 			t.Errorf("an unfinished list left %v", l.bookmarks)
 		}
-		l.refuse(nil)
+		l.onAsk = nil
 		r = begin(t, s, l)
-		r.check(t, "the second time", "CREATE b 102 1", "CREATE c 103 1")
-		if n := r.counted("duplicate"); n != 1 {
-			t.Errorf("%d duplicates, want the first object's", n)
-		}
+		r.asked(t, "live TypeAppeared")
+		l.bookmarked(t)
 		r.stop(t)
 	})
 }
 
-// TestNewDestinationAfterACutList: what an earlier process had published before it
-// was stopped in its first list was routed before the destination was there.
-func TestNewDestinationAfterACutList(t *testing.T) {
+// TestCrashInAGap: the same of a type whose past was forgotten. The bookmark stays
+// what it was.
+func TestCrashInAGap(t *testing.T) {
 	bubble(t, func(t *testing.T, s *server, l *lane) {
-		for _, name := range []string{"a", "b", "c"} {
-			s.put(widget(name, 1))
-		}
-		l.refuse(func(c event.Change) error {
-			if c.Name == "c" {
-				return errors.New("stopped here")
-			}
-			return nil
-		})
+		s.put(widget("a", 1))
 		r := begin(t, s, l)
-		r.check(t, "stopped in its list", "CREATE a 101 1", "CREATE b 102 1")
 		r.stop(t)
-		l.refuse(nil)
+		l.runs()
+		s.remove("a")
+		s.restart()
+		l.onAsk = errors.New("no answer")
 		r = begin(t, s, l)
-		if err := r.Offer(t.Context(), offered(true)); err != nil {
-			t.Fatal(err)
+		r.stop(t)
+		if got := l.bookmarked(t); got != "101" {
+			t.Errorf("the bookmark is at %s", got)
 		}
-		r.check(t, "for another destination", "CREATE c 103 1", "UPDATE a 101 1 for prod/gitops/live",
-			"UPDATE b 102 1 for prod/gitops/live", "UPDATE c 103 1 for prod/gitops/live")
+		l.onAsk = nil
+		r = begin(t, s, l)
+		r.asked(t, "elsewhere WatchGap at 101", "live WatchGap at 101")
+		r.check(t, "in the gap")
+		r.frozen(t, "after it")
 		r.stop(t)
 	})
 }
@@ -169,12 +200,11 @@ func TestAnotherCluster(t *testing.T) {
 				second.rv, second.oldest = at, 0
 				second.put(widget("x", 1))
 				r = start(t, second, l, "c-2")
-				if changes := l.changes(t); len(changes) != 1 || changes[0].Name != "x" || changes[0].ClusterID != "c-2" {
-					t.Errorf("it published %+v", changes)
-				}
+				r.check(t, "at first")
+				r.frozen(t, "at first", fmt.Sprint("shop/x ", at+1))
 				second.put(widget("x", 2))
 				synctest.Wait()
-				if changes := l.changes(t); len(changes) != 1 || changes[0].Op != event.Update {
+				if changes := l.changes(t); len(changes) != 1 || changes[0].Op != event.Update || changes[0].ClusterID != "c-2" {
 					t.Errorf("live it published %+v", changes)
 				}
 				r.stop(t)
@@ -192,12 +222,15 @@ func TestVersionsWentBack(t *testing.T) {
 		for range 50 {
 			s.bookmark()
 		}
+		synctest.Wait()
 		r.stop(t)
 		l.take(t)
 		s.mu.Lock()
 		s.rv = 110
 		s.mu.Unlock()
+		l.runs()
 		r = begin(t, s, l)
+		r.asked(t, "elsewhere WatchGap at 151", "live WatchGap at 151")
 		s.put(widget("a", 2))
 		r.check(t, "after the restore", "UPDATE a 111 2")
 		r.stop(t)

@@ -40,9 +40,11 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 		go w.listIndex(ictx, w.rv, w.listing)
 	}
 	for {
-		offers := w.offers
-		if w.index == nil {
-			offers = nil
+		if w.index != nil && !w.told {
+			if err := w.OnExact(ctx); err != nil {
+				return moved, err
+			}
+			w.told = true
 		}
 		select {
 		case <-wctx.Done():
@@ -67,15 +69,13 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 				// The cluster was restored from a backup: watched from a version that
 				// it has not reached again, it would say nothing until it has.
 				w.Log.Warn("the API server's versions went back, listing", "resource", w.name(), "resource_version", l.from, "now", l.at)
-				w.rv = ""
+				w.rv, w.lost = "", true
 				return moved, nil
 			}
-		case o := <-offers:
-			o.done <- w.offer(ctx, o.Offer)
 		}
 		if w.waiting != nil && !newer(w.waiting.at, w.rv) {
-			w.index = merge(w.waiting.index, w.waiting.at, w.seen)
-			w.waiting, w.seen = nil, nil
+			w.setIndex(merge(w.waiting.index, w.waiting.at, w.seen))
+			w.waiting = nil
 			w.Log.Debug("index is exact again", "resource", w.name(), "objects", len(w.index), "resource_version", w.rv)
 		}
 	}
@@ -105,7 +105,6 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 	}
 	key := nameOf(o)
 	c := w.change(o)
-	c.Resume = c.ResourceVersion
 	known, had := w.index[key]
 	next := version{rv: c.ResourceVersion}
 	switch _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); {
@@ -121,27 +120,21 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 		if ev.Type == watch.Added {
 			c.Op = event.Create
 		}
-		e, err := w.rendered(ctx, &c, o)
-		if err != nil {
+		if err := w.rendered(ctx, &c, o); err != nil {
 			return err
 		}
-		if e == nil || (had && known == *e) {
+		next.entry = entryOf(c)
+		if c.Hash == "" {
+			w.unwritable(key, c)
+		}
+		if c.Hash == "" || (had && known.same(next.entry)) {
 			w.rv = c.ResourceVersion
 			return w.store(ctx, false)
 		}
-		next.entry = *e
 	}
-	if _, err := w.publish(ctx, c); err != nil {
+	if err := w.publish(ctx, c, next); err != nil {
 		return err
 	}
 	w.rv = c.ResourceVersion
-	switch {
-	case w.index == nil:
-		w.seen[key] = next
-	case next.gone:
-		delete(w.index, key)
-	default:
-		w.index[key] = next.entry
-	}
 	return nil
 }

@@ -65,7 +65,8 @@ func Refused(err error) bool {
 // Lane is where changes are published: in order, durable once it returns, under
 // an ID that makes a second call of the same a duplicate. It fails with
 // bus.ErrFenced once another owner has taken over, and with fault.Poison for
-// what can never be stored.
+// what can never be stored. then is called with the outcome before anything else is
+// published or frozen.
 type Lane interface {
 	Publish(ctx context.Context, id string, out bus.Output, then func(error)) (duplicate bool, err error)
 }
@@ -92,17 +93,26 @@ type Config struct {
 	Cluster   string
 	ClusterID string
 	Part      int
-	Client    dynamic.ResourceInterface
-	Lane      Lane
-	Bus       Bus
-	Bookmarks Bookmarks
-	Registry  func() uint64 // the newest revision of the registry this watcher has written
-	Log       *slog.Logger
-	Events    *prometheus.CounterVec // by outcome
+	Client    dynamic.ResourceInterface // of Namespace
+	// Namespaced is the client of one namespace.
+	Namespaced func(namespace string) dynamic.ResourceInterface
+	Lane       Lane
+	Bus        Bus
+	Bookmarks  Bookmarks
+	// Destinations are those whose rules touch what is followed.
+	Destinations []event.Destination
+	// AskRun asks for a run of one of them, unless one is to come that will hold
+	// what is listed now. It is durable once it returns.
+	AskRun func(ctx context.Context, d event.DestinationKey, reason string) error
+	// OnExact is called once the index is exact and watched, each time it comes to be so.
+	OnExact  func(ctx context.Context) error
+	Registry uint64 // the revision of the registry this watcher has written
+	Log      *slog.Logger
+	Events   *prometheus.CounterVec // by outcome
 }
 
-// Worker follows one type. Make it with [New]; everything but Offer and Ready
-// happens in Run's goroutine.
+// Worker follows one type. Make it with [New]; what it does for itself happens in
+// Run's goroutine, and in that of a listing. The exported methods are safe in any.
 type Worker struct {
 	Config
 	rv       string    // the watch's position: everything up to here is in the lane, or needs not to be
@@ -110,27 +120,28 @@ type Worker struct {
 	watched  bool      // it was watched: should it be forbidden now, that is a failure, for a while
 	denied   time.Time // since when it is forbidden without a break; zero while it is not
 	refused  bool      // it was logged that it may not
-	index    index     // nil until it is exact as of rv
+	lost     bool      // what came since the last position that was stored cannot be told any more
+	told     bool      // OnExact knows of this index
 	seen     overlay
 	listing  chan listed        // where an index that is being listed arrives; nil while none is
 	unlist   context.CancelFunc // ends that listing
 	waiting  *listed            // arrived, and ahead of rv
-	fullAt   uint64             // the registry's revision when everything was last published to everyone; 0 if never
 	bookmark uint64             // revision of the stored bookmark
 	stored   string             // the position that stands there
 	storedAt time.Time
-	offers   chan offer
 	ended    chan struct{} // closed when Run returns
-	why      error         // what offers are told then; set before ended is closed
+	why      error         // what Exact says then; set before ended is closed
 
 	mu      sync.Mutex
-	status  error // why nothing is being watched; guarded by mu
-	noIndex error // why no index can be listed; guarded by mu
+	index   index         // nil until it is exact as of rv; written with mu, by Run's goroutine alone
+	status  error         // why nothing is being watched; guarded by mu
+	noIndex error         // why no index can be listed; guarded by mu
+	changed chan struct{} // closed and replaced when one of these is replaced; guarded by mu
 }
 
 // New makes a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, offers: make(chan offer), ended: make(chan struct{}), unlist: func() {}, status: ErrStarting}
+	return &Worker{Config: cfg, ended: make(chan struct{}), changed: make(chan struct{}), unlist: func() {}, status: ErrStarting}
 }
 
 func (w *Worker) name() string {
@@ -152,10 +163,14 @@ func (w *Worker) Ready() error {
 	return w.noIndex
 }
 
-func (w *Worker) setStatus(err error) {
+func (w *Worker) setStatus(err error) { w.update(func() { w.status = err }) }
+
+func (w *Worker) update(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.status = err
+	f()
+	close(w.changed)
+	w.changed = make(chan struct{})
 }
 
 // Run follows the type until ctx ends, and then stores its position and returns
@@ -163,7 +178,7 @@ func (w *Worker) setStatus(err error) {
 // owner.
 func (w *Worker) Run(ctx context.Context) (err error) {
 	defer func() {
-		w.why = errStopped // another worker of the type may answer
+		w.why = errStopped
 		if errors.Is(err, ErrTypeGone) {
 			w.why = err
 		}
@@ -183,7 +198,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 				continue
 			}
 		case w.rv == "":
-			err = w.publishAll(ctx)
+			err = w.firstList(ctx)
 		case w.gone:
 			err = w.afterGone(ctx)
 		default:
@@ -221,8 +236,8 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// pause waits. Offers wait too, unless the type is one that these rights do not
-// include: never have, or not any more for so long that it is no server that starts.
+// pause waits, and tells whether the type is one that these rights do not include:
+// never have, or not any more for so long that it is no server that starts.
 func (w *Worker) pause(ctx context.Context, d time.Duration, why error) {
 	switch {
 	case !apierrors.IsForbidden(why):
@@ -232,32 +247,19 @@ func (w *Worker) pause(ctx context.Context, d time.Duration, why error) {
 	case time.Since(w.denied) >= revokedAfter:
 		w.watched = false
 	}
-	status, offers := why, w.offers
-	switch {
-	case apierrors.IsForbidden(why) && !w.watched:
+	status := why
+	if apierrors.IsForbidden(why) && !w.watched {
 		status = fmt.Errorf("%w: %w", ErrNotAllowed, why)
 		d = max(d, forbiddenWait) // rights do not change by the second
 		if !w.refused {
 			w.Log.Warn("not allowed to watch: nothing of it is mirrored until list and watch are granted", "resource", w.name(), "err", why)
 		}
 		w.refused = true
-	default:
-		offers = nil
+	} else {
 		w.Log.Debug("cannot watch, retrying", "resource", w.name(), "err", why) // the session says it, once for all types
 	}
 	w.setStatus(status)
-	t := time.NewTimer(d)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			return
-		case o := <-offers:
-			o.done <- why
-		}
-	}
+	_ = fault.Wait(ctx, d)
 }
 
 func nameOf(o *unstructured.Unstructured) types.NamespacedName {

@@ -25,6 +25,7 @@ type Type struct {
 // Found is one look at what the server offers.
 type Found struct {
 	Types  []Type                        // sorted by group and resource, without what is excluded whole
+	Others []schema.GroupResource        // served, and not to be listed and watched
 	Failed map[schema.GroupVersion]error // groups that could not be asked: their types are unknown, not gone
 }
 
@@ -49,6 +50,7 @@ func Types(ctx context.Context, d discovery.DiscoveryInterfaceWithContext) (Foun
 		}
 		for _, r := range l.APIResources {
 			if !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "watch") {
+				f.Others = append(f.Others, schema.GroupResource{Group: gv.Group, Resource: r.Name})
 				continue
 			}
 			if _, out := exclude.Type(gv.Group, r.Name); out {

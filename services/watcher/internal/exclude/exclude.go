@@ -4,6 +4,8 @@ package exclude
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -38,6 +40,9 @@ func Type(group, resource string) (Reason, bool) {
 	r, out := types[name]
 	return r, out
 }
+
+// Types names all types that are left out, sorted, as resource.group.
+func Types() []string { return slices.Sorted(maps.Keys(types)) }
 
 // Object reports whether an object of a type that is not left out is itself
 // left out, and why.

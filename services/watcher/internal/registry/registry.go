@@ -87,8 +87,9 @@ func rules(from []v1alpha1.Rule, namespaces []string) []event.Rule {
 
 // Synced says what revisions of the registry a configuration stands for.
 type Synced struct {
-	Newest uint64 // of its destinations
-	Whole  uint64 // at which the registry was exactly it: what it no longer holds is gone there
+	Newest    uint64                          // of its destinations
+	Whole     uint64                          // at which the registry was exactly it: what it no longer holds is gone there
+	Revisions map[event.DestinationKey]uint64 // of each of its destinations
 }
 
 // ErrMoved refuses to let a destination point elsewhere than it did.
@@ -116,13 +117,13 @@ func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destinat
 			}
 		}
 	}
-	var r Synced
+	r := Synced{Revisions: map[event.DestinationKey]uint64{}}
 	for _, d := range want {
 		revision, err := put(ctx, bucket, subject.DestinationToken(d.Key), d)
 		if err != nil {
 			return Synced{}, err
 		}
-		r.Newest = max(r.Newest, revision)
+		r.Newest, r.Revisions[d.Key] = max(r.Newest, revision), revision
 	}
 	for key, e := range have {
 		if _, ok := keep[key]; !ok && e.Record.Key.Cluster == cluster {

@@ -1,0 +1,102 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/manifest"
+)
+
+const (
+	// fewObjects are asked for one by one, of a type of whatever size.
+	fewObjects = 20
+	// perObject is how much dearer an object is asked for alone than in a page.
+	perObject = 50
+)
+
+// Wanted are contents that a run asks of a type.
+type Wanted struct {
+	Hashes map[string]string // by the path of the file
+	// Names are those of the objects, one for each of Hashes; nil if a path does not
+	// tell one.
+	Names []manifest.Identity
+}
+
+// Fetch gives the objects that are wanted and still are what is wanted, in no
+// order, and perhaps some of them more than once. It may be called in any
+// goroutine. An error of the API server fails it, and of each too.
+func (w *Worker) Fetch(ctx context.Context, wanted Wanted, each func(event.Change) error) error {
+	take := func(o *unstructured.Unstructured) error {
+		path := w.path(o)
+		hash, ok := wanted.Hashes[path]
+		if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out || !ok {
+			return nil
+		}
+		c := w.change(o)
+		if err := render(&c, o); err != nil || c.Hash != hash {
+			return nil //nolint:nilerr // one that cannot be rendered was dead-lettered when it came
+		}
+		c.Path = path
+		return each(c)
+	}
+	if wanted.Names != nil && len(wanted.Names) <= max(fewObjects, w.Objects()/perObject) {
+		if err := w.fetchEach(ctx, wanted.Names, take); !apierrors.IsForbidden(err) {
+			return err
+		}
+		// Following a type needs list and watch alone, so get may not be granted.
+	}
+	client := w.Client
+	if ns, one := oneNamespace(wanted.Names); one && ns != w.Namespace {
+		client = w.Namespaced(ns)
+	}
+	_, err := w.list(ctx, client, func() {}, take)
+	return err
+}
+
+func (w *Worker) fetchEach(ctx context.Context, ids []manifest.Identity, take func(*unstructured.Unstructured) error) error {
+	for _, id := range ids {
+		o, err := w.get(ctx, id)
+		if apierrors.IsNotFound(err) {
+			continue // or the whole type is gone, and the object with it
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s %s/%s: %w", w.name(), id.Namespace, id.Name, err)
+		}
+		if err := take(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Worker) get(ctx context.Context, id manifest.Identity) (*unstructured.Unstructured, error) {
+	ctx, cancel := context.WithTimeout(ctx, pageWait)
+	defer cancel()
+	client := w.Client
+	if id.Namespace != w.Namespace {
+		client = w.Namespaced(id.Namespace)
+	}
+	return client.Get(ctx, id.Name, metav1.GetOptions{})
+}
+
+// path is where an object's file stands, below the base folder.
+func (w *Worker) path(o *unstructured.Unstructured) string {
+	return manifest.Identity{Group: w.Type.Group, Resource: w.Type.Resource, Namespace: o.GetNamespace(), Name: o.GetName()}.Path()
+}
+
+// oneNamespace is the namespace that all of some objects are in.
+func oneNamespace(ids []manifest.Identity) (ns string, one bool) {
+	for i, id := range ids {
+		if i > 0 && id.Namespace != ns {
+			return "", false
+		}
+		ns = id.Namespace
+	}
+	return ns, len(ids) > 0
+}

@@ -1,0 +1,94 @@
+package watcher
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+)
+
+// windowBytes is how much of what is fetched is in memory at once, beside one page
+// of a list.
+const windowBytes = 16 << 20
+
+// want is one content that a run asks for.
+type want struct {
+	path, hash string
+	create     bool
+}
+
+// contentsOf gives what fetch finds of what is wanted, which is sorted by path, in
+// that order. fetch gives in any order, some perhaps twice, and says which types
+// are missing. Of what is more than limit bytes the end, by path, is dropped, and
+// fetched again once the beginning was given: each time at least one.
+func contentsOf(ctx context.Context, wanted []want, limit int,
+	fetch func(context.Context, []want, func(event.Change) error) (missing []string, err error),
+	give func(c event.Change, created bool) error,
+) (missing []string, err error) {
+	for len(wanted) > 0 {
+		w := window{limit: limit}
+		absent, err := fetch(ctx, wanted, func(c event.Change) error {
+			w.add(c)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		missing = append(missing, absent...)
+		w.sort()
+		given := 0
+		for _, e := range wanted {
+			if w.cut != "" && e.path >= w.cut {
+				break
+			}
+			given++
+			if len(w.held) > 0 && w.held[0].Path == e.path {
+				if err := give(w.held[0], e.create); err != nil {
+					return nil, err
+				}
+				w.held = w.held[1:]
+			}
+		}
+		wanted = wanted[given:]
+	}
+	slices.Sort(missing)
+	return slices.Compact(missing), nil
+}
+
+// window holds the first contents, by path, of all that were added.
+type window struct {
+	limit int
+	held  []event.Change
+	bytes int
+	cut   string // the first path that was dropped; "" while none was
+}
+
+func (w *window) add(c event.Change) {
+	if w.cut != "" && c.Path >= w.cut {
+		return
+	}
+	w.held = append(w.held, c)
+	if w.bytes += len(c.Manifest); w.bytes <= w.limit {
+		return
+	}
+	w.sort()
+	// More than is needed, so that this is done seldom.
+	for len(w.held) > 1 && w.bytes > w.limit/4*3 {
+		last := len(w.held) - 1
+		w.cut = w.held[last].Path
+		w.bytes -= len(w.held[last].Manifest)
+		w.held[last] = event.Change{}
+		w.held = w.held[:last]
+	}
+}
+
+// sort puts what is held in order, each path once.
+func (w *window) sort() {
+	slices.SortStableFunc(w.held, func(a, b event.Change) int { return cmp.Compare(a.Path, b.Path) })
+	w.held = slices.CompactFunc(w.held, func(a, b event.Change) bool { return a.Path == b.Path })
+	w.bytes = 0
+	for _, c := range w.held {
+		w.bytes += len(c.Manifest)
+	}
+}

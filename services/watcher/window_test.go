@@ -1,0 +1,145 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+)
+
+// TestContentsInOrder: whatever the order in which they are fetched, and how little
+// may be held, all contents that are there are given once, in the order of paths.
+func TestContentsInOrder(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		var wanted []want
+		there := map[string]int{} // bytes, by path
+		for n := range rnd.IntN(40) {
+			path := fmt.Sprintf("shop/configmaps/%03d.yaml", n)
+			wanted = append(wanted, want{path, "h", n%2 == 0})
+			if rnd.IntN(4) > 0 {
+				there[path] = rnd.IntN(100)
+			}
+		}
+		limit := 1 + rnd.IntN(300)
+		var expected, got []string
+		for _, w := range wanted {
+			if _, ok := there[w.path]; ok {
+				expected = append(expected, fmt.Sprint(w.path, w.create))
+			}
+		}
+		rounds := 0
+		missing, err := contentsOf(t.Context(), wanted, limit, func(_ context.Context, left []want, each func(event.Change) error) ([]string, error) {
+			if rounds++; rounds > len(wanted)+1 {
+				t.Fatalf("seed %d: %d rounds for %d contents", seed, rounds, len(wanted))
+			}
+			for _, i := range rnd.Perm(len(left)) {
+				size, ok := there[left[i].path]
+				for range rnd.IntN(2) + 1 {
+					if ok {
+						_ = each(event.Change{Path: left[i].path, Manifest: make([]byte, size)})
+					}
+				}
+			}
+			return []string{"b", "a"}, nil
+		}, func(c event.Change, created bool) error {
+			got = append(got, fmt.Sprint(c.Path, created))
+			return nil
+		})
+		if err != nil || !slices.Equal(got, expected) {
+			t.Fatalf("seed %d, %d bytes held: %v\n\t%s\nwant\n\t%s", seed, limit, err, strings.Join(got, "\n\t"), strings.Join(expected, "\n\t"))
+		}
+		if len(wanted) > 0 && !slices.Equal(missing, []string{"a", "b"}) {
+			t.Fatalf("seed %d: missing are %q", seed, missing)
+		}
+	}
+}
+
+// TestWindowIsBounded: never more than the limit and one content are held.
+func TestWindowIsBounded(t *testing.T) {
+	w := window{limit: 1000}
+	for n := range 10_000 {
+		w.add(event.Change{Path: fmt.Sprint(n % 997), Manifest: make([]byte, n%100)})
+		held := 0
+		for _, c := range w.held {
+			held += len(c.Manifest)
+		}
+		if held > w.limit {
+			t.Fatalf("%d bytes are held", held)
+		}
+	}
+}
+
+// TestAwaitAll: what cannot be listed is given up only if the API server answered
+// all the while.
+func TestAwaitAll(t *testing.T) {
+	down := errors.New("connection refused")
+	for _, tt := range []struct {
+		name  string
+		late  []int   // how many are left at the end of each wait
+		up    []error // at each look
+		want  int
+		waits int
+	}{
+		{"all there", []int{0}, []error{nil}, 0, 1},
+		{"one is late", []int{1}, []error{nil, nil}, 1, 1},
+		{"down when it began", []int{3, 1}, []error{down, nil, nil}, 1, 2},
+		{"down when it ended", []int{3, 0}, []error{nil, down, nil}, 0, 2},
+		{"down for long", []int{3, 3, 3, 0}, []error{down, down, nil, down, nil}, 0, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				waits, looks := 0, 0
+				begun := time.Now()
+				late, err := awaitAll(t.Context(), func(ctx context.Context) []int {
+					n := tt.late[waits]
+					if waits++; n > 0 {
+						<-ctx.Done()
+					}
+					return make([]int, n)
+				}, func(context.Context) error { looks++; return tt.up[looks-1] })
+				if err != nil || len(late) != tt.want || waits != tt.waits {
+					t.Errorf("%d are given up after %d waits, %v", len(late), waits, err)
+				}
+				if tt.want > 0 && time.Since(begun) < patience {
+					t.Errorf("it gave up after %v", time.Since(begun))
+				}
+			})
+		})
+	}
+}
+
+func TestToCome(t *testing.T) {
+	mark := func(run string, attempt uint64) event.Mark { return event.Mark{Run: run, Attempt: attempt} }
+	running := event.PhaseRecord{Run: "r", Attempt: 2, Registered: 5}
+	closed := running
+	closed.Closed = time.Now()
+	older := closed
+	older.Registered = 4
+	for _, tt := range []struct {
+		name string
+		rec  event.PhaseRecord
+		mark event.Mark
+		want bool
+	}{
+		{"never reconciled", event.PhaseRecord{}, event.Mark{}, true},
+		{"changed since", older, mark("r", 2), true},
+		{"under way, nothing frozen", running, event.Mark{}, true},
+		{"under way, frozen for the attempt before", running, mark("r", 1), true},
+		{"under way, frozen for another run", running, mark("q", 2), true},
+		{"under way, frozen", running, mark("r", 2), false},
+		{"under way, frozen for an attempt not read yet", running, mark("r", 3), false},
+		{"closed", closed, mark("r", 2), false},
+	} {
+		if got := toCome(tt.rec, 5, tt.mark); got != tt.want {
+			t.Errorf("%s: a run is to come: %v", tt.name, got)
+		}
+	}
+}
