@@ -27,6 +27,7 @@ type Deps struct {
 
 // Router is the role. Make it with [New].
 type Router struct {
+	bus.Stateless
 	bus      *bus.Bus
 	log      *slog.Logger
 	registry *bus.Registry
@@ -78,9 +79,9 @@ func (r *Router) Ledgers(context.Context) ([]bus.LedgerConfig, error) {
 	return all, nil
 }
 
-// Ledger is that of the subject's part.
-func (r *Router) Ledger(subj string) (bus.LedgerConfig, error) {
-	p, err := subject.ParseEventPart(subj)
+// Ledger is that of the input's part.
+func (r *Router) Ledger(_ context.Context, m bus.Message) (bus.LedgerConfig, error) {
+	p, err := subject.ParseEventPart(m.Subject)
 	if err != nil {
 		return bus.LedgerConfig{}, err
 	}
@@ -93,12 +94,6 @@ func ledger(part int) bus.LedgerConfig {
 		Output: subject.Live, OwnerFilter: subject.LivePart(part), Checkpoint: subject.LiveCheckpoint(part),
 	}
 }
-
-// Reset has nothing to forget: routing has no memory.
-func (r *Router) Reset() {}
-
-// Opened has nothing to learn: routing has no state.
-func (r *Router) Opened(context.Context, bus.LedgerConfig, string) error { return nil }
 
 // Decide routes one event.
 func (r *Router) Decide(ctx context.Context, m bus.Message, state string) (bus.Decision, error) {
@@ -150,7 +145,7 @@ func (r *Router) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 }
 
 // Stored counts.
-func (r *Router) Stored(_ context.Context, _ bus.Message, d bus.Decision) error {
+func (r *Router) Stored(_ context.Context, d bus.Decision, _ string, _ uint64) error {
 	if outcome, ok := d.Note.(string); ok {
 		r.routed.WithLabelValues(outcome).Inc()
 	}

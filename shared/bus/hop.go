@@ -18,48 +18,23 @@ const (
 	idleWait = time.Second
 	// idleInputs is how many inputs without output a cursor may lead by.
 	idleInputs = 1000
+	// busyWait is how long a hop waits for an input while there is something else
+	// to do.
+	busyWait = time.Millisecond
+	// catchUpInputs is how many inputs of one ledger are taken before another's.
+	catchUpInputs = 64
 	// stopWait bounds what a stopping hop may still store, all together.
 	stopWait = 500 * time.Millisecond
 )
-
-// Stage is what a hop does with its inputs. Its methods are called from one
-// goroutine.
-type Stage interface {
-	// Ledgers lists those that exist now, so that the hop knows where to begin.
-	Ledgers(ctx context.Context) ([]LedgerConfig, error)
-	// Ledger names the one that consumes a subject. Only what is not a subject
-	// of the input stream may be an error: it is skipped.
-	Ledger(subj string) (LedgerConfig, error)
-	// Reset is called when the hop begins or begins anew: whatever the stage
-	// remembers beyond the ledgers' states is void.
-	Reset()
-	// Opened is called for each ledger as it is opened, with its state.
-	Opened(ctx context.Context, l LedgerConfig, state string) error
-	// Decide turns an input and the ledger's state into outputs and the next
-	// state. It need not give the same whenever it is asked: whatever it gives is
-	// stored once, with the cursor, and it is asked again only for what was not.
-	// After a crash between two pieces of a decision (see [Ledger.Commit]) it is
-	// asked with the next state already, and what it gives then counts for the
-	// subjects that are left. An error of class fault.Poison, or about a malformed
-	// message, sends the input to the dead letters; any other stops the hop here
-	// until it no longer comes.
-	Decide(ctx context.Context, m Message, state string) (Decision, error)
-	// Stored is called once a decision is durable. Its context outlasts the hop's
-	// by a bounded time.
-	Stored(ctx context.Context, m Message, d Decision) error
-}
-
-// Decision is what is to be stored for one input.
-type Decision struct {
-	Outputs []Output
-	State   string
-	Note    any // for Stored, from Decide
-}
 
 // Hop moves an input stream through a [Stage] into an output stream, each input
 // once, in order, whatever is killed in between. Live operation and recovery
 // are the same code: open the ledgers, begin behind the one furthest back, skip
 // what was consumed.
+//
+// A ledger that waits does not move, and nobody waits for it: what comes for it
+// meanwhile is passed over, and read again from the input, which is the buffer,
+// once it goes on.
 type Hop struct {
 	Bus     *Bus
 	Name    string // stage, for logs and dead letters
@@ -67,6 +42,7 @@ type Hop struct {
 	Filters []string
 	Stage   Stage
 	Log     *slog.Logger
+	Wake    <-chan struct{}      // the stage has ledgers that are due; may be nil
 	Lag     func(pending uint64) // told after each input, and while none can be taken; may be nil
 
 	moves   condition
@@ -127,7 +103,12 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopWait, cancel) })()
 	h.Stage.Reset()
-	open := map[string]*Ledger{}
+	open := map[string]*follower{}
+	defer func() {
+		for _, f := range open {
+			f.close()
+		}
+	}()
 	start, err := h.begin(ctx, open)
 	if err != nil {
 		return false, err
@@ -139,8 +120,29 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 		return false, err
 	}
 	defer r.Close()
+	due := map[string]LedgerConfig{}
 	for {
-		m, ok, err := r.Next(ctx, idleWait)
+		for _, c := range h.Stage.Due() {
+			due[c.OwnerFilter] = c
+		}
+		worked, err := h.work(ctx, late, due, open)
+		if err == nil {
+			var caught bool
+			caught, err = h.catchUp(ctx, late, open)
+			worked = worked || caught
+		}
+		var m Message
+		var ok bool
+		if err == nil {
+			wait := idleWait
+			if worked {
+				wait = busyWait
+			}
+			m, ok, err = r.NextOr(ctx, wait, h.Wake)
+		}
+		if err == nil && ok {
+			err = h.takeNext(ctx, late, m, open)
+		}
 		if ctx.Err() != nil {
 			h.stop(late, open)
 			return moved, nil
@@ -148,30 +150,20 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 		if err != nil {
 			return moved, err
 		}
-		if !ok {
-			if err := flush(ctx, open, 1); err != nil {
-				return moved, err
-			}
-			h.moves.set(nil)
+		moved = moved || ok || worked
+		h.moves.set(nil)
+		if ok || worked {
 			continue
 		}
-		if err := h.take(ctx, late, m, open); err != nil {
-			if ctx.Err() != nil {
-				h.stop(late, open)
-				return moved, nil
-			}
+		if err := h.flush(ctx, open); err != nil {
 			return moved, err
-		}
-		moved, h.reached = true, m.Seq
-		h.moves.set(nil)
-		if h.Lag != nil {
-			h.Lag(m.Pending)
 		}
 	}
 }
 
-// begin opens all ledgers and finds the first input that any of them lacks.
-func (h *Hop) begin(ctx context.Context, open map[string]*Ledger) (uint64, error) {
+// begin opens all ledgers and finds the first input that any of them lacks, but
+// for those that wait.
+func (h *Hop) begin(ctx context.Context, open map[string]*follower) (uint64, error) {
 	// Read before the ledgers: whatever came up to here and is not found
 	// missing below has been consumed.
 	last, err := h.Bus.LastSeq(ctx, h.Input)
@@ -184,31 +176,39 @@ func (h *Hop) begin(ctx context.Context, open map[string]*Ledger) (uint64, error
 		return 0, err
 	}
 	for _, c := range configs {
-		l, err := h.open(ctx, c, open)
+		f, err := h.open(ctx, c, open)
 		if err != nil {
 			return 0, err
 		}
-		behind, err := l.Behind(ctx)
+		newest, err := f.newest(ctx)
 		if err != nil {
 			return 0, err
 		}
-		if behind {
-			start = min(start, l.cursor.Seq+1)
+		switch {
+		case f.Consumed(newest):
+		case f.waits:
+			f.passed = newest
+		default:
+			start = min(start, f.cursor.Seq+1)
 		}
 	}
 	return start, nil
 }
 
-func (h *Hop) open(ctx context.Context, c LedgerConfig, open map[string]*Ledger) (*Ledger, error) {
+func (h *Hop) open(ctx context.Context, c LedgerConfig, open map[string]*follower) (*follower, error) {
+	if f := open[c.OwnerFilter]; f != nil {
+		return f, nil
+	}
 	l, err := h.Bus.OpenLedger(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.Stage.Opened(ctx, c, l.State()); err != nil {
+	if err := h.Stage.Opened(ctx, c, l.State(), l.cursor.Seq); err != nil {
 		return nil, err
 	}
-	open[c.OwnerFilter] = l
-	return l, nil
+	f := &follower{Ledger: l, waits: h.Stage.Waits(l.State())}
+	open[c.OwnerFilter] = f
+	return f, nil
 }
 
 // poison reports whether an input is wrong by itself. One of a newer version is
@@ -217,61 +217,161 @@ func poison(err error) bool {
 	return fault.ClassOf(err) == fault.Poison || errors.Is(err, event.ErrMalformed) || errors.Is(err, subject.ErrSubject)
 }
 
-// take moves one input through the stage; what it stores may end late.
-func (h *Hop) take(ctx, late context.Context, m Message, open map[string]*Ledger) error {
-	cfg, err := h.Stage.Ledger(m.Subject)
-	if err != nil {
-		h.Log.Error("message skipped", "subject", m.Subject, "seq", m.Seq, "err", err)
-		return nil
-	}
-	l := open[cfg.OwnerFilter]
-	if l == nil {
-		if l, err = h.open(ctx, cfg, open); err != nil {
+// takeNext takes the next input of all.
+func (h *Hop) takeNext(ctx, late context.Context, m Message, open map[string]*follower) error {
+	cfg, err := h.Stage.Ledger(ctx, m)
+	switch {
+	case err == nil:
+		f, err := h.open(ctx, cfg, open)
+		if err != nil {
 			return err
 		}
+		if f.passes(m.Seq) {
+			break
+		}
+		if err := h.take(ctx, late, m, f); err != nil {
+			return err
+		}
+	case poison(err):
+		// Nobody's cursor moves: a restart may send it there again.
+		if err := h.deadLetter(ctx, m, err); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("message %d of %s: %w", m.Seq, h.Input, err)
 	}
-	if l.Consumed(m.Seq) {
+	h.reached = m.Seq
+	if h.Lag != nil {
+		h.Lag(m.Pending)
+	}
+	return nil
+}
+
+// take moves one input of a ledger through the stage; what it stores may end late.
+func (h *Hop) take(ctx, late context.Context, m Message, f *follower) error {
+	if f.Consumed(m.Seq) {
 		return nil
 	}
-	d, err := h.Stage.Decide(ctx, m, l.State())
+	d, err := h.Stage.Decide(ctx, m, f.State())
 	switch {
 	case err == nil:
 	case poison(err):
 		// A crash between the dead letter and the cursor dead-letters again:
 		// one message a subject, so that is one record.
-		_, k, _ := subject.ParseLiveData(m.Subject) // none where the stage comes before destinations
-		if err := h.Bus.DeadLetter(ctx, h.Name, k, h.Input, m, err); err != nil {
+		if err := h.deadLetter(ctx, m, err); err != nil {
 			return err
 		}
-		h.Log.Error("input sent to the dead letters", "subject", m.Subject, "seq", m.Seq, "err", err)
-		d = Decision{State: l.State()}
+		d = Decision{State: f.State()}
 	default:
 		return fmt.Errorf("message %d of %s: %w", m.Seq, h.Input, err)
 	}
-	if err := l.Commit(late, m, d.State, d.Outputs); err != nil {
+	if err := f.Commit(late, m, d.State, d.Outputs); err != nil {
 		return err
 	}
-	if l.idle >= idleInputs {
-		if err := l.Flush(late); err != nil {
+	if f.idle >= idleInputs {
+		if err := f.Flush(late); err != nil {
 			return err
 		}
 	}
-	return h.Stage.Stored(late, m, d)
+	return h.stored(late, d, f)
+}
+
+func (h *Hop) stored(ctx context.Context, d Decision, f *follower) error {
+	f.waits = h.Stage.Waits(f.State())
+	return h.Stage.Stored(ctx, d, f.State(), f.lead.Seq)
+}
+
+func (h *Hop) deadLetter(ctx context.Context, m Message, why error) error {
+	_, k, _ := subject.ParseLiveData(m.Subject) // none where the stage comes before destinations
+	if err := h.Bus.DeadLetter(ctx, h.Name, k, h.Input, m, why); err != nil {
+		return err
+	}
+	h.Log.Error("input sent to the dead letters", "subject", m.Subject, "seq", m.Seq, "err", why)
+	return nil
+}
+
+// work lets the stage do one thing for each ledger that is due.
+func (h *Hop) work(ctx, late context.Context, due map[string]LedgerConfig, open map[string]*follower) (worked bool, err error) {
+	for key, cfg := range due {
+		f, err := h.open(ctx, cfg, open)
+		if err != nil {
+			return worked, err
+		}
+		d, ok, err := h.Stage.Work(ctx, cfg, f.State())
+		if err != nil {
+			return worked, fmt.Errorf("%s: %w", cfg.Checkpoint, err)
+		}
+		if !ok {
+			delete(due, key)
+			continue
+		}
+		worked = true
+		if err := f.Extend(late, d.State, d.Outputs); err != nil {
+			return worked, err
+		}
+		if err := h.stored(late, d, f); err != nil {
+			return worked, err
+		}
+	}
+	return worked, nil
+}
+
+// catchUp takes some of what was passed over for ledgers that wait no more.
+func (h *Hop) catchUp(ctx, late context.Context, open map[string]*follower) (moved bool, err error) {
+	for _, f := range open {
+		if f.waits || f.passed <= f.lead.Seq {
+			continue
+		}
+		if f.reader == nil {
+			if f.reader, err = h.Bus.Read(ctx, h.Input, []string{f.InputFilter}, f.lead.Seq+1); err != nil {
+				return moved, err
+			}
+		}
+		moved = true
+		for range catchUpInputs {
+			m, ok, err := f.reader.Next(ctx, busyWait)
+			if err != nil {
+				return moved, err
+			}
+			if ok {
+				err = h.take(ctx, late, m, f)
+			} else {
+				// Should somebody have removed what was passed over, there is no more.
+				f.passed, err = f.newest(ctx)
+			}
+			if err != nil {
+				return moved, err
+			}
+			if f.waits || f.passed <= f.lead.Seq {
+				f.close()
+			}
+			if !ok || f.reader == nil {
+				break
+			}
+		}
+	}
+	return moved, nil
 }
 
 // stop stores what leads in memory; failing that, the next start consumes it
 // again.
-func (h *Hop) stop(ctx context.Context, open map[string]*Ledger) {
-	if err := flush(ctx, open, 1); err != nil {
+func (h *Hop) stop(ctx context.Context, open map[string]*follower) {
+	if err := h.flush(ctx, open); err != nil {
 		h.Log.Warn("cursors not stored at stop, the next start reads again", "err", err)
 	}
 }
 
-// flush stores the cursors that lead by at least n inputs.
-func flush(ctx context.Context, open map[string]*Ledger, n int) error {
-	for _, l := range open {
-		if l.idle >= n {
-			if err := l.Flush(ctx); err != nil {
+// flush stores the cursors that lead in memory, and closes the ledgers that are
+// no more.
+func (h *Hop) flush(ctx context.Context, open map[string]*follower) error {
+	for key, f := range open {
+		if h.Stage.Left(f.LedgerConfig) {
+			f.close()
+			delete(open, key)
+			continue
+		}
+		if f.idle > 0 {
+			if err := f.Flush(ctx); err != nil {
 				return err
 			}
 		}

@@ -22,6 +22,7 @@ import (
 const (
 	batchMessages = 1000
 	batchBytes    = 8 << 20
+	headBytes     = 1024 // headers and subject of a message, generously
 )
 
 // ErrLogWentBack says that an input stream no longer holds what a checkpoint
@@ -160,16 +161,6 @@ func (l *Ledger) Consumed(seq uint64) bool { return seq <= l.lead.Seq }
 // State is what was last committed as the owner's state, "" at first.
 func (l *Ledger) State() string { return l.state }
 
-// Behind reports whether the input holds messages that the ledger has not
-// consumed.
-func (l *Ledger) Behind(ctx context.Context) (bool, error) {
-	m, err := l.bus.LastFor(ctx, l.Input, l.InputFilter)
-	if errors.Is(err, ErrNoMessage) {
-		return false, nil
-	}
-	return err == nil && m.Seq > l.lead.Seq, err
-}
-
 // Commit makes an input consumed, its outputs stored and the owner's state
 // known, all or nothing for up to a batch of outputs; more go in pieces, in the
 // order of their subjects, so that a crash between two pieces resumes after the
@@ -207,6 +198,22 @@ func (l *Ledger) Commit(ctx context.Context, in Message, state string, outs []Ou
 		}
 	}
 	return nil
+}
+
+// Extend stores outputs, in their order, and the owner's state, all or nothing,
+// without consuming an input: at most a batch of them (see [FitsBatch]). Without
+// outputs the state alone is stored. After any error the ledger must be opened anew.
+func (l *Ledger) Extend(ctx context.Context, state string, outs []Output) error {
+	if len(outs) == 0 {
+		outs = []Output{l.checkpoint()}
+	}
+	return l.store(ctx, l.lead, state, outs)
+}
+
+// FitsBatch reports whether so many outputs of so many bytes, bodies alone, can be
+// stored all or nothing.
+func FitsBatch(outputs, bytes int) bool {
+	return outputs <= batchMessages && bytes+outputs*headBytes <= batchBytes
 }
 
 // Flush stores a cursor that leads in memory only. Without it a quiet owner
@@ -265,7 +272,7 @@ func (l *Ledger) store(ctx context.Context, next Cursor, state string, piece []O
 func pieceOf(outs []Output) []Output {
 	size := 0
 	for i, o := range outs {
-		size += len(o.Data) + 1024 // headers and subject, generously
+		size += len(o.Data) + headBytes
 		if i > 0 && (i == batchMessages || size > batchBytes) {
 			return outs[:i]
 		}

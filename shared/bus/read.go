@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -165,9 +166,37 @@ func (r *Reader) receive(ctx context.Context) error {
 	}
 }
 
+// Range reads the messages of a stream under a filter from a sequence to another,
+// both included, as far as they are there. An error is the last thing it yields.
+func (b *Bus) Range(ctx context.Context, stream, filter string, from, to uint64) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		for seq := from; seq <= to; {
+			m, err := b.leaderGet(ctx, stream, map[string]any{"seq": seq, "next_by_subj": filter})
+			if errors.Is(err, ErrNoMessage) {
+				return
+			}
+			if err != nil || m.Seq > to {
+				if err != nil {
+					yield(Message{}, err)
+				}
+				return
+			}
+			if !yield(m, nil) {
+				return
+			}
+			seq = m.Seq + 1
+		}
+	}
+}
+
 // Next waits up to wait for a message; ok is false when none came, or ctx ended.
 // After an error it goes on returning it.
 func (r *Reader) Next(ctx context.Context, wait time.Duration) (m Message, ok bool, err error) {
+	return r.NextOr(ctx, wait, nil)
+}
+
+// NextOr is Next, and waits no longer than until there is something in wake.
+func (r *Reader) NextOr(ctx context.Context, wait time.Duration, wake <-chan struct{}) (m Message, ok bool, err error) {
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
@@ -177,6 +206,7 @@ func (r *Reader) Next(ctx context.Context, wait time.Duration) (m Message, ok bo
 		}
 		return m, true, nil
 	case <-t.C:
+	case <-wake:
 	case <-ctx.Done():
 	}
 	return Message{}, false, nil

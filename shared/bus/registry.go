@@ -14,6 +14,10 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
+// ErrUnknownDestination says that a message is meant for a destination that is not
+// registered, or not any more.
+var ErrUnknownDestination = errors.New("no such destination is registered")
+
 // Registry follows KS_DESTINATION: the destinations there are, as one
 // consistent picture at one revision. It is safe for concurrent use.
 type Registry struct {

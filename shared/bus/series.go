@@ -157,15 +157,15 @@ func (b *Bus) SeriesEnd(ctx context.Context, s subject.Series) (event.End, error
 // thing it yields: ErrSeries if something is missing or not what the end promises,
 // which is known only at the last entry. It can be read again.
 func (b *Bus) Entries(ctx context.Context, s subject.Series, end event.End) iter.Seq2[event.Entry, error] {
-	return series(b, ctx, s, end, event.Entries)
+	return series(ctx, b, s, end, event.Entries)
 }
 
 // Contents reads a series of contents, as [Bus.Entries] does.
 func (b *Bus) Contents(ctx context.Context, s subject.Series, end event.End) iter.Seq2[event.Change, error] {
-	return series(b, ctx, s, end, event.Contents)
+	return series(ctx, b, s, end, event.Contents)
 }
 
-func series[T any](b *Bus, ctx context.Context, s subject.Series, end event.End, parse func([]byte) iter.Seq2[T, error]) iter.Seq2[T, error] {
+func series[T any](ctx context.Context, b *Bus, s subject.Series, end event.End, parse func([]byte) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		digest, count := sha256.New(), 0

@@ -108,12 +108,15 @@ func (c Change) Message() (Header, []byte) {
 	putUint(h, HeaderAttempt, c.Attempt)
 	put(h, HeaderPath, c.Path)
 	if c.More {
-		h[HeaderMore] = []string{"true"}
+		SetMore(h)
 	}
 	putUint(h, HeaderRegistry, c.Registry)
 	put(h, HeaderResume, c.Resume)
 	return h, c.Manifest
 }
+
+// SetMore says in a result's headers that further ones are behind it.
+func SetMore(h Header) { h[HeaderMore] = []string{"true"} }
 
 // ParseChange decodes a message of KindChange. Its errors wrap ErrMalformed.
 func ParseChange(h Header, body []byte) (Change, error) {

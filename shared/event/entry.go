@@ -65,8 +65,10 @@ type Chunk struct {
 	n    int
 }
 
-// Len is the chunk's size in bytes, Count how many entries are in it.
-func (c *Chunk) Len() int   { return len(c.data) }
+// Len is the chunk's size in bytes.
+func (c *Chunk) Len() int { return len(c.data) }
+
+// Count is how many entries are in it.
 func (c *Chunk) Count() int { return c.n }
 
 // Add appends an entry. Its path must be behind that of the one before: no path is

@@ -87,6 +87,10 @@ func KindOf(h Header) (Kind, error) {
 	return "", fmt.Errorf("%w: header %s is %q", ErrMalformed, HeaderKind, k)
 }
 
+// RegistryOf is the registry's revision that a message names: whoever reads it has
+// to hold that one, or a newer one. Its errors wrap ErrMalformed.
+func RegistryOf(h Header) (uint64, error) { return getUint(h, HeaderRegistry) }
+
 // NewHeader is an envelope that says no more than its kind.
 func NewHeader(k Kind) Header {
 	return Header{HeaderVersion: {strconv.Itoa(Version)}, HeaderKind: {string(k)}}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/kubescribe/kubescribe/services/reconciler"
 	"github.com/kubescribe/kubescribe/services/router"
@@ -331,8 +333,8 @@ func named(name string) func(bus.Message) bool {
 	}
 }
 
-// counted is the value of a role's counter with one label.
-func (in *install) counted(r role, name, label string) int {
+// counted is the value of a role's counter, over all that have a label of that value.
+func (in *install) counted(r role, name, label string) (n int) {
 	in.Helper()
 	families, err := r.metrics.Gather()
 	if err != nil {
@@ -340,10 +342,10 @@ func (in *install) counted(r role, name, label string) int {
 	}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			if f.GetName() == name && len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == label {
-				return int(m.GetCounter().GetValue())
+			if f.GetName() == name && slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetValue() == label }) {
+				n += int(m.GetCounter().GetValue())
 			}
 		}
 	}
-	return 0
+	return n
 }

@@ -15,6 +15,7 @@ import (
 
 // copier is a stage that sends each event to some destinations.
 type copier struct {
+	bus.Stateless
 	to     func(m bus.Message) []string
 	decide func(m bus.Message) error
 	stored func(ctx context.Context) error
@@ -24,13 +25,9 @@ func (c *copier) Ledgers(context.Context) ([]bus.LedgerConfig, error) {
 	return []bus.LedgerConfig{ledger()}, nil
 }
 
-func (c *copier) Ledger(string) (bus.LedgerConfig, error) { return ledger(), nil }
+func (c *copier) Ledger(context.Context, bus.Message) (bus.LedgerConfig, error) { return ledger(), nil }
 
-func (c *copier) Reset() {}
-
-func (c *copier) Opened(context.Context, bus.LedgerConfig, string) error { return nil }
-
-func (c *copier) Stored(ctx context.Context, _ bus.Message, _ bus.Decision) error {
+func (c *copier) Stored(ctx context.Context, _ bus.Decision, _ string, _ uint64) error {
 	if c.stored != nil {
 		return c.stored(ctx)
 	}
@@ -137,5 +134,21 @@ func feed(t *testing.T, b *bus.Bus, n int) {
 		if _, err := publish(t, l, change("web", strconv.Itoa(i+1), strconv.Itoa(i))); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// wantConsumed asserts that the stored cursor is behind the newest event.
+func wantConsumed(t *testing.T, b *bus.Bus) {
+	t.Helper()
+	l, err := b.OpenLedger(t.Context(), ledger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := b.LastFor(t.Context(), subject.Events, subject.EventPart(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !l.Consumed(m.Seq) {
+		t.Fatalf("event %d is not consumed", m.Seq)
 	}
 }

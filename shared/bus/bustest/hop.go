@@ -137,13 +137,7 @@ func quietCursor(t *testing.T, s Server) {
 		return stored(t, s, subject.Live, subject.LiveCheckpoint(0)) > 0
 	})
 	stop()
-	l, err := b.OpenLedger(t.Context(), ledger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if behind, err := l.Behind(t.Context()); behind || err != nil {
-		t.Fatalf("behind %v, %v", behind, err)
-	}
+	wantConsumed(t, b)
 }
 
 // boundedStop: what a hop stores takes the time it needs, until the hop is to

@@ -1,19 +1,26 @@
-// Package phase is the phase machine of a destination, as a pure function of
-// state and input.
+// Package phase is the phase machine of a destination: a pure function of state
+// and input to state and effects. Whoever feeds it the same inputs twice gets the
+// same transitions and effects (I12).
 //
-//	STARTUP_RECONCILE ──every lane's MARK seen──▶ LIVE_PROCESSING
-//	       ▲                                            │
-//	       └──────────── MARK of a newer run ───────────┘
+//	STARTUP_RECONCILE ──results of the run written──▶ LIVE_PROCESSING
+//	       ▲                                               │
+//	       ├───────── first MARK of a run that holds ──────┤
+//	       │                                               │
+//	       └── first MARK of any run ── PARKED ◀── cut ────┘
+//
+// Within a run:
+//
+//	marking ──last MARK: BARRIER──▶ waiting ──results there──▶ applying ──last one──▶ idle
+//
+// A run that holds takes no change while it is waiting or applying; one that does
+// not hold leaves the phase as it is and forwards all the time. What is forwarded
+// behind the MARK of its lane is remembered, and wins over the run's results.
 package phase
 
 import (
-	"fmt"
 	"math/bits"
-	"strconv"
-	"strings"
 
 	"github.com/kubescribe/kubescribe/shared/event"
-	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 // Epoch is one attempt at a run.
@@ -22,78 +29,228 @@ type Epoch struct {
 	Attempt uint64
 }
 
-// State is what a destination stream knows of its phase. The zero value is that
-// of a destination nobody has reconciled yet.
+// Run is a run as the reconciler has begun it.
+type Run struct {
+	Epoch
+	Parts []int // the lanes that close their part of it with a MARK
+	Hold  bool
+}
+
+// Step is how far a destination stream is with its run.
+type Step int
+
+// The steps.
+const (
+	Idle     Step = iota // no run is under way
+	Marking              // not every lane has stored its MARK
+	Waiting              // the BARRIER is written; the results are not there
+	Applying             // some results are written
+)
+
+// State is what a destination stream knows of its phase and run. The zero value
+// is that of a destination nobody has reconciled yet.
 type State struct {
 	Epoch
-	Live   bool   // all lanes of the run were seen
-	marked uint64 // a bit for each lane whose MARK of this epoch was seen
+	Step   Step
+	Hold   bool   // the run holds
+	Live   bool   // the phase before the run, or since it closed, is LIVE_PROCESSING
+	Parked bool   // the phase is PARKED
+	Closed bool   // the run of the epoch was brought to its end, not left for another
+	From   uint64 // sequence in KS_LIVE of the run's first MARK
+	Done   int    // results taken: written, or dropped because something newer has passed
+	Late   int    // of those, dropped
+
+	parts, marked uint64 // a bit for each lane of the run, and for each MARK seen
 }
 
 // Phase is the state's name.
 func (s State) Phase() event.Phase {
-	if s.Live {
+	switch {
+	case s.Parked:
+		return event.Parked
+	case s.Live && (s.Step == Idle || !s.Hold):
 		return event.LiveProcessing
 	}
 	return event.StartupReconcile
 }
 
-// Marked is how many lanes have closed their part of the run.
+// Holds reports whether changes have to wait.
+func (s State) Holds() bool { return s.Hold && (s.Step == Waiting || s.Step == Applying) }
+
+// Began is the run as it began, and the state just before its first MARK: what
+// came since can be fed to the machine again.
+func (s State) Began() (Run, State) {
+	r := Run{Epoch: s.Epoch, Hold: s.Hold}
+	for p := range 64 {
+		if s.parts&(1<<p) != 0 {
+			r.Parts = append(r.Parts, p)
+		}
+	}
+	return r, State{Live: s.Live}
+}
+
+// Marked is how many lanes have stored their MARK.
 func (s State) Marked() int { return bits.OnesCount64(s.marked) }
 
-// Mark is the state after a lane's MARK of an epoch, while current is the epoch
-// that the reconciler is asking for. A MARK of any other epoch changes nothing,
-// nor does one seen before: redelivery is harmless.
-func (s State) Mark(part int, of, current Epoch) State {
-	if of != current {
-		return s
-	}
-	if s.Epoch != of {
-		s = becomeStartup(of)
-	}
-	s.marked |= 1 << part
-	if s.Marked() == subject.Parts {
-		s = s.becomeLive()
-	}
-	return s
+// Input is what a machine is fed: one of the types below.
+type Input interface{ input() }
+
+// Mark is a lane's MARK, at a sequence of KS_LIVE. Current is the run that the
+// reconciler asks for at that moment.
+type Mark struct {
+	Part    int
+	Of      Epoch
+	Seq     uint64
+	Current Run
 }
 
-func becomeStartup(e Epoch) State { return State{Epoch: e} }
+// Change is a live change out of a lane.
+type Change struct{ Part int }
 
+// Results says that the results of a run can be read.
+type Results struct{ Of Epoch }
+
+// Applied says that results were taken: written, or dropped as too late. The last
+// ones close the run.
+type Applied struct {
+	Taken, Late int
+	Last        bool
+}
+
+// Overtaken says that more has passed than was remembered: the results cannot be
+// held against it.
+type Overtaken struct{}
+
+// Superseded says which run the reconciler asks for now.
+type Superseded struct{ By Epoch }
+
+// Cut says that a part of the backlog was removed before it was taken.
+type Cut struct{}
+
+func (Mark) input()       {}
+func (Change) input()     {}
+func (Results) input()    {}
+func (Applied) input()    {}
+func (Overtaken) input()  {}
+func (Superseded) input() {}
+func (Cut) input()        {}
+
+// Effects is what is to be done about an input, in the message that stores the
+// state.
+type Effects struct {
+	Forward  bool // the change goes on
+	Remember bool // and results for its object are dropped
+	Hold     bool // the change stays where it is
+	Barrier  bool // ask for the repository's state
+	Apply    bool // take results, from State.Done on
+	Forget   bool // what was remembered
+	Request  bool // ask for another run
+	Show     bool // tell everyone
+}
+
+// Next is the machine. An input that the state has no use for (a MARK of another
+// run, one that was seen, results of a run that was left) changes nothing.
+func Next(s State, in Input) (State, Effects) {
+	switch in := in.(type) {
+	case Change:
+		if s.Holds() {
+			return s, Effects{Hold: true}
+		}
+		return s, Effects{Forward: true, Remember: s.remembers(in.Part)}
+	case Mark:
+		return s.mark(in)
+	case Results:
+		if in.Of != s.Epoch || (s.Step != Waiting && s.Step != Applying) {
+			return s, Effects{}
+		}
+		s.Step = Applying
+		return s, Effects{Apply: true}
+	case Applied:
+		if s.Step != Applying {
+			return s, Effects{}
+		}
+		s.Done += in.Taken
+		s.Late += in.Late
+		if !in.Last {
+			return s, Effects{Apply: true}
+		}
+		return s.becomeLive(), Effects{Forget: true, Show: true}
+	case Overtaken:
+		if s.Step != Applying {
+			return s, Effects{}
+		}
+		return s.becomeOvertaken(), Effects{Forget: true, Request: true, Show: true}
+	case Superseded:
+		if s.Step == Idle || in.By == s.Epoch {
+			return s, Effects{}
+		}
+		return s.becomeIdle(), Effects{Forget: true, Show: true}
+	case Cut:
+		return s.becomeParked(), Effects{Forget: true, Show: true}
+	}
+	return s, Effects{}
+}
+
+// remembers reports whether what passes out of a lane now is newer than what the
+// lane has answered to the run.
+func (s State) remembers(part int) bool {
+	switch s.Step {
+	case Idle:
+		return false
+	case Marking:
+		return s.marked&(1<<part) != 0
+	case Waiting, Applying:
+		return true
+	}
+	return false
+}
+
+func (s State) mark(m Mark) (State, Effects) {
+	if m.Of != m.Current.Epoch || (m.Of == s.Epoch && s.Step != Marking) {
+		return s, Effects{}
+	}
+	var fx Effects
+	if m.Of != s.Epoch {
+		s, fx = s.becomeMarking(m.Current, m.Seq), Effects{Forget: true, Show: true}
+	}
+	s.marked |= s.parts & (1 << m.Part)
+	if s.marked == s.parts {
+		s.Step = Waiting
+		fx.Barrier = true
+	}
+	return s, fx
+}
+
+// becomeMarking begins a run. It leaves PARKED: what was cut is behind, and the run
+// finds what is missing.
+func (s State) becomeMarking(r Run, seq uint64) State {
+	next := State{Epoch: r.Epoch, Step: Marking, Hold: r.Hold, Live: s.Phase() == event.LiveProcessing, From: seq}
+	for _, p := range r.Parts {
+		next.parts |= 1 << p
+	}
+	return next
+}
+
+// becomeLive ends a run whose results are written.
 func (s State) becomeLive() State {
-	s.Live = true
+	s = s.becomeIdle()
+	s.Live, s.Closed = true, true
 	return s
 }
 
-// String is the state as it stands in the Ks-State header.
-func (s State) String() string {
-	if s == (State{}) {
-		return ""
-	}
-	return fmt.Sprintf("%s %s %d %x", s.Phase(), s.Run, s.Attempt, s.marked)
+// becomeOvertaken ends a run whose results are not written: it has settled nothing.
+func (s State) becomeOvertaken() State {
+	s = s.becomeIdle()
+	s.Closed = true
+	return s
 }
 
-// Parse is the reverse of [State.String].
-func Parse(v string) (State, error) {
-	if v == "" {
-		return State{}, nil
-	}
-	f := strings.Split(v, " ")
-	bad := fmt.Errorf("%w: stream state %q", event.ErrMalformed, v)
-	if len(f) != 4 {
-		return State{}, bad
-	}
-	attempt, err := strconv.ParseUint(f[2], 10, 64)
-	if err != nil {
-		return State{}, bad
-	}
-	marked, err := strconv.ParseUint(f[3], 16, 64)
-	if err != nil {
-		return State{}, bad
-	}
-	s := State{Epoch: Epoch{f[1], attempt}, Live: f[0] == string(event.LiveProcessing), marked: marked}
-	if s.String() != v {
-		return State{}, bad
-	}
-	return s, nil
+// becomeIdle leaves a run. Of one that holds, the phase it had begun stays.
+func (s State) becomeIdle() State {
+	return State{Epoch: s.Epoch, Live: s.Live && !s.Hold, Done: s.Done, Late: s.Late}
+}
+
+// becomeParked leaves a run, too: what it was to be held against has a hole.
+func (s State) becomeParked() State {
+	return State{Epoch: s.Epoch, Parked: true}
 }
