@@ -111,6 +111,12 @@ var goldenRecords = map[string]record{
 			{Groups: []string{"", "apps"}, Versions: []string{"v1"}, Resources: []string{"configmaps", "deployments"}, Namespaces: []string{"shop"}},
 		},
 	}),
+	"destination-compared": of(Destination{
+		V: 1, Key: DestinationKey{"prod", "gitops", "root"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
+		URL: "git@git.example.com:platform/live.git", BranchKey: "0123456789abcdef", Branch: "main",
+		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
+		Interval: 10 * time.Minute, Prune: Prune{Mode: PruneAlways, MaxPercent: 30, MaxFiles: 10},
+	}),
 	"phase": of(PhaseRecord{
 		V: 1, Phase: LiveProcessing, Run: "run-1", Attempt: 1, Reason: ReasonNewDestination, Registered: 7, Cursor: 99,
 		Counts: Counts{Forwarded: 90, Suppressed: 9}, Owner: "host-1", Since: time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC),
