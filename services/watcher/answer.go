@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -260,9 +261,10 @@ func (s *session) answerFrozen(ctx context.Context, d event.Destination, part in
 	}
 	s.freezes.WithLabelValues("answered").Inc()
 	s.entries.Add(float64(n))
-	s.log.Info("the state of a lane was answered", "destination", d.Key.String(), "run", series.Run, "attempt", series.Attempt, "part", part, "objects", n)
-	if len(missing) > 0 {
-		s.log.Warn("types are missing from the run, nothing of them is taken for absent", "destination", d.Key.String(), "run", series.Run, "types", missing)
+	s.log.Debug("the state of a lane was answered", "destination", d.Key.String(), "run", series.Run, "attempt", series.Attempt, "part", part, "objects", n)
+	// Of groups that fail it is said when they begin to.
+	if types := slices.DeleteFunc(slices.Clone(missing), func(m string) bool { return strings.HasPrefix(m, wholeGroup("")) }); len(types) > 0 {
+		s.log.Warn("types are missing from the run: nothing of them is taken for absent, and another run follows once they can be listed", "destination", d.Key.String(), "run", series.Run, "types", types)
 	}
 	return s.owe(ctx, d, part, missing)
 }

@@ -88,7 +88,7 @@ func (s *session) answerResources(ctx context.Context, q event.Request) error {
 	}
 	s.contentsOf.WithLabelValues("answered").Add(float64(answered))
 	s.contentsOf.WithLabelValues("skipped").Add(float64(len(wanted) - answered))
-	s.log.Info("the contents of a run were answered", "destination", d.Key.String(), "run", q.Run, "part", q.Part, "objects", answered, "skipped", len(wanted)-answered)
+	s.log.Debug("the contents of a run were answered", "destination", d.Key.String(), "run", q.Run, "part", q.Part, "objects", answered, "skipped", len(wanted)-answered)
 	if len(missing) == 0 {
 		return nil
 	}
