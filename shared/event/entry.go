@@ -43,8 +43,11 @@ func (w What) String() string {
 // Entry is one line of a state, or of a comparison of two. The entries of a series
 // are sorted by path, as bytes, and each path comes once.
 type Entry struct {
-	Path    string // of the file, below the base folder
-	Hash    string // content hash: of what is there, or is to be there; of a DELETE, of what was
+	Path string // of the file, below the base folder
+	// Hash is the content hash: of what is there, or is to be there; of a DELETE, of
+	// what was. "" is of an object that is there, and whose content can never be
+	// written: its file stays as it is.
+	Hash    string
 	Version uint64 // resourceVersion, where it is known
 	What    What
 }

@@ -77,6 +77,9 @@ type merger struct {
 }
 
 func (m *merger) objectAlone(part int, o event.Entry) error {
+	if o.Hash == "" { // there is nothing to write
+		return nil
+	}
 	m.out.Created++
 	return m.emit(part, event.Entry{Path: o.Path, Hash: o.Hash, Version: o.Version, What: event.ResultCreate})
 }
@@ -100,6 +103,8 @@ func (m *merger) both(part int, o, f event.Entry) error {
 	switch {
 	case err != nil || foreign: // several resources in the file of one: never changed
 		return err
+	case o.Hash == "": // it is there, so its file stays as it is
+		return nil
 	case o.Hash == f.Hash:
 		m.out.Equal++
 		return nil

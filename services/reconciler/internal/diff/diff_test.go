@@ -79,6 +79,9 @@ func TestMerge(t *testing.T) {
 			results: []string{"7 RECONCILE_RESOURCE " + b + " 2 7"}, out: event.Outcome{Updated: 1, Equal: 1},
 		},
 		{
+			name: "that cannot be written", objects: []event.Entry{object(a, ""), object(b, "")}, files: []event.Entry{file(b, "0")},
+		},
+		{
 			name: "orphans of two lanes", files: []event.Entry{file(d, "4"), file(a, "1"), file(b, "2")}, objects: []event.Entry{object(b, "2")},
 			results: []string{"0 DELETE " + d + " 4 0", "7 DELETE " + a + " 1 0"}, out: event.Outcome{Deleted: 2, Equal: 1},
 		},
