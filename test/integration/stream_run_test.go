@@ -368,7 +368,7 @@ func TestStreamForgetful(t *testing.T) {
 	if p := l.closed("run-1"); p.Phase != event.StartupReconcile {
 		t.Errorf("it shows %+v, and nothing was settled", p)
 	}
-	if got := l.asked(subject.CtlRuns); !slices.Equal(got, []string{subject.CtlRun(key("d"))}) {
+	if got := l.subjects(subject.Ctl, subject.CtlRuns); !slices.Equal(got, []string{subject.CtlRun(key("d"))}) {
 		t.Errorf("it asked for %q", got)
 	}
 	l.route("last", "x")
