@@ -53,8 +53,8 @@ var (
 	// ErrUnreachable: the network, a deadline, or the server's own failure. Try again.
 	ErrUnreachable = errors.New("remote unreachable")
 	// ErrRival: another writer has pushed commits of the same changes. Which of
-	// the pending ones are in them is for the caller to find out, from the
-	// branch: they must not be built again on top.
+	// the pending ones, and of those to come, are in them is for the caller to find
+	// out, from the branch: they must not be built again on top.
 	ErrRival = errors.New("another writer has pushed the same changes")
 	// ErrHistoryRewritten: the remote branch does not contain any more what it
 	// contained. Pending commits were rebuilt on what it contains now and are

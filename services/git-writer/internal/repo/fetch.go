@@ -16,8 +16,8 @@ import (
 // pending commits that are in it have landed and the others are built again on its
 // tip. A missing branch, or an empty repository, is a base of nothing.
 //
-// ErrHistoryRewritten comes after all of that was done. A *PathConflictError
-// leaves the base where it was.
+// ErrHistoryRewritten comes after all of that was done. A *PathConflictError and
+// ErrRival leave the base where it was.
 func (b *Branch) Fetch(ctx context.Context) (r Result, err error) {
 	if err := b.take(ctx); err != nil {
 		return r, err
@@ -78,7 +78,7 @@ func (b *Branch) sync(ctx context.Context, r *Result) error {
 	related := first || up.tip.IsZero() // there is nothing to look for
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for ; !related && (!base.IsZero() || len(b.line.pending) > 0); related = true {
+	for ; !related && (!base.IsZero() || len(b.line.pending) > 0 || b.rival != nil); related = true {
 		mine := make(map[plumbing.Hash]int)
 		for i, p := range b.line.pending {
 			mine[p.hash] = i
@@ -94,7 +94,8 @@ func (b *Branch) sync(ctx context.Context, r *Result) error {
 }
 
 // adopt makes the tip of st the base and builds pending commits again on it,
-// unless a rival's are new there. b.mu is held; commits may have been added since
+// unless a rival's are new there: what they were made of is about to be committed
+// here too, even if nothing is pending now. b.mu is held; commits may have been added since
 // the branch was related to its tip, and are not in it.
 func (b *Branch) adopt(st *store, tree *treeCache, rel relation, r *Result) error {
 	if b.line == nil {
@@ -102,7 +103,7 @@ func (b *Branch) adopt(st *store, tree *treeCache, rel relation, r *Result) erro
 		b.swap(st)
 		return nil
 	}
-	if len(b.line.pending) > rel.landed && !rel.rival.IsZero() {
+	if !rel.rival.IsZero() {
 		return &RemoteError{Kind: ErrRival, Doing: "fetching from", URL: b.remote.url, Detail: "commit " + rel.rival.String()}
 	}
 	b.line.land(rel.landed)
