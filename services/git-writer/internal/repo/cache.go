@@ -176,6 +176,19 @@ func (c *treeCache) remove(path string) (was item, err error) {
 	return it, nil
 }
 
+// stands is what is at path, zero if nothing is.
+func (c *treeCache) stands(path string) (item, error) {
+	if _, err := c.descend([]byte(path)); err != nil {
+		if errors.Is(err, ErrPathConflict) {
+			return item{}, nil // something that is no directory is on the way
+		}
+		return item{}, err
+	}
+	at := c.stack[len(c.stack)-1]
+	_, it, _ := at.dir.find(at.name)
+	return it, nil
+}
+
 // restore undoes a put or a remove of path that reported was. Operations are
 // undone in reverse order, which cannot fail: every directory on the way is
 // loaded.

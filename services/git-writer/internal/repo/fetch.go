@@ -164,8 +164,8 @@ func (b *Branch) obtain(ctx context.Context, up *upload) (*store, error) {
 		}
 	}
 	err = b.remote.fetchFirst(ctx, up, []want{
-		{object: up.tip, depth: 1, filter: packp.FilterBlobNone()},
-		{object: up.tip, depth: 1},
+		{objects: []plumbing.Hash{up.tip}, depth: 1, filter: packp.FilterBlobNone()},
+		{objects: []plumbing.Hash{up.tip}, depth: 1},
 	}, st.receiveTip)
 	if err != nil {
 		st.release()

@@ -3,6 +3,7 @@ package repo
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -480,5 +481,75 @@ func TestClose(t *testing.T) {
 	}
 	if _, err := b.Fetch(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Blobs that are not there come together, and what cannot be had is an error
+// however many others were found.
+func TestReadBlobs(t *testing.T) {
+	const n = 300
+	r := newRemoteRepo(t, gittest.Options{})
+	if err := gittest.AllowFilter(r.dir, true); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for i := range n {
+		files[fmt.Sprintf("base/%d.yaml", i)] = fmt.Sprintf("n: %d\n", i)
+	}
+	r.foreign("main", "start", files)
+	b := r.fetched()
+	put(t, b, 1, "base/ours.yaml", "n: ours\n")
+	files["base/ours.yaml"] = "n: ours\n"
+	want := map[plumbing.Hash]string{}
+	var hashes []plumbing.Hash
+	for _, e := range listed(t, b, "base") {
+		hashes = append(hashes, e.Hash)
+		want[e.Hash] = files[e.Path]
+	}
+	var fetches atomic.Int64
+	r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+		if req.Method == http.MethodPost {
+			fetches.Add(1)
+		}
+		next.ServeHTTP(w, req)
+	})
+	read := func(hashes []plumbing.Hash) (map[plumbing.Hash]string, error) {
+		got := map[plumbing.Hash]string{}
+		err := b.ReadBlobs(t.Context(), hashes, func(hash plumbing.Hash, content []byte) {
+			if _, twice := got[hash]; twice {
+				t.Errorf("%s comes twice", hash)
+			}
+			got[hash] = string(content)
+		})
+		return got, err
+	}
+	for range 2 {
+		if got, err := read(hashes); err != nil || !maps.Equal(got, want) {
+			t.Errorf("%d of %d blobs, %v", len(got), len(want), err)
+		}
+	}
+	if got := fetches.Load(); got != 1 {
+		t.Errorf("%d fetches", got)
+	}
+	if got, err := read(nil); err != nil || len(got) != 0 {
+		t.Errorf("of none: %v, %v", got, err)
+	}
+	if _, err := read(append(hashes, plumbing.Hash{1})); !errors.Is(err, plumbing.ErrObjectNotFound) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	r := newRemoteRepo(t, gittest.Options{})
+	r.foreign("main", "start", map[string]string{"a/b/c": "1", "a/x": "100755 2", "a/link": "120000 x"})
+	b := r.fetched()
+	put(t, b, 1, "a/new", "3")
+	got, err := b.Files([]string{"a/b/c", "a/b", "a/x", "a/x/y", "a/link", "a/new", "a/none", "none/below"})
+	want := map[string]plumbing.Hash{}
+	for path, content := range map[string]string{"a/b/c": "1", "a/x": "2", "a/new": "3"} {
+		want[path] = plumbing.ComputeHash(plumbing.BlobObject, []byte(content))
+	}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("files %v, %v", got, err)
 	}
 }

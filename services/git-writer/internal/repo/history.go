@@ -105,9 +105,9 @@ func (h *history) deepen(ctx context.Context) (more bool, err error) {
 		return false, up.fail(ErrMoved, "the branch was deleted while its history was read")
 	}
 	err = h.remote.fetchFirst(ctx, up, []want{
-		{object: up.tip, depth: depth, filter: packp.FilterTreeDepth(0)},
-		{object: up.tip, depth: depth, filter: packp.FilterBlobNone()},
-		{object: up.tip, depth: depth},
+		{objects: []plumbing.Hash{up.tip}, depth: depth, filter: packp.FilterTreeDepth(0)},
+		{objects: []plumbing.Hash{up.tip}, depth: depth, filter: packp.FilterBlobNone()},
+		{objects: []plumbing.Hash{up.tip}, depth: depth},
 	}, h.store.receive)
 	if err != nil {
 		return false, err

@@ -47,6 +47,27 @@ func (b *Branch) entry(path string) (e Entry, ok bool, err error) {
 	return Entry{path, it.mode, it.hash}, true, nil
 }
 
+// Files is the blobs of those of paths at which a regular file stands at the head.
+// The directories on the way are kept in memory, as Commit keeps them.
+func (b *Branch) Files(paths []string) (map[string]plumbing.Hash, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.line == nil {
+		return nil, fmt.Errorf("looking up %d files: %w", len(paths), ErrNotFetched)
+	}
+	found := make(map[string]plumbing.Hash)
+	for _, path := range paths {
+		it, err := b.line.tree.stands(path)
+		if err != nil {
+			return nil, err
+		}
+		if it.isFile() {
+			found[path] = it.hash
+		}
+	}
+	return found, nil
+}
+
 // List yields every file below folder (everything, if it is empty) as it is when the
 // iteration begins, sorted by path as bytes; symbolic links and submodules too.
 // No blob is read. An error is the last thing it yields.

@@ -73,15 +73,15 @@ func (u *upload) offers(c capability.Capability) bool { return u.caps != nil && 
 // want is what to ask a fetch for. No fetch says what is there already: what it
 // brings stands by itself, in a pack of its own.
 type want struct {
-	object plumbing.Hash
-	depth  int          // commits deep; 0: all of history, or an object that is no commit
-	filter packp.Filter // used where offered
+	objects []plumbing.Hash
+	depth   int          // commits deep; 0: all of history, or objects that are no commits
+	filter  packp.Filter // used where offered
 }
 
 // fetch asks and passes the pack to store.
 func (u *upload) fetch(w want, store func(io.Reader) error) error {
 	req := packp.NewUploadPackRequestFromCapabilities(u.caps)
-	req.Wants = []plumbing.Hash{w.object}
+	req.Wants = slices.Clone(w.objects) // they are sorted in place
 	if u.offers(capability.NoProgress) {
 		_ = req.Capabilities.Set(capability.NoProgress)
 	}
