@@ -24,16 +24,18 @@ type Marker struct {
 	Destination string `json:"destination"`
 }
 
+// What a marker is recognised by.
 const (
-	apiVersion = "kubescribe.dev/v1alpha1"
-	kind       = "FolderMarker"
-	preamble   = "# Written by kubescribe. The files in this folder follow a cluster: changes made\n" +
-		"# here by hand are not applied to it. See https://github.com/kubescribe/kubescribe\n"
+	APIVersion = "kubescribe.dev/v1alpha1"
+	Kind       = "FolderMarker"
 )
+
+const preamble = "# Written by kubescribe. The files in this folder follow a cluster: changes made\n" +
+	"# here by hand are not applied to it. See https://github.com/kubescribe/kubescribe\n"
 
 // Of is the marker of a destination's folder.
 func Of(d event.Destination, incarnation string) Marker {
-	return Marker{apiVersion, kind, d.Key.Cluster, d.ClusterID, incarnation, d.Key.String()}
+	return Marker{APIVersion, Kind, d.Key.Cluster, d.ClusterID, incarnation, d.Key.String()}
 }
 
 // Path is where the marker stands in the repository.
@@ -50,7 +52,7 @@ func (m Marker) Bytes() []byte {
 
 func parse(b []byte) (m Marker, ok bool) {
 	err := yaml.UnmarshalStrict(b, &m)
-	return m, err == nil && m.Kind == kind
+	return m, err == nil && m.Kind == Kind
 }
 
 // ByInstall says whether a marker, or none, was written by an install.

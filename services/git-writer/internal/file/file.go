@@ -1,0 +1,51 @@
+// Package file tells what a file of a repository holds.
+package file
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+
+	"go.yaml.in/yaml/v2"
+
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/marker"
+)
+
+// Contents is what a file holds.
+type Contents struct {
+	Resources int  // Kubernetes resources, of all its documents
+	Marker    bool // it is one of a base folder
+}
+
+// document is what tells a resource: every one has both (the API conventions,
+// "Types"). A list holds its items.
+type document struct {
+	APIVersion string     `yaml:"apiVersion"`
+	Kind       string     `yaml:"kind"`
+	Items      []struct{} `yaml:"items"` // their number alone
+}
+
+// kustomize is the API group of files that no cluster is given.
+const kustomize = "kustomize.config.k8s.io/"
+
+// Parse reads YAML or JSON, as far as it is some: a template's first line that is
+// none ends it.
+func Parse(b []byte) (c Contents) {
+	in := yaml.NewDecoder(bytes.NewReader(b))
+	for {
+		var d document
+		err := in.Decode(&d)
+		if wrong := (*yaml.TypeError)(nil); err != nil && !errors.As(err, &wrong) {
+			return c // the end, or no YAML
+		}
+		switch {
+		case d.APIVersion == "" || d.Kind == "" || strings.HasPrefix(d.APIVersion, kustomize):
+		case d.Kind == marker.Kind && d.APIVersion == marker.APIVersion:
+			c.Marker = true
+		case d.Kind == "List" && d.APIVersion == "v1":
+			c.Resources += len(d.Items)
+		default:
+			c.Resources++
+		}
+	}
+}
