@@ -113,8 +113,19 @@ func (s *stand) put(d event.Destination) {
 	}
 }
 
-// write stores a change of a ConfigMap as the service stream does.
-func (s *stand) write(d event.Destination, c event.Change) {
+// write stores changes as the service stream does, those of one call together.
+func (s *stand) write(d event.Destination, changes ...event.Change) {
+	s.Helper()
+	var out []bus.Output
+	for _, c := range changes {
+		h, body := c.Message()
+		out = append(out, bus.Output{Subject: subject.WriteData(d.BranchKey, d.Key), Header: h, Data: body})
+	}
+	s.store(d, out...)
+}
+
+// store puts messages of a destination into KS_WRITE.
+func (s *stand) store(d event.Destination, out ...bus.Output) {
 	s.Helper()
 	l := s.out[d.Key]
 	if l == nil {
@@ -129,9 +140,8 @@ func (s *stand) write(d event.Destination, c event.Change) {
 		s.out[d.Key] = l
 	}
 	s.next++
-	h, body := c.Message()
 	in := bus.Message{Seq: uint64(s.next), Header: event.Header{event.HeaderID: {fmt.Sprintf("in-%d", s.next)}}}
-	if err := l.Commit(s.Context(), in, "", []bus.Output{{Subject: subject.WriteData(d.BranchKey, d.Key), Header: h, Data: body}}); err != nil {
+	if err := l.Commit(s.Context(), in, "", out); err != nil {
 		s.Fatal(err)
 	}
 }

@@ -36,7 +36,7 @@ func (a *admission) mark() repo.Op {
 // admit decides which destinations may write to their folders.
 func (s *session) admit(ctx context.Context) error {
 	s.recheck = false
-	refused := map[event.DestinationKey]uint64{}
+	refused := map[event.DestinationKey]Refusal{}
 	var reasons []Refusal
 	for k, d := range s.destinations() {
 		want := marker.Of(d.Destination, s.Bus.Install.Incarnation)
@@ -45,11 +45,11 @@ func (s *session) admit(ctx context.Context) error {
 			return err
 		}
 		if err := marker.Admit(folder, want, d.Adopt); err != nil {
-			refused[k] = d.Revision
+			refused[k] = Refusal{d.Revision, err}
 			reasons = append(reasons, Refusal{d.Revision, fmt.Errorf("destination %s: %w", k, err)})
 			s.recheck = true
 			level := slog.LevelError
-			if s.refused[k] == d.Revision { // said before; /readyz goes on saying it
+			if s.refused[k].Revision == d.Revision { // said before; /readyz goes on saying it
 				level = slog.LevelDebug
 			}
 			s.Log.Log(ctx, level, "destination refused", "destination", k.String(), "err", err)

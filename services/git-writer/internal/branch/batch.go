@@ -3,6 +3,8 @@ package branch
 import (
 	"path"
 
+	"github.com/go-git/go-git/v5/plumbing"
+
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/message"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -10,7 +12,7 @@ import (
 	"github.com/kubescribe/kubescribe/shared/manifest"
 )
 
-// A commit of a run is cut at so many files and bytes.
+// A commit of a run is cut once it has so many files or bytes.
 const (
 	runFiles = 5000
 	runBytes = 50 << 20
@@ -21,43 +23,77 @@ type write struct {
 	event.Change
 	msg         bus.Message // as it stands in KS_WRITE
 	destination event.Destination
+	path        string        // of the file, in the repository
+	blob        plumbing.Hash // of the manifest; zero: the file goes
+	stood       plumbing.Hash // of a run's write: what it replaces, which was looked into
 }
 
-// path is where the change's object stands in the repository.
-func (w write) path() string {
-	id := manifest.Identity{Group: w.Group, Resource: w.Resource, Namespace: w.Namespace, Name: w.Name}
-	return path.Join(w.destination.BaseFolder, id.Path())
-}
-
-func (w write) op() repo.Op {
-	return repo.Op{Path: w.path(), Content: w.Manifest, Delete: w.Op == event.Delete}
-}
-
-// group cuts consecutive changes into commits: one for each live change; what
-// lists and runs found goes together, as long as it is of one destination, no
-// path comes twice and the bounds hold, so that no version is lost and
-// positions stay contiguous.
-func group(all []write) [][]write {
-	var commits [][]write
-	var open []write
-	paths := map[string]bool{}
-	size := 0
-	for _, w := range all {
-		if len(open) > 0 {
-			first := open[0]
-			if w.Origin != event.Reconcile || first.Origin != event.Reconcile ||
-				w.destination.Key != first.destination.Key || paths[w.path()] ||
-				len(open) >= runFiles || size+len(w.Manifest) > runBytes {
-				commits, open, size = append(commits, open), nil, 0
-				clear(paths)
-			}
-		}
-		open = append(open, w)
-		paths[w.path()] = true
-		size += len(w.Manifest)
+func newWrite(c event.Change, m bus.Message, d event.Destination) write {
+	w := write{Change: c, msg: m, destination: d, path: c.Path}
+	if w.path == "" {
+		w.path = manifest.Identity{Group: c.Group, Resource: c.Resource, Namespace: c.Namespace, Name: c.Name}.Path()
 	}
-	if len(open) > 0 {
-		commits = append(commits, open)
+	w.path = path.Join(d.BaseFolder, w.path)
+	if len(c.Manifest) > 0 {
+		w.blob = plumbing.ComputeHash(plumbing.BlobObject, c.Manifest)
+	}
+	return w
+}
+
+// op is what the write does. A run decided on what it saw: where something else
+// stands by the time the commit lands, it is not replaced unseen.
+func (w write) op() repo.Op {
+	return repo.Op{Path: w.path, Content: w.Manifest, Delete: w.Op == event.Delete, New: w.Origin == event.Reconcile, Replaces: w.stood}
+}
+
+// open is a commit to which more writes may belong. The zero value is one of none.
+type open struct {
+	last  write
+	files int
+	size  int
+	paths map[string]bool // of a run's
+}
+
+// takes is whether a write belongs to the commit: a live change is one of its own;
+// what a run found goes together, as long as it is of one destination and one
+// attempt, no path comes twice and the bounds hold, so that no version is lost and
+// positions stay contiguous.
+func (o *open) takes(w write) bool {
+	return o.files == 0 || o.paths != nil && !o.full() && w.Origin == event.Reconcile &&
+		w.destination.Key == o.last.destination.Key && w.Run == o.last.Run && w.Attempt == o.last.Attempt && !o.paths[w.path]
+}
+
+func (o *open) full() bool { return o.files >= runFiles || o.size >= runBytes }
+
+// waits is whether more of the run is to be had for the commit.
+func (o *open) waits() bool { return o.paths != nil && o.last.More && !o.full() }
+
+// add puts a write into the commit, or begins the next one with it.
+func (o *open) add(w write) (begun bool) {
+	if begun = !o.takes(w); begun {
+		*o = open{}
+	}
+	if w.Origin == event.Reconcile {
+		if o.paths == nil {
+			o.paths = map[string]bool{}
+		}
+		o.paths[w.path] = true
+	}
+	o.last, o.files, o.size = w, o.files+1, o.size+len(w.Manifest)
+	return begun
+}
+
+// group cuts consecutive changes into commits.
+func group(all []write) (commits [][]write) {
+	var o open
+	begin := 0
+	for i, w := range all {
+		if o.add(w) {
+			commits, begin = append(commits, all[begin:i]), i
+		}
+	}
+	if begin < len(all) {
+		commits = append(commits, all[begin:])
 	}
 	return commits
 }
@@ -70,7 +106,7 @@ func commit(group []write, mark repo.Op, incarnation string) repo.Commit {
 	byPath := make(map[string]event.Change, len(group))
 	for _, w := range group {
 		ops = append(ops, w.op())
-		byPath[w.path()] = w.Change
+		byPath[w.path] = w.Change
 	}
 	when := last.Time
 	if when.IsZero() {

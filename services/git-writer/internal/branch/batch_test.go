@@ -10,7 +10,7 @@ import (
 )
 
 // TestGroup reads and writes groups as words: l for a live change, r for one of a
-// run, then a destination's and an object's letter.
+// run, s for one of another run, then a destination's and an object's letter.
 func TestGroup(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                        "",
@@ -20,6 +20,7 @@ func TestGroup(t *testing.T) {
 		"rAx rAy rAx":             "rAx rAy | rAx",
 		"rAx lAy rAz":             "rAx | lAy | rAz",
 		"rAx rBx rAy":             "rAx | rBx | rAy",
+		"rAx sAy sAz":             "rAx | sAy sAz",
 		"lAx rAx rAy lAx lBx rBx": "lAx | rAx rAy | lAx | lBx | rBx",
 	} {
 		var all []write
@@ -35,7 +36,7 @@ func TestGroup(t *testing.T) {
 					t.Errorf("%s: sequence %d where %d was due: positions must stay contiguous", in, w.msg.Seq, seq)
 				}
 				seq++
-				words = append(words, map[event.Origin]string{event.Live: "l", event.Reconcile: "r"}[w.Origin]+w.destination.Key.Name+w.Name)
+				words = append(words, w.Run+w.destination.Key.Name+w.Name)
 			}
 			got = append(got, strings.Join(words, " "))
 		}
@@ -46,12 +47,12 @@ func TestGroup(t *testing.T) {
 }
 
 func writeOf(word string, i int) write {
-	w := write{msg: bus.Message{Seq: uint64(i)}}
-	w.Origin = map[byte]event.Origin{'l': event.Live, 'r': event.Reconcile}[word[0]]
-	w.destination.Key = event.DestinationKey{Cluster: "c", Namespace: "n", Name: word[1:2]}
-	w.destination.BaseFolder = word[1:2]
-	w.Resource, w.Name = "configmaps", word[2:]
-	return w
+	c := event.Change{Object: event.Object{Resource: "configmaps", Name: word[2:]}, Origin: event.Reconcile, Run: word[:1]}
+	if c.Run == "l" {
+		c.Origin = event.Live
+	}
+	d := event.Destination{Key: event.DestinationKey{Cluster: "c", Namespace: "n", Name: word[1:2]}, BaseFolder: word[1:2]}
+	return newWrite(c, bus.Message{Seq: uint64(i)}, d)
 }
 
 func TestGroupBounds(t *testing.T) {
@@ -68,5 +69,57 @@ func TestGroupBounds(t *testing.T) {
 	}
 	if g := group(all); len(g) != 2 || len(g[0]) != 2 {
 		t.Errorf("%d commits by size", len(g))
+	}
+}
+
+// TestBatchBounds: a batch is full at its bounds, but for the rest of the commit of
+// a run that was begun before.
+func TestBatchBounds(t *testing.T) {
+	for name, c := range map[string]struct {
+		live, run int  // so many writes come, in this order
+		mixed     bool // the run's are of two destinations by turns
+		want      int  // so many are taken
+	}{
+		"live":                                {batchChanges + 9, 0, false, batchChanges},
+		"a run that fits":                     {5, batchChanges, false, 5 + batchChanges},
+		"a long run":                          {0, runFiles + 9, false, runFiles},
+		"a long run behind others":            {batchChanges - 1, runFiles + 9, false, batchChanges - 1 + runFiles},
+		"a run behind a full batch":           {batchChanges, 9, false, batchChanges},
+		"runs by turns: nothing is completed": {0, runFiles, true, batchChanges + 1},
+	} {
+		var b batch
+		for i := 0; i < c.live+c.run && !b.full(); i++ {
+			word := fmt.Sprintf("lA%d", i)
+			if i >= c.live {
+				word = fmt.Sprintf("rA%d", i)
+			}
+			if c.mixed && i%2 == 1 {
+				word = fmt.Sprintf("rB%d", i)
+			}
+			w := writeOf(word, i)
+			w.More = w.Origin == event.Reconcile && i < c.live+c.run-1
+			b.add(w)
+		}
+		if len(b.writes) != c.want {
+			t.Errorf("%s: %d writes, want %d", name, len(b.writes), c.want)
+		}
+	}
+}
+
+func TestBatchWait(t *testing.T) {
+	var b batch
+	b.add(writeOf("lAx", 0))
+	if b.wait() != bufferWait {
+		t.Error("a live change is waited for")
+	}
+	w := writeOf("rAy", 1)
+	w.More = true
+	b.add(w)
+	if b.wait() != moreWait {
+		t.Error("the next result is not waited for")
+	}
+	b.add(writeOf("rAz", 2))
+	if b.pending = 1; b.wait() != gatherWait {
+		t.Error("what is on its way is not waited for")
 	}
 }

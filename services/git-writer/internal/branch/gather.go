@@ -3,17 +3,14 @@ package branch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
-	"github.com/kubescribe/kubescribe/shared/event"
-	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 const (
-	// A push carries at most so many changes and bytes: what one worker holds
-	// in memory.
+	// A push carries at most so many changes and bytes, and what completes the
+	// commit of a run: what one worker holds in memory.
 	batchChanges = 2000
 	batchBytes   = 16 << 20
 	// idleWait is how often a quiet worker looks around.
@@ -24,28 +21,29 @@ const (
 	// bufferWait is the same where the server had no more, when it sent the last
 	// one: what it sent since is here already.
 	bufferWait = time.Millisecond
+	// moreWait is how long a worker waits for the next result of a run, so that
+	// the run is one commit although its results come a batch at a time.
+	moreWait = 5 * time.Second
 	// recheckEvery is how often a refused folder is looked at again.
 	recheckEvery = time.Minute
-	// registryWait bounds how long a change may wait for the registry.
-	registryWait = 10 * time.Second
 )
 
 // write is the loop: gather, commit, push.
 func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err error) {
 	begun := time.Now()
 	for {
-		batch, pending, err := s.gather(ctx, r)
+		b, err := s.gather(ctx, r)
 		if err != nil && !errors.Is(err, errReconfigured) {
 			return moved, err
 		}
 		reconfigured := err != nil
-		if len(batch) > 0 {
+		if len(b.writes) > 0 {
 			clear(s.inFlight)
-			if err := s.commit(ctx, batch); err != nil {
+			if err := s.commit(ctx, b.writes); err != nil {
 				return moved, err
 			}
-			s.show(func(sn *Snapshot) { sn.Pending = uint64(len(batch)) + pending })
-			if err := s.push(ctx, batch); err != nil {
+			s.show(func(sn *Snapshot) { sn.Pending = uint64(len(b.writes)) + b.pending })
+			if err := s.push(ctx, b.writes); err != nil {
 				return moved, err
 			}
 			moved = true
@@ -57,85 +55,71 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 			}
 			s.flushStatus(ctx, true)
 		}
-		s.show(func(sn *Snapshot) { sn.Pending, sn.Why = pending, nil })
-		s.Metrics.Lag.WithLabelValues(s.BranchKey).Set(float64(pending))
+		s.show(func(sn *Snapshot) { sn.Pending, sn.Why = b.pending, nil })
+		s.Metrics.Lag.WithLabelValues(s.BranchKey).Set(float64(b.pending))
 		switch {
 		case ctx.Err() != nil:
 			return moved, nil
 		case reconfigured:
 			return moved, errReconfigured
-		case len(batch) == 0 && s.recheck && time.Since(begun) > recheckEvery:
+		case len(b.writes) == 0 && s.recheck && time.Since(begun) > recheckEvery:
 			return moved, errReconfigured
 		}
 	}
 }
 
-// gather takes what waits in KS_WRITE, up to the bounds of a push. pending is how
-// many more the server has.
-func (s *session) gather(ctx context.Context, r *bus.Reader) (batch []write, pending uint64, err error) {
-	size := 0
-	wait := idleWait
-	for len(batch) < batchChanges && size < batchBytes {
-		m, ok, err := r.Next(ctx, wait)
-		if err != nil || !ok {
-			return batch, pending, err
-		}
-		pending = m.Pending
-		w, ok, err := s.take(ctx, m)
-		if err != nil {
-			return batch, pending, err
-		}
-		s.consumed = m.Seq
-		if ok {
-			batch = append(batch, w)
-			size += len(w.Manifest)
-		}
-		if wait = gatherWait; pending == 0 {
-			wait = bufferWait
-		}
-	}
-	return batch, pending, nil
+// batch is what one turn of the loop takes.
+type batch struct {
+	writes  []write
+	size    int
+	open    open   // the commit that the writes end with
+	pending uint64 // how many more the server has
 }
 
-// take makes a write of a message. One that is wrong by itself goes to the dead
-// letters; one whose destination is gone or refused is dropped, counted.
-func (s *session) take(ctx context.Context, m bus.Message) (w write, ok bool, err error) {
-	_, k, err := subject.ParseWriteData(m.Subject)
-	if err != nil {
-		return w, false, err
+func (b *batch) add(w write) {
+	b.open.add(w)
+	b.writes = append(b.writes, w)
+	b.size += len(w.Manifest)
+}
+
+// full is whether the bounds of a push are reached. A run's commit that was begun
+// before that may be completed.
+func (b *batch) full() bool {
+	if len(b.writes) < batchChanges && b.size < batchBytes {
+		return false
 	}
-	kind, err := event.KindOf(m.Header)
-	var c event.Change
-	if err == nil && kind != event.KindChange {
-		err = fmt.Errorf("%w: a %s among the writes", event.ErrMalformed, kind)
-	}
-	if err == nil {
-		c, err = event.ParseChange(m.Header, m.Data)
-	}
-	if errors.Is(err, event.ErrMalformed) {
-		s.Log.Error("write sent to the dead letters", "destination", k.String(), "seq", m.Seq, "err", err)
-		s.Metrics.Changes.WithLabelValues("dead_lettered").Inc()
-		return w, false, s.Bus.DeadLetter(ctx, "git-writer", k, subject.Write, m, err)
-	}
-	if err != nil {
-		return w, false, err
-	}
-	hold, cancel := context.WithTimeout(ctx, registryWait)
-	defer cancel()
-	if err := s.Registry.Wait(hold, c.Registry); err != nil {
-		return w, false, err
-	}
-	now, registered := s.Registry.Get(k)
-	was, admitted := s.admitted[k]
+	return !b.open.waits() || len(b.writes)-b.open.files >= batchChanges || b.size-b.open.size >= batchBytes
+}
+
+// wait is how long to wait for the next message, once one was taken.
+func (b *batch) wait() time.Duration {
 	switch {
-	case registered && admitted && now.Revision == was.Revision:
-		return write{Change: c, msg: m, destination: was.Destination}, true, nil
-	case registered && now.BranchKey == s.BranchKey && s.Worker.refused[k] != now.Revision:
-		return w, false, errReconfigured // not consumed: it is read again by the next session
-	case registered:
-		s.Metrics.Changes.WithLabelValues("refused").Inc()
-	default:
-		s.Metrics.Changes.WithLabelValues("unregistered").Inc()
+	case b.open.waits():
+		return moreWait
+	case b.pending == 0:
+		return bufferWait
 	}
-	return w, false, nil
+	return gatherWait
+}
+
+// gather takes what waits in KS_WRITE, up to the bounds of a push.
+func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error) {
+	wait := idleWait
+	for !b.full() {
+		m, ok, err := r.Next(ctx, wait)
+		if err != nil || !ok {
+			return b, err
+		}
+		b.pending = m.Pending
+		t, err := s.take(ctx, m)
+		if err != nil {
+			return b, err
+		}
+		s.consumed = m.Seq
+		if t.write != nil {
+			b.add(*t.write)
+		}
+		wait = b.wait()
+	}
+	return b, nil
 }

@@ -6,7 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // which the log names beside the URL: there are as many as a person has
 // configured.
 type Metrics struct {
-	Changes     *prometheus.CounterVec // by outcome
+	Changes     *prometheus.CounterVec // by outcome and origin
 	Commits     *prometheus.CounterVec // by origin
 	Pushes      *prometheus.CounterVec // by result
 	PushSeconds prometheus.Histogram
@@ -19,8 +19,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_changes_total",
-			Help: "Changes read, by what became of them: committed, unchanged, refused, unregistered or dead_lettered.",
-		}, []string{"outcome"}),
+			Help: "Changes read, by what became of them (committed, unchanged, foreign, refused, unregistered or dead_lettered) and by origin.",
+		}, []string{"outcome", "origin"}),
 		Commits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_commits_total", Help: "Commits built, by origin of their changes.",
 		}, []string{"origin"}),

@@ -82,8 +82,10 @@ func (s *session) land(ctx context.Context) (repo.Result, error) {
 			return result, errRewritten
 		case errors.As(err, &taken):
 			w, ok := s.inFlight[placed{taken.Position, taken.Path}]
-			if !ok {
-				return result, errReconfigured // the marker: somebody else has taken the folder
+			if !ok || w.Origin == event.Reconcile {
+				// The marker, and somebody else has taken the folder; or a file that
+				// a run saw otherwise: it is looked into before it is replaced.
+				return result, errReconfigured
 			}
 			if err := s.deadLetter(ctx, w, taken); err != nil {
 				return result, err

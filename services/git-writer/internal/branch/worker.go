@@ -33,12 +33,13 @@ type Config struct {
 // Worker is the writer of a branch. Make it with [New].
 type Worker struct {
 	Config
-	recheck bool                            // a folder was refused: look again
-	refused map[event.DestinationKey]uint64 // the revisions at which they were refused
-	hint    event.Hint                      // as it stands in KS_CURSOR
-	reached uint64                          // everything in KS_WRITE up to here is on the remote, as far as is known
-	said    string                          // what was last logged as wrong
-	hintRev uint64                          // 0: not there
+	recheck bool                             // a folder was refused: look again
+	refused map[event.DestinationKey]Refusal // of the session
+	hint    event.Hint                       // as it stands in KS_CURSOR
+	reached uint64                           // everything in KS_WRITE up to here is on the remote, as far as is known
+	said    string                           // what was last logged as wrong
+	hintRev uint64                           // 0: not there
+	seen    seen
 
 	mu   sync.Mutex
 	snap Snapshot // guarded by mu

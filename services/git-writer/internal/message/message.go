@@ -45,19 +45,26 @@ type Item struct {
 	Effect repo.What // on the tree it was committed to
 }
 
+// object is whose file it is; its path, where nothing else is known.
+func (i Item) object() string {
+	if i.Change.Name == "" {
+		return i.Change.Path
+	}
+	return i.Change.Object.String()
+}
+
 // Live is the message of one change's commit.
 func Live(i Item, d event.DestinationKey, p Position) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n\n", i.Effect, oneLine(i.Change.Object.String()))
+	fmt.Fprintf(&b, "%s %s\n\n", i.Effect, oneLine(i.object()))
 	trailers(&b, i.Change.Origin, i.Change.Run, d, p)
-	trailer(&b, TrailerResource, i.Change.APIVersion+" "+i.Change.Object.String())
+	trailer(&b, TrailerResource, i.Change.APIVersion+" "+i.object())
 	trailer(&b, TrailerVersion, i.Change.ResourceVersion)
 	trailer(&b, TrailerManager, i.Change.FieldManager)
 	return b.String()
 }
 
-// Reconcile is the message of a commit that holds many changes found by lists
-// or runs.
+// Reconcile is the message of a commit that holds what a run found.
 func Reconcile(items []Item, d event.DestinationKey, p Position) string {
 	var n [3]int
 	run := ""
@@ -82,7 +89,7 @@ func Reconcile(items []Item, d event.DestinationKey, p Position) string {
 			fmt.Fprintf(&b, "and %d more\n", len(items)-listed)
 			break
 		}
-		fmt.Fprintf(&b, "%s %s\n", i.Effect, oneLine(i.Change.Object.String()))
+		fmt.Fprintf(&b, "%s %s\n", i.Effect, oneLine(i.object()))
 	}
 	if len(items) > 0 {
 		b.WriteByte('\n')

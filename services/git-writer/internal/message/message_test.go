@@ -45,6 +45,23 @@ func TestLiveOfARun(t *testing.T) {
 	}
 }
 
+// TestLiveOfAnOrphan: of what a run removes, the path is all that is known where it
+// was shortened.
+func TestLiveOfAnOrphan(t *testing.T) {
+	c := event.Change{Op: event.Delete, Origin: event.Reconcile, Run: "r1", Path: "shop/configmaps/long~1.yaml"}
+	got := Live(Item{c, repo.Deleted}, key, here)
+	want := `Delete shop/configmaps/long~1.yaml
+
+Kubescribe-Position: inc/key/42
+Kubescribe-Origin: reconcile r1
+Kubescribe-Destination: prod/default/live
+Kubescribe-Resource: shop/configmaps/long~1.yaml
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestReconcile(t *testing.T) {
 	one, two := change("web"), change("api")
 	one.Run, two.Run = "r1", "r1"

@@ -1,0 +1,105 @@
+package branch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/manifest"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// registryWait bounds how long a change may wait for the registry.
+const registryWait = 10 * time.Second
+
+// taken is what a message was: a write, or nothing that is left to do.
+type taken struct {
+	write *write
+}
+
+// take makes something of a message. One that is wrong by itself goes to the dead
+// letters; a change whose destination is gone or refused is dropped, counted.
+func (s *session) take(ctx context.Context, m bus.Message) (t taken, err error) {
+	_, k, err := subject.ParseWriteData(m.Subject)
+	if err != nil {
+		return t, err
+	}
+	kind, err := event.KindOf(m.Header)
+	if err == nil && kind != event.KindChange {
+		err = fmt.Errorf("%w: a %s among the writes", event.ErrMalformed, kind)
+	}
+	var c event.Change
+	if err == nil {
+		c, err = parse(m)
+	}
+	if errors.Is(err, event.ErrMalformed) {
+		s.Log.Error("write sent to the dead letters", "destination", k.String(), "seq", m.Seq, "err", err)
+		s.tally("dead_lettered", c.Origin, 1)
+		return t, s.Bus.DeadLetter(ctx, "git-writer", k, subject.Write, m, err)
+	}
+	if err != nil {
+		return t, err
+	}
+	a, why, err := s.owner(ctx, k, c.Registry)
+	switch {
+	case err != nil:
+		return t, err // not consumed: it is read again by the next session
+	case a == nil:
+		s.tally(why.outcome, c.Origin, 1)
+		return t, nil
+	}
+	w := newWrite(c, m, a.Destination)
+	return taken{write: &w}, nil
+}
+
+// parse reads a change. Of a file that a run found without an object, the object
+// is who the path says; the path itself is that of an object, and so never the
+// marker's.
+func parse(m bus.Message) (event.Change, error) {
+	c, err := event.ParseChange(m.Header, m.Data)
+	if err != nil || c.Path == "" {
+		return c, err
+	}
+	id, err := manifest.ParsePath(c.Path)
+	switch {
+	case errors.Is(err, manifest.ErrShortened):
+	case err != nil:
+		return c, fmt.Errorf("%w: path %q: %w", event.ErrMalformed, c.Path, err)
+	case c.Name == "":
+		c.Object = event.Object{Group: id.Group, Resource: id.Resource, Namespace: id.Namespace, Name: id.Name}
+	}
+	return c, nil
+}
+
+// without says why nobody is admitted.
+type without struct {
+	outcome string // of what it wanted to write
+	why     string
+}
+
+// owner is who may write for a destination, as of a revision of the registry at
+// least; nil, and why, if nobody may. errReconfigured: the session knows too little.
+func (s *session) owner(ctx context.Context, k event.DestinationKey, registry uint64) (*admission, without, error) {
+	hold, cancel := context.WithTimeout(ctx, registryWait)
+	defer cancel()
+	if err := s.Registry.Wait(hold, registry); err != nil {
+		return nil, without{}, err
+	}
+	now, registered := s.Registry.Get(k)
+	was, admitted := s.admitted[k]
+	refusal, refused := s.refused[k]
+	switch {
+	case registered && admitted && now.Revision == was.Revision:
+		return was, without{}, nil
+	case !registered:
+		return nil, without{"unregistered", "the destination is not registered"}, nil
+	case now.BranchKey != s.BranchKey:
+		return nil, without{"refused", "the destination writes to another branch now"}, nil
+	case refused && refusal.Revision == now.Revision:
+		return nil, without{"refused", event.StalledFolderNotOurs + ": " + refusal.Why.Error()}, nil
+	}
+	return nil, without{}, errReconfigured
+}

@@ -1,0 +1,175 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// result is what a run found of a ConfigMap; of one that is gone, its path alone.
+func result(op event.Op, run, name, content string, more bool) event.Change {
+	c := configMap(op, name, content, 1)
+	if op == event.Delete {
+		c = event.Change{Op: op}
+	}
+	c.Origin, c.Run, c.Attempt, c.More, c.Path = event.Reconcile, run, 1, more, "shop/configmaps/"+name+".yaml"
+	return c
+}
+
+// results stores n results of a run in batches, as the service stream does, with a
+// gap between them that is longer than a worker waits for anything else.
+func (s *stand) results(d event.Destination, run string, n int) {
+	s.Helper()
+	const batch = 750
+	var changes []event.Change
+	for i := range n {
+		changes = append(changes, result(event.Create, run, fmt.Sprintf("%s-%04d", run, i), "a", i < n-1))
+		if len(changes) == batch || i == n-1 {
+			s.write(d, changes...)
+			changes = nil
+			if err := fault.Wait(s.Context(), 100*time.Millisecond); err != nil {
+				s.Fatal(err)
+			}
+		}
+	}
+}
+
+// newest is the subject of the newest commit of main.
+func (s *stand) newest() string {
+	if all := s.subjects(); len(all) > 0 {
+		return all[len(all)-1]
+	}
+	return ""
+}
+
+const (
+	object  = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n"
+	objects = object + "---\n" + object
+)
+
+func (s *stand) wantSubjects(want ...string) {
+	s.Helper()
+	s.until(fmt.Sprintf("%d commits", len(want)), func() bool { return len(s.subjects()) >= len(want) })
+	if got := s.subjects(); fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
+		s.Errorf("commits %q, want %q", got, want)
+	}
+	s.git("fsck", "--strict")
+}
+
+// TestGitWriterCommitsRun: a run is one commit up to the bounds of one, however its
+// results come.
+func TestGitWriterCommitsRun(t *testing.T) {
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	s.start()
+	s.results(d, "r1", 3000)
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.wantSubjects("Reconcile live: 3000 created", "Create configmaps shop/web")
+	s.results(d, "r2", 6000)
+	s.wantSubjects("Reconcile live: 3000 created", "Create configmaps shop/web", "Reconcile live: 5000 created", "Reconcile live: 1000 created")
+	if got := s.git("log", "--format=%(trailers:key=Kubescribe-Origin,valueonly,separator=)", "main"); got != "reconcile r2\nreconcile r2\nlive\nreconcile r1" {
+		t.Errorf("origins %q", got)
+	}
+}
+
+// TestGitWriterInterleavesRuns: a change of another destination of the branch, and
+// another run, cut a run's commit; order is kept.
+func TestGitWriterInterleavesRuns(t *testing.T) {
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	o := s.register("other", "other", false)
+	s.write(d, result(event.Create, "r1", "a", "1", true), result(event.Create, "r1", "b", "1", true))
+	s.write(o, configMap(event.Create, "x", "1", 1))
+	s.write(d, result(event.Create, "r1", "c", "1", false), configMap(event.Update, "a", "2", 2))
+	s.write(d, result(event.Update, "r2", "a", "3", true), result(event.Update, "r2", "b", "3", true))
+	s.write(d, result(event.Update, "r3", "b", "4", true), result(event.Update, "r3", "c", "4", true))
+	s.write(d, result(event.Update, "r3", "a", "4", false))
+	s.start()
+	s.wantSubjects("Reconcile live: 2 created", "Create configmaps shop/x", "Create configmaps shop/c", "Update configmaps shop/a",
+		"Reconcile live: 2 updated", "Reconcile live: 3 updated")
+}
+
+// TestGitWriterRemovesOrphans: of an orphan the path is all that is known.
+func TestGitWriterRemovesOrphans(t *testing.T) {
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	s.write(d, configMap(event.Create, "web", "a", 1), configMap(event.Create, "api", "a", 2), configMap(event.Create, "db", "a", 3))
+	s.start()
+	s.wantVersions(3)
+	s.write(d, result(event.Create, "r1", "new", "a", true), result(event.Delete, "r1", "web", "", true), result(event.Delete, "r1", "none", "", true),
+		result(event.Delete, "r1", "api", "", false))
+	s.wantSubjects("Create configmaps shop/web", "Create configmaps shop/api", "Create configmaps shop/db", "Reconcile live: 1 created, 2 deleted")
+	if got := s.git("log", "-1", "--format=%b", "main"); !strings.HasPrefix(got, "Create configmaps shop/new\nDelete configmaps shop/web\nDelete configmaps shop/api\n\n") {
+		t.Errorf("its body is %q", got)
+	}
+	if got := s.git("ls-tree", "-r", "--name-only", "main"); got != "live/.kubescribe.yaml\nlive/shop/configmaps/db.yaml\nlive/shop/configmaps/new.yaml" {
+		t.Errorf("files %q", got)
+	}
+	s.write(d, result(event.Delete, "r2", "db", "", false))
+	s.until("it is gone", func() bool { return strings.HasPrefix(s.newest(), "Delete configmaps shop/db") })
+}
+
+// TestGitWriterLeavesForeignFiles: a run changes no file that holds several
+// resources, whether it stood there before or came in between, and no file that is
+// not an object's.
+func TestGitWriterLeavesForeignFiles(t *testing.T) {
+	s := newStand(t)
+	for _, name := range []string{"several", "orphan"} {
+		s.commitFile("live/shop/configmaps/"+name+".yaml", objects)
+	}
+	s.commitFile("live/shop/configmaps/one.yaml", "# theirs\n---\n"+object)
+	d := s.register("live", "live", true)
+	metrics := prometheus.NewRegistry()
+	w, _ := s.startAs(gitwriter.Credentials{}, metrics)
+	outside := result(event.Delete, "r1", "", "", true)
+	outside.Path = ".kubescribe.yaml"
+	s.write(d, result(event.Update, "r1", "several", "a", true), outside, result(event.Delete, "r1", "orphan", "", true), result(event.Update, "r1", "one", "a", true),
+		result(event.Create, "r1", "new", "a", false))
+	s.until("the run is written", func() bool { return strings.HasPrefix(s.newest(), "Reconcile ") })
+	if got := s.newest(); got != "Reconcile live: 1 created, 1 updated" {
+		t.Errorf("the commit is %q", got)
+	}
+	for file, want := range map[string]string{"several": objects, "orphan": objects, "one": "data: a\n", "new": "data: a\n"} {
+		if got := s.git("show", "main:live/shop/configmaps/"+file+".yaml"); got != strings.TrimSpace(want) {
+			t.Errorf("%s is %q", file, got)
+		}
+	}
+	if n := s.sum(metrics, "kubescribe_git_writer_changes_total", "foreign"); n != 2 {
+		t.Errorf("%v are counted as foreign", n)
+	}
+	s.git("cat-file", "-e", "main:live/.kubescribe.yaml")
+	m, err := s.bus.LastFor(t.Context(), subject.DLQ, subject.AllDLQ)
+	if err != nil || !strings.Contains(strings.Join(m.Header[event.HeaderReason], ""), ".kubescribe.yaml") {
+		t.Errorf("the letter is %v, %v", m.Header, err)
+	}
+
+	// Somebody is faster, once with several resources and once with one.
+	var once sync.Once
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if isPush(r) {
+			once.Do(func() {
+				s.commitFile("live/shop/configmaps/one.yaml", objects)
+				s.commitFile("live/shop/configmaps/new.yaml", object)
+			})
+		}
+		return false
+	})
+	s.write(d, result(event.Update, "r2", "one", "b", true), result(event.Update, "r2", "new", "b", false))
+	s.until("the run is written", func() bool { return strings.HasPrefix(s.newest(), "Update ") })
+	for file, want := range map[string]string{"one": objects, "new": "data: b\n"} {
+		if got := s.git("show", "main:live/shop/configmaps/"+file+".yaml"); got != strings.TrimSpace(want) {
+			t.Errorf("%s is %q", file, got)
+		}
+	}
+	s.until("ready", func() bool { return w.Ready() == nil })
+}
