@@ -1,13 +1,15 @@
 // Package gitwriter is the only writer of Git: one branch worker for each
 // remote branch that destinations point to.
 //
-// Consumes KS_WRITE and the registry (KS_DESTINATION); produces commits, and
-// what stands in a destination's status (KS_STATUS). Keeps, in the commits
+// Consumes KS_WRITE and the registry (KS_DESTINATION); produces commits, what
+// stands in a destination's status (KS_STATUS), and for each BARRIER of a run what
+// the base folder holds on the remote (KS_SNAP, side repo). Keeps, in the commits
 // themselves, how far each branch has come, and a hint of it (KS_CURSOR).
 //
 // Promises: every change of a destination becomes a commit of its own, or part
 // of a run's, once and in order (I1–I3); no push is forced, and commits of
 // others are never lost (I8); two writers of one branch interleave and never
 // overwrite (I7); nothing is removed but by a DELETE (I6); a folder that is not
-// ours is refused. It has no Kubernetes rights.
+// ours is refused; a file that holds several resources is not changed by a run. It
+// has no Kubernetes rights.
 package gitwriter

@@ -52,11 +52,6 @@ func (s *stand) newest() string {
 	return ""
 }
 
-const (
-	object  = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n"
-	objects = object + "---\n" + object
-)
-
 func (s *stand) wantSubjects(want ...string) {
 	s.Helper()
 	s.until(fmt.Sprintf("%d commits", len(want)), func() bool { return len(s.subjects()) >= len(want) })
@@ -93,10 +88,15 @@ func TestGitWriterInterleavesRuns(t *testing.T) {
 	s.write(d, result(event.Create, "r1", "c", "1", false), configMap(event.Update, "a", "2", 2))
 	s.write(d, result(event.Update, "r2", "a", "3", true), result(event.Update, "r2", "b", "3", true))
 	s.write(d, result(event.Update, "r3", "b", "4", true), result(event.Update, "r3", "c", "4", true))
+	q := s.ask(d, "r4", 1)
 	s.write(d, result(event.Update, "r3", "a", "4", false))
 	s.start()
 	s.wantSubjects("Reconcile live: 2 created", "Create configmaps shop/x", "Create configmaps shop/c", "Update configmaps shop/a",
-		"Reconcile live: 2 updated", "Reconcile live: 3 updated")
+		"Reconcile live: 2 updated", "Reconcile live: 2 updated", "Update configmaps shop/a")
+	s.wantTold(q, 0, "RESOURCE shop/configmaps/a.yaml", "RESOURCE shop/configmaps/b.yaml", "RESOURCE shop/configmaps/c.yaml")
+	if got := s.git("log", "-1", "--format=%(trailers:key=Kubescribe-Origin,valueonly)", "main"); got != "reconcile r3" {
+		t.Errorf("the commit of one result has the origin %q", got)
+	}
 }
 
 // TestGitWriterRemovesOrphans: of an orphan the path is all that is known.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -137,8 +135,7 @@ func (s *session) manifests(ctx context.Context, folder string) (n int, err erro
 		if err != nil {
 			return n, err
 		}
-		switch strings.ToLower(path.Ext(e.Path)) {
-		case ".yaml", ".yml", ".json":
+		if isManifest(e.Path) {
 			n++
 		}
 	}

@@ -5,6 +5,10 @@
 // take what gathered meanwhile. Low load pays for one push and no window; high
 // load shares pushes.
 //
+// A BARRIER ends what is taken together: what is before it is pushed, and the run
+// that asks is told what the folder holds on the remote, before anything behind it
+// is committed.
+//
 // What was consumed is known from the branch itself: each commit carries the
 // position in KS_WRITE up to which everything is in it. A session, at start or
 // after any doubt, reads that position and goes on behind it, so a crash at any

@@ -28,7 +28,7 @@ const (
 	recheckEvery = time.Minute
 )
 
-// write is the loop: gather, commit, push.
+// write is the loop: gather, commit, push, answer.
 func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err error) {
 	begun := time.Now()
 	for {
@@ -55,6 +55,12 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 			}
 			s.flushStatus(ctx, true)
 		}
+		if b.barrier != nil && ctx.Err() == nil {
+			if err := s.answer(ctx, *b.barrier); err != nil {
+				return moved, err
+			}
+			moved = true
+		}
 		s.show(func(sn *Snapshot) { sn.Pending, sn.Why = b.pending, nil })
 		s.Metrics.Lag.WithLabelValues(s.BranchKey).Set(float64(b.pending))
 		switch {
@@ -72,8 +78,9 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 type batch struct {
 	writes  []write
 	size    int
-	open    open   // the commit that the writes end with
-	pending uint64 // how many more the server has
+	open    open     // the commit that the writes end with
+	barrier *barrier // what came behind them; nil: nothing that ends a batch
+	pending uint64   // how many more the server has
 }
 
 func (b *batch) add(w write) {
@@ -102,7 +109,7 @@ func (b *batch) wait() time.Duration {
 	return gatherWait
 }
 
-// gather takes what waits in KS_WRITE, up to the bounds of a push.
+// gather takes what waits in KS_WRITE, up to the bounds of a push or to a BARRIER.
 func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error) {
 	wait := idleWait
 	for !b.full() {
@@ -114,6 +121,10 @@ func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error
 		t, err := s.take(ctx, m)
 		if err != nil {
 			return b, err
+		}
+		if t.barrier != nil { // consumed once it is answered
+			b.barrier = t.barrier
+			return b, nil
 		}
 		s.consumed = m.Seq
 		if t.write != nil {

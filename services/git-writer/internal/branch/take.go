@@ -15,9 +15,10 @@ import (
 // registryWait bounds how long a change may wait for the registry.
 const registryWait = 10 * time.Second
 
-// taken is what a message was: a write, or nothing that is left to do.
+// taken is what a message was: a write, a barrier, or nothing that is left to do.
 type taken struct {
-	write *write
+	write   *write
+	barrier *barrier
 }
 
 // take makes something of a message. One that is wrong by itself goes to the dead
@@ -28,6 +29,12 @@ func (s *session) take(ctx context.Context, m bus.Message) (t taken, err error) 
 		return t, err
 	}
 	kind, err := event.KindOf(m.Header)
+	if err == nil && kind == event.KindRepoState {
+		var b event.Barrier
+		if b, err = event.ParseBarrier(m.Header); err == nil {
+			return taken{barrier: &barrier{Barrier: b, destination: k, seq: m.Seq}}, nil
+		}
+	}
 	if err == nil && kind != event.KindChange {
 		err = fmt.Errorf("%w: a %s among the writes", event.ErrMalformed, kind)
 	}

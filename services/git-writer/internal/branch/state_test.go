@@ -1,0 +1,97 @@
+package branch
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/file"
+)
+
+func TestKindOf(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	for p, want := range map[string]kind{
+		"shop/configmaps/web.yaml":                              resource,
+		"shop/apps/deployments/web.yaml":                        resource,
+		"_cluster/namespaces/shop.yaml":                         resource,
+		"shop/secrets/web.sops.yaml":                            resource,
+		"shop/configmaps/" + long[:204] + "~" + sum40 + ".yaml": resource, // shortened
+		"shop/configmaps/Web.yaml":                              suspect,  // upper case is escaped
+		"shop/configmaps/web.yml":                               suspect,
+		"shop/configmaps/web.json":                              suspect,
+		"web.YAML":                                              suspect,
+		"shop/web.yaml":                                         suspect,
+		"a/b/c/d/web.yaml":                                      suspect,
+		"kustomization.yaml":                                    suspect,
+		"shop/configmaps/.sops.yaml":                            suspect,
+		"README.md":                                             other,
+		"shop/configmaps/web":                                   other,
+		".kubescribe.yaml":                                      folder,
+		"sub/.kubescribe.yaml":                                  suspect,
+		"shop/roles/.kubescribe.yaml":                           suspect, // an object of that name stands elsewhere
+	} {
+		if got := kindOf(p, true); got != want {
+			t.Errorf("%s is %d, want %d", p, got, want)
+		}
+		if got := kindOf(p, false); got != other {
+			t.Errorf("%s that is no file is %d", p, got)
+		}
+	}
+}
+
+const sum40 = "0123456789abcdef0123456789abcdef01234567"
+
+func TestDescribe(t *testing.T) {
+	holds := map[plumbing.Hash]file.Contents{}
+	var files []listed
+	add := func(p string, c file.Contents) {
+		blob := plumbing.ComputeHash(plumbing.BlobObject, []byte(p))
+		holds[blob] = c
+		files = append(files, listed{p, blob, kindOf(p, true)})
+	}
+	add(".kubescribe.yaml", file.Contents{Marker: true})
+	add("README.md", file.Contents{})
+	add("all.yaml", file.Contents{Resources: 3})
+	add("other/.kubescribe.yaml", file.Contents{Marker: true})
+	add("other/all.yaml", file.Contents{Resources: 2})
+	add("other/shop/configmaps/web.yaml", file.Contents{Resources: 1})
+	add("others/configmaps/web.yaml", file.Contents{Resources: 1})
+	add("shop/rbac/roles/.kubescribe.yaml", file.Contents{Resources: 1}) // no marker
+	add("shop/rbac/roles/web.yaml", file.Contents{Resources: 1})
+	add("values.yaml", file.Contents{})
+	st := describe(files, holds)
+	var got []string
+	for _, e := range st.entries {
+		if e.Hash != plumbing.ComputeHash(plumbing.BlobObject, []byte(e.Path)).String() {
+			t.Errorf("%s has the hash %s", e.Path, e.Hash)
+		}
+		got = append(got, fmt.Sprint(e.What, " ", e.Path))
+	}
+	want := []string{
+		"FOREIGN all.yaml", "RESOURCE others/configmaps/web.yaml",
+		"FOREIGN shop/rbac/roles/.kubescribe.yaml", "RESOURCE shop/rbac/roles/web.yaml",
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) || st.others != 5 {
+		t.Errorf("%q and %d others", got, st.others)
+	}
+}
+
+// TestSeenForgets: what was asked for stays, the rest goes.
+func TestSeenForgets(t *testing.T) {
+	var s seen
+	blob := func(n int) plumbing.Hash { return plumbing.Hash{byte(n), byte(n >> 8), byte(n >> 16)} }
+	for n := range 3*seenFiles + 1 {
+		s.put(blob(n), file.Contents{Resources: 1})
+		if _, ok := s.get(blob(0)); !ok {
+			t.Fatalf("forgotten after %d others", n)
+		}
+		if len(s.young)+len(s.old) > 2*seenFiles {
+			t.Fatalf("%d are remembered", len(s.young)+len(s.old))
+		}
+	}
+	if _, ok := s.get(blob(1)); ok {
+		t.Error("what nobody asked for is remembered")
+	}
+}
