@@ -103,8 +103,10 @@ func TestNext(t *testing.T) {
 
 		{"handed in", compared(func(s *Situation) { ended(s, subject.SideRun) }), Action{Until: t0.Add(writerStuckAfter)}},
 		{"handed in before a restart", under(func(s *Situation) { s.AskedStates = nil; ended(s, subject.SideRun) }), Action{Until: t0.Add(writerStuckAfter)}},
-		{"handed in, and not taken", compared(func(s *Situation) { ended(s, subject.SideRun); s.Progress = t0.Add(-writerStuckAfter) }),
-			Action{Kind: Retry, Reason: "the results have not been taken for 30m0s", UnlessStalled: true}},
+		{"handed in, and not taken", compared(func(s *Situation) {
+			ended(s, subject.SideRun)
+			s.Progress = t0.Add(-writerStuckAfter)
+		}), Action{Kind: Retry, Reason: "the results have not been taken for 30m0s", UnlessStalled: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := Next(tt.s); !reflect.DeepEqual(got, tt.want) {
