@@ -6,7 +6,7 @@ import (
 	"maps"
 	"time"
 
-	"github.com/kubescribe/kubescribe/services/stream/internal/phase"
+	"github.com/kubescribe/kubescribe/services/stream/phase"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
