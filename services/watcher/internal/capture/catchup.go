@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubescribe/kubescribe/services/watcher/index"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
@@ -20,7 +21,7 @@ import (
 // answers with 410: the next start lists and asks again.
 func (w *Worker) firstList(ctx context.Context) error {
 	w.dropIndex()
-	fresh := index{}
+	fresh := index.Index{}
 	selected := make([]bool, len(w.Destinations))
 	version, err := w.list(ctx, w.Client, func() { clear(fresh); clear(selected) }, func(o *unstructured.Unstructured) error {
 		if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
@@ -31,7 +32,7 @@ func (w *Worker) firstList(ctx context.Context) error {
 		if err := w.rendered(ctx, &c, o); err != nil {
 			return err
 		}
-		fresh[nameOf(o)] = entryOf(c)
+		fresh[nameOf(o)] = index.EntryOf(c)
 		for i, d := range w.Destinations {
 			selected[i] = selected[i] || d.Selects(w.Cluster, c.Object)
 		}
@@ -83,11 +84,11 @@ func (w *Worker) afterGone(ctx context.Context) error {
 		o := &unstructured.Unstructured{Object: map[string]any{}}
 		o.SetNamespace(key.Namespace)
 		o.SetName(key.Name)
-		o.SetUID(e.uid)
+		o.SetUID(e.UID)
 		o.SetResourceVersion(at)
 		c := w.change(o)
 		c.Op, c.Time, c.FieldManager = event.Delete, time.Now(), ""
-		if err := w.publish(ctx, c, version{gone: true}); err != nil {
+		if err := w.publish(ctx, c, index.Version{Gone: true}); err != nil {
 			return err
 		}
 	}
@@ -112,12 +113,12 @@ func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured) error 
 		w.unwritable(key, c)
 		return nil
 	}
-	next, known := entryOf(c), false
+	next, known := index.EntryOf(c), false
 	if e, had := w.index[key]; had {
-		c.Op, known = event.Update, e.same(next)
+		c.Op, known = event.Update, e.Same(next)
 	}
 	if known {
 		return nil
 	}
-	return w.publish(ctx, c, version{entry: next})
+	return w.publish(ctx, c, index.Version{Entry: next})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/kubescribe/kubescribe/services/watcher/index"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -51,7 +52,7 @@ func (w *Worker) refusal() error {
 // Frozen is an object as an index holds it.
 type Frozen struct {
 	Namespace, Name string
-	hash            digest
+	hash            index.Digest
 	Version         uint64
 }
 
@@ -77,7 +78,7 @@ func (w *Worker) Freeze(d event.Destination) (objects []Frozen, exact bool) {
 			selected[key.Namespace] = in
 		}
 		if in {
-			objects = append(objects, Frozen{key.Namespace, key.Name, e.hash, e.version})
+			objects = append(objects, Frozen{key.Namespace, key.Name, e.Hash, e.Version})
 		}
 	}
 	return objects, true

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubescribe/kubescribe/services/watcher/index"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -130,10 +131,10 @@ func BenchmarkIndex(b *testing.B) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		w := New(Config{Cluster: "prod"})
-		w.index = index{}
+		w.index = index.Index{}
 		for i := range n {
 			key := types.NamespacedName{Namespace: fmt.Sprint("namespace-", i/100), Name: fmt.Sprintf("web-%d-6d4cf56db6", i)}
-			w.index[key] = entry{uid: types.UID(fmt.Sprintf("%08d-0000-4000-8000-%012d", i, i)), hash: digest{1}, version: 1}
+			w.index[key] = index.Entry{UID: types.UID(fmt.Sprintf("%08d-0000-4000-8000-%012d", i, i)), Hash: index.Digest{1}, Version: 1}
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kubescribe/kubescribe/services/watcher/index"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -38,7 +39,7 @@ func (w *Worker) resume(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("message %d of %s: %w", m.Seq, subject.Events, err)
 	}
-	if c.ClusterID == w.ClusterID && newer(c.Resume, w.rv) {
+	if c.ClusterID == w.ClusterID && index.Newer(c.Resume, w.rv) {
 		w.rv = c.Resume
 	}
 	return nil

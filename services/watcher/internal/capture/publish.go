@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubescribe/kubescribe/services/watcher/index"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
@@ -28,11 +29,11 @@ func (w *Worker) rendered(ctx context.Context, c *event.Change, o *unstructured.
 // index becomes next in the same turn, so that who freezes the lane finds there
 // what it holds. Should it not be known whether the change was stored, nothing is
 // known of the index either.
-func (w *Worker) publish(ctx context.Context, c event.Change, next version) error {
+func (w *Worker) publish(ctx context.Context, c event.Change, next index.Version) error {
 	key := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
 	c.Resume = w.rv
-	if next.rv != "" { // of a watch: everything up to it is in the lane then
-		c.Resume = next.rv
+	if next.RV != "" { // of a watch: everything up to it is in the lane then
+		c.Resume = next.RV
 	}
 	h, body := c.Message()
 	duplicate, err := w.Lane.Publish(ctx, subject.ChangeID(c), bus.Output{

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/kubescribe/kubescribe/services/watcher/index"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
@@ -34,7 +35,7 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 	w.watched, w.denied = true, time.Time{}
 	begun := time.Now()
 	if w.index == nil && w.listing == nil && w.waiting == nil {
-		w.seen = overlay{}
+		w.seen = index.Overlay{}
 		w.listing = make(chan listed, 1)
 		ictx, w.unlist = context.WithCancel(ictx)
 		go w.listIndex(ictx, w.rv, w.listing)
@@ -65,7 +66,7 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 			moved = true
 		case l := <-w.listing:
 			w.waiting, w.listing = &l, nil
-			if newer(l.from, l.at) {
+			if index.Newer(l.from, l.at) {
 				// The cluster was restored from a backup: watched from a version that
 				// it has not reached again, it would say nothing until it has.
 				w.Log.Warn("the API server's versions went back, listing", "resource", w.name(), "resource_version", l.from, "now", l.at)
@@ -73,8 +74,8 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 				return moved, nil
 			}
 		}
-		if w.waiting != nil && !newer(w.waiting.at, w.rv) {
-			w.setIndex(merge(w.waiting.index, w.waiting.at, w.seen))
+		if w.waiting != nil && !index.Newer(w.waiting.at, w.rv) {
+			w.setIndex(index.Merge(w.waiting.index, w.waiting.at, w.seen))
 			w.waiting = nil
 			w.Log.Debug("index is exact again", "resource", w.name(), "objects", len(w.index), "resource_version", w.rv)
 		}
@@ -106,14 +107,14 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 	key := nameOf(o)
 	c := w.change(o)
 	known, had := w.index[key]
-	next := version{rv: c.ResourceVersion}
+	next := index.Version{RV: c.ResourceVersion}
 	switch _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); {
 	case out && (ev.Type != watch.Deleted || !had):
 		w.count("excluded")
 		w.rv = c.ResourceVersion
 		return nil
 	case ev.Type == watch.Deleted:
-		c.Op, c.Time, next.gone = event.Delete, time.Now(), true
+		c.Op, c.Time, next.Gone = event.Delete, time.Now(), true
 		c.FieldManager = "" // whoever wrote it last is not who deleted it
 	default:
 		c.Op = event.Update
@@ -123,11 +124,11 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 		if err := w.rendered(ctx, &c, o); err != nil {
 			return err
 		}
-		next.entry = entryOf(c)
+		next.Entry = index.EntryOf(c)
 		if c.Hash == "" {
 			w.unwritable(key, c)
 		}
-		if c.Hash == "" || (had && known.same(next.entry)) {
+		if c.Hash == "" || (had && known.Same(next.Entry)) {
 			w.rv = c.ResourceVersion
 			return w.store(ctx, false)
 		}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/kubescribe/kubescribe/services/watcher/index"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -122,7 +123,7 @@ type Worker struct {
 	refused  bool      // it was logged that it may not
 	lost     bool      // what came since the last position that was stored cannot be told any more
 	told     bool      // OnExact knows of this index
-	seen     overlay
+	seen     index.Overlay
 	listing  chan listed        // where an index that is being listed arrives; nil while none is
 	unlist   context.CancelFunc // ends that listing
 	waiting  *listed            // arrived, and ahead of rv
@@ -133,7 +134,7 @@ type Worker struct {
 	why      error         // what Exact says then; set before ended is closed
 
 	mu      sync.Mutex
-	index   index         // nil until it is exact as of rv; written with mu, by Run's goroutine alone
+	index   index.Index   // nil until it is exact as of rv; written with mu, by Run's goroutine alone
 	status  error         // why nothing is being watched; guarded by mu
 	noIndex error         // why no index can be listed; guarded by mu
 	changed chan struct{} // closed and replaced when one of these is replaced; guarded by mu
