@@ -14,6 +14,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher/internal/capture"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
+	"github.com/kubescribe/kubescribe/services/watcher/mark"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
@@ -48,17 +49,19 @@ func (s *session) answerState(ctx context.Context, q event.Request) error {
 	case !errors.Is(err, bus.ErrNoMessage):
 		return err
 	}
-	mark, err := s.lastMark(ctx, q.Part, d.Key)
-	switch {
-	case err != nil:
+	newest, err := s.lastMark(ctx, q.Part, d.Key)
+	if err != nil {
 		return err
-	case mark.Run == q.Run && mark.Attempt > q.Attempt:
-		return nil // nobody waits for this attempt any more
-	case mark.Run == q.Run && mark.Attempt == q.Attempt:
+	}
+	switch mark.Answer(newest, q) {
+	case mark.Drop:
+		return nil
+	case mark.Fail:
 		s.freezes.WithLabelValues("failed").Inc()
 		s.log.Warn("the lane was frozen by a watcher that did not say how: another attempt is needed", "destination", d.Key.String(), "run", q.Run, "attempt", q.Attempt, "part", q.Part)
 		_, err := s.bus.WriteSeries(series).Close(ctx, event.End{Failed: "the watcher that froze the lane ended before it answered"})
 		return err
+	case mark.Freeze:
 	}
 	f, err := s.frozen(ctx, d, q)
 	if err != nil {
@@ -117,11 +120,11 @@ func (s *session) frozen(ctx context.Context, d event.Destination, q event.Reque
 			if f, err = s.freeze(d, q.Part, late); err != nil {
 				return "", bus.Output{}, err
 			}
-			mark := event.Mark{
+			m := event.Mark{
 				Cluster: s.cfg.Cluster, Part: q.Part, Destination: d.Key.String(), Run: q.Run, Attempt: q.Attempt, Registry: s.registered,
 			}
-			h, body := mark.Message()
-			return subject.MarkID(mark), bus.Output{Subject: subject.EventMark(q.Part, s.cfg.Cluster, d.Key), Header: h, Data: body}, nil
+			h, body := m.Message()
+			return subject.MarkID(m), bus.Output{Subject: subject.EventMark(q.Part, s.cfg.Cluster, d.Key), Header: h, Data: body}, nil
 		})
 		if !errors.Is(err, errNotExact) {
 			return f, err

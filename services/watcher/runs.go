@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/services/watcher/mark"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -26,26 +27,16 @@ func (s *session) askRun(ctx context.Context, part int, d event.DestinationKey, 
 		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 			return err
 		}
-		mark, err := s.lastMark(ctx, part, d)
+		newest, err := s.lastMark(ctx, part, d)
 		if err != nil {
 			return err
 		}
-		if toCome(rec, s.revisions[d], mark) {
+		if mark.ToCome(rec, s.revisions[d], newest) {
 			return nil
 		}
 	}
 	s.log.Info("asking for a run", "destination", d.String(), "reason", reason)
 	return s.bus.Ask(ctx, subject.CtlRun(d), event.Request{V: event.Version, Kind: event.RequestRun, Destination: d, Reason: reason})
-}
-
-// toCome reports whether a run of a destination that was written at a revision has
-// yet to freeze the lane that mark is the newest MARK of.
-func toCome(rec event.PhaseRecord, revision uint64, mark event.Mark) bool {
-	if rec.Registered != revision {
-		return true // the reconciler begins one, for one that is new or changed
-	}
-	frozen := mark.Run == rec.Run && mark.Attempt >= rec.Attempt
-	return rec.Running() && !frozen
 }
 
 // lastMark is the newest MARK in a lane for a destination; the zero one if there
@@ -58,11 +49,11 @@ func (s *session) lastMark(ctx context.Context, part int, d event.DestinationKey
 	if err != nil {
 		return event.Mark{}, err
 	}
-	mark, err := event.ParseMark(m.Header)
+	found, err := event.ParseMark(m.Header)
 	if err != nil {
 		return event.Mark{}, fmt.Errorf("message %d of %s: %w", m.Seq, subject.Events, err)
 	}
-	return mark, nil
+	return found, nil
 }
 
 // owe notes what was missing in an answer, and asks for another run at once if some

@@ -115,31 +115,3 @@ func TestAwaitAll(t *testing.T) {
 		})
 	}
 }
-
-func TestToCome(t *testing.T) {
-	mark := func(run string, attempt uint64) event.Mark { return event.Mark{Run: run, Attempt: attempt} }
-	running := event.PhaseRecord{Run: "r", Attempt: 2, Registered: 5}
-	closed := running
-	closed.Closed = time.Now()
-	older := closed
-	older.Registered = 4
-	for _, tt := range []struct {
-		name string
-		rec  event.PhaseRecord
-		mark event.Mark
-		want bool
-	}{
-		{"never reconciled", event.PhaseRecord{}, event.Mark{}, true},
-		{"changed since", older, mark("r", 2), true},
-		{"under way, nothing frozen", running, event.Mark{}, true},
-		{"under way, frozen for the attempt before", running, mark("r", 1), true},
-		{"under way, frozen for another run", running, mark("q", 2), true},
-		{"under way, frozen", running, mark("r", 2), false},
-		{"under way, frozen for an attempt not read yet", running, mark("r", 3), false},
-		{"closed", closed, mark("r", 2), false},
-	} {
-		if got := toCome(tt.rec, 5, tt.mark); got != tt.want {
-			t.Errorf("%s: a run is to come: %v", tt.name, got)
-		}
-	}
-}
