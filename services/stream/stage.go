@@ -242,12 +242,12 @@ func (s *Stream) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 	i := item{origin: event.Live, path: path, hash: c.Hash, outcome: outcomeForwarded}
 	last, known := s.recent.Get(object{k, path})
 	d := bus.Decision{State: st.String()}
-	switch {
-	case known && last == c.Hash:
+	switch phase.FateOf(c, last, known, dest.Prune.Mode) {
+	case phase.Suppressed:
 		i.outcome, fx.Remember = outcomeSuppressed, false // nothing passes
-	case c.Op == event.Delete && dest.Prune.Mode == event.PruneNever:
+	case phase.Pruned:
 		i.outcome, fx.Remember = outcomePruned, false
-	default:
+	case phase.Forwarded:
 		d.Outputs = []bus.Output{{
 			Subject: subject.WriteData(dest.BranchKey, k),
 			Header:  event.Forward(m.Header, subject.OutputID(s.bus.Install.Incarnation, m.Seq, k, c.Hash)),
