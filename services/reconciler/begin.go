@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nuid"
 
-	"github.com/kubescribe/kubescribe/services/reconciler/internal/plan"
+	"github.com/kubescribe/kubescribe/services/reconciler/plan"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kubescribe/kubescribe/services/reconciler/internal/diff"
+	"github.com/kubescribe/kubescribe/services/reconciler/diff"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"

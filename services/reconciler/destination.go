@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/kubescribe/kubescribe/services/reconciler/internal/plan"
+	"github.com/kubescribe/kubescribe/services/reconciler/plan"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/kubescribe/kubescribe/services/reconciler/internal/diff"
-	"github.com/kubescribe/kubescribe/services/reconciler/internal/plan"
+	"github.com/kubescribe/kubescribe/services/reconciler/diff"
+	"github.com/kubescribe/kubescribe/services/reconciler/plan"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
