@@ -8,6 +8,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/file"
+	"github.com/kubescribe/kubescribe/shared/event"
 )
 
 func TestKindOf(t *testing.T) {
@@ -93,5 +94,28 @@ func TestSeenForgets(t *testing.T) {
 	}
 	if _, ok := s.get(blob(1)); ok {
 		t.Error("what nobody asked for is remembered")
+	}
+}
+
+// BenchmarkState is what there is to do for a state of 100,000 files beside listing
+// them: target 2 s, all in all.
+func BenchmarkState(b *testing.B) {
+	const n = 100_000
+	paths := make([]string, n)
+	for i := range paths {
+		paths[i] = fmt.Sprintf("cluster/namespace-%03d/resource-%d/object-%d.yaml", i/100, i/10%10, i%10)
+	}
+	for b.Loop() {
+		files := make([]listed, n)
+		for i, p := range paths {
+			p = below("cluster", p)
+			files[i] = listed{p, plumbing.Hash{byte(i), byte(i >> 8), byte(i >> 16)}, kindOf(p, true)}
+		}
+		var chunk event.Chunk
+		for _, e := range describe(files, nil).entries {
+			if err := chunk.Add(e); err != nil {
+				b.Fatal(err)
+			}
+		}
 	}
 }
