@@ -11,7 +11,7 @@
 //
 // A run begins for a new destination, a changed spec, an interval that is over, and
 // whenever one is asked for; which of these hold changes back, replace the run
-// under way or wait for it, is one table (internal/plan). An attempt at it is made
+// under way or wait for it, is one table (plan). An attempt at it is made
 // anew when a lane, or the git-writer, says that it failed, or says nothing for too
 // long; what belongs to an older one is ignored.
 //
