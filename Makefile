@@ -20,10 +20,10 @@ GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 100000x
 
 .DEFAULT_GOAL := help
-.PHONY: help need need-build demo run build test unit integration controlplane e2e check lint tidy-check vuln verify fuzz images need-docker need-compose up down clean FORCE
+.PHONY: help need need-build demo bench-reconcile run build test unit integration controlplane e2e check lint tidy-check vuln verify fuzz images need-docker need-compose up down clean FORCE
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 need:
 	@test/scripts/need
@@ -35,6 +35,11 @@ demo: need ## build all, run a cluster, a repository and kubescribe, and watch c
 	@test/scripts/first-build
 	@$(MAKE) --no-print-directory build bin/demo
 	@bin/demo $(if $(KEEP),--keep)
+
+bench-reconcile: need ## measure the comparison of up to 100,000 objects against its targets (ARGS="-json FILE")
+	@test/scripts/first-build
+	@$(MAKE) --no-print-directory build bin/bench-reconcile
+	@bin/bench-reconcile $(ARGS)
 
 run: ## mirror the current kubectl context: make run REPO=URL [ARGS="--namespace shop"]
 	@test -n "$(REPO)" || { echo 'where to? make run REPO=https://git.example.com/me/live.git (or a path)'; exit 2; }
@@ -57,9 +62,9 @@ bin/kubectl: FORCE | need-build
 	@echo "build $@"
 	@cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ k8s.io/kubernetes/cmd/kubectl
 
-bin/demo: FORCE | need-build
+bin/demo bin/bench-reconcile: bin/%: FORCE | need-build
 	@echo "build $@"
-	@cd test/e2e && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath -o ../../$@ ./cmd/demo
+	@cd test/e2e && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath -o ../../$@ ./cmd/$*
 
 test: need ## unit, integration and end-to-end tests on real parts
 	@test/scripts/first-build

@@ -1,0 +1,46 @@
+package bench_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kubescribe/kubescribe/test/e2e/bench"
+)
+
+// TestRun: the benchmark runs, proves what it measures, and says it in both forms.
+// Its targets are about other numbers of objects than these.
+func TestRun(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "figures.json")
+	var out strings.Builder
+	err := bench.Run(t.Context(), bench.Options{Runs: 1, Generated: []int{200}, Held: 100, JSON: file, Logs: t.TempDir()}, &out)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	t.Log(out.String())
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var figures struct {
+		Targets  []bench.Verdict
+		Measures []bench.Measure
+		HeldBack *bench.HeldBack
+	}
+	if err := json.Unmarshal(b, &figures); err != nil {
+		t.Fatal(err)
+	}
+	if len(figures.Measures) != 4 || len(figures.Targets) != 1 || figures.HeldBack == nil {
+		t.Fatalf("%d measures, %d targets, held back: %v", len(figures.Measures), len(figures.Targets), figures.HeldBack)
+	}
+	if all := figures.Measures[3].Outcome; all.Created != 50 || all.Updated != 150 || all.Deleted != 20 {
+		t.Errorf("with all of 200 files damaged, the run found %+v", all)
+	}
+	for _, m := range figures.Measures {
+		if m.Landed <= 0 || m.Published <= 0 || m.Answers <= 0 || len(m.Peak) != 5 {
+			t.Errorf("%s: not all was measured: %s", m.Case, m)
+		}
+	}
+}
