@@ -98,6 +98,12 @@ func (b *Bus) Waiting(ctx context.Context, stream, filter string, after uint64) 
 	return n, nil
 }
 
+// readAhead is how many messages a reader has in memory beside the one it has handed
+// out. The bound is on their number: where it is on bytes, the library makes room for a
+// million, and small ones take several times their size, for their headers. So many of
+// the largest that there can be are 128 MB.
+const readAhead = 32
+
 // Reader reads a stream in order, each message once, with a consumer of its own
 // that leaves with it: nobody else's cursor moves. It is not safe for
 // concurrent use.
@@ -120,8 +126,7 @@ func (b *Bus) Read(ctx context.Context, stream string, filters []string, start u
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", stream, err)
 	}
-	// The bound is on bytes: 500 messages, the library's default, may be 2 GB.
-	it, err := c.Messages(jetstream.PullMaxBytes(2 * MaxPayload))
+	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(readAhead, 2*MaxPayload))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", stream, err)
 	}
