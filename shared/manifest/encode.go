@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -44,7 +45,7 @@ func Encode(obj map[string]any) ([]byte, error) {
 	if err := e.mapping(obj, block{first: objectOrder}); err != nil {
 		return nil, err
 	}
-	return e.buf, nil
+	return bytes.Clone(e.buf), nil // who keeps it keeps no more than that
 }
 
 type encoder struct {

@@ -267,3 +267,15 @@ func tooDeep(v any, levels int) bool {
 	}
 	return false
 }
+
+// TestEncodeHoldsNoMore: thousands of manifests are in memory at a time, and most of
+// them are small.
+func TestEncodeHoldsNoMore(t *testing.T) {
+	b, err := Encode(map[string]any{"kind": "ConfigMap", "metadata": map[string]any{"name": "small"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cap(b) > 2*len(b) {
+		t.Errorf("a manifest of %d bytes holds %d", len(b), cap(b))
+	}
+}
