@@ -112,3 +112,13 @@ func TestUserInServer(t *testing.T) {
 		t.Errorf("a server without a scheme: %v, %v", rc, err)
 	}
 }
+
+// TestClientRate: nothing but the API server says how often it is asked.
+func TestClientRate(t *testing.T) {
+	if rc := clientOf(&rest.Config{}); rc.QPS >= 0 {
+		t.Errorf("the API server is asked %v times a second at most", rc.QPS)
+	}
+	if rc := clientOf(&rest.Config{QPS: 7}); rc.QPS != 7 {
+		t.Errorf("of 7 requests a second that were configured, %v became", rc.QPS)
+	}
+}

@@ -75,12 +75,7 @@ type Watcher struct {
 // New makes a watcher of one cluster. It does not talk to the API server yet.
 func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 	w := &Watcher{cfg: cfg, bus: d.Bus, log: d.Log.With("role", "watcher"), why: errors.New("starting")}
-	rc := rest.CopyConfig(cfg.REST)
-	if rc.QPS == 0 { // client-go's 5 a second would take half a minute to look at sixty types
-		rc.QPS, rc.Burst = 100, 200
-	}
-	rc.WarningHandler = rest.NoWarnings{} // about types that are old, at each look at them
-	rc.UserAgent = rest.DefaultKubernetesUserAgent() + " kubescribe"
+	rc := clientOf(cfg.REST)
 	var err error
 	if w.dynamic, err = dynamic.NewForConfig(rc); err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
@@ -133,6 +128,20 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 		w.types("waiting", func(_, waiting, _ int) int { return waiting }),
 		w.types("forbidden", func(_, _, forbidden int) int { return forbidden }))
 	return w, nil
+}
+
+// clientOf is how the API server is asked. As often as there is something to ask:
+// whoever asks waits for the answer before asking again, and the API server has
+// priorities of its own. client-go's 5 a second would take half a minute to look at
+// sixty types, and minutes to read the thousand objects that a run may want.
+func clientOf(rc *rest.Config) *rest.Config {
+	rc = rest.CopyConfig(rc)
+	if rc.QPS == 0 {
+		rc.QPS = -1
+	}
+	rc.WarningHandler = rest.NoWarnings{} // about types that are old, at each look at them
+	rc.UserAgent = rest.DefaultKubernetesUserAgent() + " kubescribe"
+	return rc
 }
 
 // types is the metric of how many types stand in one way.
