@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,9 +46,17 @@ type Process struct {
 	Build func(context.Context, Env) (Role, error)
 }
 
+// goGC is how much garbage, in percent of what is in use, is let grow before it is
+// collected. Reading a large cluster or folder makes a lot of it in a moment; Go's own
+// 100 costs up to half more memory than this, and saves a few percent of the time.
+const goGC = 50
+
 // Main runs the process until ctx ends and returns its exit code. What went
 // wrong stands on Stderr, once.
 func (p Process) Main(ctx context.Context) int {
+	if was := debug.SetGCPercent(goGC); was != 100 { // GOGC says otherwise
+		debug.SetGCPercent(was)
+	}
 	fs := flag.NewFlagSet(p.Name, flag.ContinueOnError)
 	fs.SetOutput(p.Stderr)
 	natsURL := fs.String("nats", "nats://127.0.0.1:4222", "`URL` of the NATS server")

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,19 @@ func TestIsTerminal(t *testing.T) {
 	defer func() { _, _ = r.Close(), w.Close() }()
 	if IsTerminal(w) || IsTerminal(&bytes.Buffer{}) {
 		t.Error("a pipe or a buffer passes for a terminal")
+	}
+}
+
+// TestGarbage: less of it than Go lets grow, unless GOGC says how much.
+func TestGarbage(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(before)
+	for set, want := range map[int]int{100: goGC, 80: 80, 400: 400, -1: -1} {
+		debug.SetGCPercent(set)
+		neverBuilt(t, io.Discard, "--help").Main(t.Context())
+		if got := debug.SetGCPercent(100); got != want {
+			t.Errorf("with GOGC=%d it is %d, want %d", set, got, want)
+		}
 	}
 }
 
