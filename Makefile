@@ -20,7 +20,7 @@ GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 100000x
 
 .DEFAULT_GOAL := help
-.PHONY: help need need-build demo bench-reconcile run build test unit integration controlplane e2e check lint tidy-check vuln verify fuzz images need-docker need-compose up down clean FORCE
+.PHONY: help need need-build demo bench-reconcile run build test unit integration controlplane e2e cover check lint tidy-check vuln verify fuzz images need-docker need-compose up down clean FORCE
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ controlplane: ## the control plane that the tests run on
 e2e: ## the binaries on a real API server and real Git servers
 	cd test/e2e && GOWORK=off $(GO) test -count=1 -timeout 20m ./...
 
+cover: need ## what unit and integration tests reach: over 90 % of all statements, 80 % of each package
+	@GO='$(GO)' test/scripts/cover $(filter-out test/%,$(MODULES))
+
 check: need-build lint tidy-check ## format, lint, vet, tidiness, separate builds, import rules
 	$(GO) vet work
 	$(GO) test -count=1 ./test/integration/layout
@@ -99,7 +102,7 @@ tidy-check:
 	@for m in $(MODULES) $(APART); do echo "tidy $$m"; (cd $$m && GOWORK=off $(GO) mod tidy -diff) || exit 1; done
 	@for m in $(MODULES); do echo "build $$m alone"; (cd $$m && GOWORK=off $(GO) build ./...) || exit 1; done
 
-verify: fuzz ## longer proofs: the demo, and every fuzz target with FUZZTIME inputs
+verify: cover fuzz ## longer proofs: the coverage, every fuzz target with FUZZTIME inputs, and the demo
 	@$(MAKE) --no-print-directory demo
 fuzz:
 	@FUZZTIME='$(FUZZTIME)' GO='$(GO)' test/scripts/fuzz $(MODULES)

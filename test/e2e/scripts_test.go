@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -51,6 +52,38 @@ func TestProgress(t *testing.T) {
 	code, said := script(t, nil, "progress", "/bin/sh", "-c", build)
 	if want := "  0 modules fetched, 250 packages compiled\nx.go:1: boom\n"; code != 3 || said != want {
 		t.Errorf("exit code %d, want 3; it says\n%s, want\n%s", code, said, want)
+	}
+}
+
+// TestCoverTable: of each package and of all, a block counts once however many tests
+// reach it, and too little of either fails.
+func TestCoverTable(t *testing.T) {
+	const root = "github.com/kubescribe/kubescribe/"
+	profile := func(lines ...string) string {
+		path := filepath.Join(t.TempDir(), "profile")
+		if err := os.WriteFile(path, []byte(strings.Join(append([]string{"mode: set"}, lines...), "\n"+root)+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := []string{"shared/a/x.go:1.1,2.2 95 0", "shared/a/x.go:3.1,4.2 5 0", "shared/a/x.go:1.1,2.2 95 1"}
+	for name, test := range map[string]struct {
+		lines []string
+		skip  []string
+		code  int
+		want  string
+	}{
+		"enough":      {good, nil, 0, " 95.0 %  shared/a\n 95.0 %  all 100 statements\n"},
+		"a package":   {append(good, "b/y.go:1.1,2.2 7 1", "b/y.go:3.1,4.2 3 0"), nil, 1, " 70.0 %  b  (under 80 %)\n 95.0 %  shared/a\n 92.7 %  all 110 statements\n"},
+		"the floor":   {append(good, "b/y.go:1.1,2.2 8 1", "b/y.go:3.1,4.2 2 0"), nil, 0, " 80.0 %  b\n 95.0 %  shared/a\n 93.6 %  all 110 statements\n"},
+		"all":         {[]string{"b/y.go:1.1,2.2 9 1", "b/y.go:3.1,4.2 1 0"}, nil, 1, " 90.0 %  b\n 90.0 %  all 10 statements  (not over 90 %)\n"},
+		"left out":    {append(good, "b/z_gen.go:1.1,2.2 900 0"), []string{"b/z_gen.go"}, 0, " 95.0 %  shared/a\n 95.0 %  all 100 statements\n"},
+		"none at all": {nil, nil, 1, "  0.0 %  all 0 statements  (not over 90 %)\n"},
+	} {
+		code, said := script(t, []string{"PATH=/usr/bin:/bin"}, "cover-table", append([]string{profile(test.lines...)}, test.skip...)...)
+		if code != test.code || said != test.want {
+			t.Errorf("%s: exit code %d, want %d; it says\n%s, want\n%s", name, code, test.code, said, test.want)
+		}
 	}
 }
 
