@@ -4,7 +4,6 @@ package embedded
 import (
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -58,15 +57,18 @@ func Start(dir *datadir.Dir, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the embedded NATS server: %w", err)
 	}
-	s.SetLoggerV2(logger{log.With("role", "nats")}, false, false, false)
+	failed := make(chan string, 1)
+	s.SetLoggerV2(logger{log.With("role", "nats"), failed}, false, false, false)
 	s.Start()
+	select {
+	case why := <-failed: // its store could not be opened: it will never be ready
+		s.Shutdown()
+		return nil, fmt.Errorf("starting the embedded NATS server in %s: %s", dir.Join("nats"), why)
+	default:
+	}
 	if !s.ReadyForConnections(startWait) {
 		s.Shutdown()
 		return nil, fmt.Errorf("starting the embedded NATS server: not ready after %s; the log says why", startWait)
-	}
-	if !s.JetStreamEnabled() {
-		s.Shutdown()
-		return nil, errors.New("starting the embedded NATS server: its store could not be opened; the log says why")
 	}
 	access.URL = s.ClientURL()
 	b, err := json.MarshalIndent(access, "", "  ")
@@ -87,7 +89,10 @@ func (s *Server) Stop() {
 }
 
 // logger passes on what a person should know of.
-type logger struct{ log *slog.Logger }
+type logger struct {
+	log    *slog.Logger
+	failed chan<- string // takes the first of what stops the server
+}
 
 func (l logger) Noticef(format string, v ...any) {
 	l.log.Debug("server notice", "text", fmt.Sprintf(format, v...))
@@ -102,7 +107,12 @@ func (l logger) Errorf(format string, v ...any) {
 }
 
 func (l logger) Fatalf(format string, v ...any) {
-	l.log.Error("server failed", "text", fmt.Sprintf(format, v...))
+	text := fmt.Sprintf(format, v...)
+	l.log.Error("server failed", "text", text)
+	select {
+	case l.failed <- text:
+	default:
+	}
 }
 func (l logger) Debugf(string, ...any) {}
 func (l logger) Tracef(string, ...any) {}
