@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/kubescribe/kubescribe/shared/service"
 )
 
@@ -262,6 +264,56 @@ func TestStoppedEarly(t *testing.T) {
 			code := Main(ctx, Env{Args: tt.args, Stdout: &bytes.Buffer{}, Stderr: stderr, Getenv: os.Getenv})
 			if text := stderr.String(); code != service.ExitOK || ctx.Err() == nil || strings.Contains(text, "kubescribe is running") {
 				t.Errorf("it ends with %d: %s", code, text)
+			}
+		})
+	}
+}
+
+// natsServer is one with JetStream, and its URL.
+func natsServer(t *testing.T) string {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(30 * time.Second) {
+		t.Fatal("the NATS server is not ready")
+	}
+	return s.ClientURL()
+}
+
+// TestProvision: it makes an install, and run again finds the one that is there.
+func TestProvision(t *testing.T) {
+	url := natsServer(t)
+	first := command(t, "provision", "--nats", url)
+	if first.code != service.ExitOK || !strings.HasPrefix(first.stdout, "provisioned install ") || !strings.HasSuffix(first.stdout, " on "+url+"\n") {
+		t.Fatalf("%+v", first)
+	}
+	if again := command(t, "provision", "--nats", url); again.code != service.ExitOK || again.stdout != first.stdout {
+		t.Errorf("run again, it ends with %d: %s%s, want %s", again.code, again.stdout, again.stderr, first.stdout)
+	}
+}
+
+// TestProvisionFails: what one server cannot do is said, and nothing is claimed.
+func TestProvisionFails(t *testing.T) {
+	url, missing := natsServer(t), filepath.Join(t.TempDir(), "creds")
+	for name, tt := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"three copies on one server": {[]string{"--replicas", "3"}, service.ExitError, "replicas"},
+		"credentials that are not":   {[]string{"--nats-creds", missing}, service.ExitUsage, missing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := command(t, append([]string{"provision", "--nats", url}, tt.args...)...)
+			if r.code != tt.code || r.stdout != "" || !strings.Contains(r.stderr, tt.says) {
+				t.Errorf("%+v", r)
 			}
 		})
 	}
