@@ -24,16 +24,24 @@ const (
 // Ask stores a control request under a subject. Asking again while the first is
 // waiting changes nothing.
 func (b *Bus) Ask(ctx context.Context, subj string, r event.Request) error {
-	_, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: event.Encode(r)})
+	_, err := b.AskOwn(ctx, subj, r)
+	return err
+}
+
+// AskOwn is [Bus.Ask] for those who wait for an answer to their own request: it says
+// where that stands in KS_CTL. seq is 0 if another is waiting under the subject, and
+// this one was not stored.
+func (b *Bus) AskOwn(ctx context.Context, subj string, r event.Request) (seq uint64, err error) {
+	ack, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: event.Encode(r)})
 	if isCode(err, errLimitReached) {
 		if _, lerr := b.LastFor(ctx, subject.Ctl, subj); lerr == nil {
-			return nil
+			return 0, nil
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("asking for %s: %w", r.Kind, err)
+		return 0, fmt.Errorf("asking for %s: %w", r.Kind, err)
 	}
-	return nil
+	return ack.Sequence, nil
 }
 
 // Responder carries out control requests, one at a time. A request is
