@@ -139,9 +139,15 @@ func serve(ctx context.Context, cfg kubescribe.Config, only bool, scr *screen.Sc
 	return errors.Join(err, p.Close())
 }
 
-// defaultDataDir is one directory for each cluster, where the XDG base directory
-// specification puts a user's data.
+// defaultDataDir is one directory for each cluster.
 func defaultDataDir(getenv func(string) string, cluster string) (string, error) {
+	home, err := dataHome(getenv)
+	return filepath.Join(home, safeName(cluster)), err
+}
+
+// dataHome is where data directories are, if nothing else is said: where the XDG
+// base directory specification puts a user's data.
+func dataHome(getenv func(string) string) (string, error) {
 	base := getenv("XDG_DATA_HOME")
 	if base == "" {
 		home := getenv("HOME")
@@ -150,7 +156,7 @@ func defaultDataDir(getenv func(string) string, cluster string) (string, error) 
 		}
 		base = filepath.Join(home, ".local", "share")
 	}
-	return filepath.Join(base, "kubescribe", safeName(cluster)), nil
+	return filepath.Join(base, "kubescribe"), nil
 }
 
 // safeName makes one path component of a cluster's name.

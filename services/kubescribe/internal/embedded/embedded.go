@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -29,6 +31,34 @@ type Access struct {
 	URL      string `json:"url"`
 	User     string `json:"user"`
 	Password string `json:"password"` //nolint:gosec // a generated one, for loopback
+}
+
+// accessFile is where Access is kept in a data directory.
+const accessFile = "nats.json"
+
+// ReadAccess is how to reach the server that runs, or ran last, on a data directory.
+func ReadAccess(dir string) (Access, error) {
+	var a Access
+	b, err := os.ReadFile(filepath.Join(dir, accessFile))
+	if err == nil {
+		err = json.Unmarshal(b, &a)
+	}
+	if err != nil {
+		return a, fmt.Errorf("reading how the bus is reached: %w", err)
+	}
+	return a, nil
+}
+
+// FindAccess lists the data directories below a directory that a server ran on.
+func FindAccess(below string) []string {
+	files, err := filepath.Glob(filepath.Join(below, "*", accessFile))
+	if err != nil {
+		return nil // a name that is no pattern: nothing is found there
+	}
+	for i, f := range files {
+		files[i] = filepath.Dir(f)
+	}
+	return files
 }
 
 // Server is a running server. It implements nats.InProcessConnProvider.
@@ -73,7 +103,7 @@ func Start(dir *datadir.Dir, log *slog.Logger) (*Server, error) {
 	access.URL = s.ClientURL()
 	b, err := json.MarshalIndent(access, "", "  ")
 	if err == nil {
-		err = dir.Write("nats.json", append(b, '\n'))
+		err = dir.Write(accessFile, append(b, '\n'))
 	}
 	if err != nil {
 		s.Shutdown()

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// shown is what the bus holds about one destination, as it stands there.
+type shown struct {
+	Destination event.Destination  `json:"destination"`
+	Phase       *event.PhaseRecord `json:"phase,omitempty"`
+	Status      *event.Status      `json:"status,omitempty"`
+}
+
+func getCommand(env Env) *cobra.Command {
+	var r reach
+	var output string
+	cmd := &cobra.Command{
+		Use: "get [destinations]", Short: "Show destinations and how they stand",
+		Long: "Show every destination: its phase and newest run, its last commit, what is held back,\n" +
+			"what waits for a person, and what keeps it.\n\n" + reachLong,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 || len(args) == 1 && args[0] != "destinations" {
+				return usage("get shows destinations, and nothing else; see %s --help", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "table" && output != "json" {
+				return usage("--output %s: use table or json", output)
+			}
+			if err := r.check(); err != nil {
+				return err
+			}
+			b, err := r.open(cmd.Context(), env)
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			all, err := look(cmd.Context(), b)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				e := json.NewEncoder(env.Stdout)
+				e.SetIndent("", "  ")
+				return e.Encode(all)
+			}
+			return table(env.Stdout, time.Now(), all)
+		},
+	}
+	r.flags(cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table or json")
+	return cmd
+}
+
+// look reads how all destinations stand, sorted by name.
+func look(ctx context.Context, b *bus.Bus) ([]shown, error) {
+	registered, err := destinations(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	phases, err := everything[event.PhaseRecord](ctx, b, subject.BucketPhase)
+	if err != nil {
+		return nil, err
+	}
+	statuses, err := everything[event.Status](ctx, b, subject.BucketStatus)
+	if err != nil {
+		return nil, err
+	}
+	all := []shown{}
+	for _, k := range inOrder(registered) {
+		s := shown{Destination: registered[k].Destination}
+		if e, ok := phases[subject.DestinationToken(k)]; ok {
+			s.Phase = &e.Record
+		}
+		if e, ok := statuses[subject.DestinationToken(k)]; ok {
+			s.Status = &e.Record
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func everything[R event.Record](ctx context.Context, b *bus.Bus, bucket string) (map[string]bus.Entry[R], error) {
+	kv, err := bus.OpenBucket[R](ctx, b, bucket)
+	if err != nil {
+		return nil, err
+	}
+	return kv.All(ctx)
+}
+
+// table writes them as a person reads them.
+func table(w io.Writer, now time.Time, all []shown) error {
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	rows := [][]string{{"NAME", "PHASE", "RUN", "FOLDER/BRANCH", "LAST COMMIT", "HELD", "PENDING", "STALLED", "INCOMPLETE"}}
+	for _, s := range all {
+		rows = append(rows, row(now, s))
+	}
+	for _, r := range rows {
+		if _, err := fmt.Fprintln(t, strings.Join(r, "\t")); err != nil {
+			return err
+		}
+	}
+	return t.Flush()
+}
+
+func row(now time.Time, s shown) []string {
+	const none = "-"
+	folder := s.Destination.BaseFolder
+	if folder == "" {
+		folder = "."
+	}
+	phase, run, held, pending, incomplete := none, none, none, none, none
+	if p := s.Phase; p != nil {
+		phase, run, held = string(p.Phase), p.Reason, fmt.Sprint(p.Counts.Held)
+		if p.Running() {
+			run += " under way for " + ago(now, p.Since)
+		} else {
+			run += " closed " + ago(now, p.Closed) + " ago"
+		}
+		if p.Outcome != nil && p.Outcome.Pending != nil {
+			pending = fmt.Sprintf("%d (%s)", p.Outcome.Pending.Count, p.Outcome.Pending.Run)
+		}
+		if p.Outcome != nil && len(p.Outcome.Incomplete) > 0 {
+			incomplete = strings.Join(p.Outcome.Incomplete, ",")
+		}
+	}
+	commit, stalled := none, none
+	if st := s.Status; st != nil {
+		if st.Commit != "" {
+			commit = fmt.Sprintf("%.8s %s ago", st.Commit, ago(now, st.Pushed))
+		}
+		if st.Stalled != nil {
+			stalled = st.Stalled.Reason
+		}
+	}
+	return []string{s.Destination.Key.String(), phase, run, folder + " on " + s.Destination.Branch, commit, held, pending, stalled, incomplete}
+}
+
+// ago is how long something is past, as exactly as one wants to know: 5s, 12m, 3h, 4d.
+func ago(now, then time.Time) string {
+	d := max(now.Sub(then), 0)
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}} {
+		if d >= 2*u.unit {
+			return fmt.Sprintf("%d%s", d/u.unit, u.name)
+		}
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}
