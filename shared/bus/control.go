@@ -19,6 +19,8 @@ const (
 	// ackWait is after how long without a sign of life a request is handed out
 	// again; a handler gives that sign each third of it.
 	ackWait = 30 * time.Second
+	// handBackWait bounds a stop while the server cannot be reached.
+	handBackWait = 250 * time.Millisecond
 )
 
 // Ask stores a control request under a subject. Asking again while the first is
@@ -90,7 +92,7 @@ func (r *Responder) serve(ctx context.Context, backoff *fault.Backoff) error {
 	if err != nil {
 		return err
 	}
-	defer it.Stop()
+	defer handBack(it)
 	for {
 		m, err := it.Next(jetstream.NextContext(ctx))
 		if err != nil {
@@ -100,6 +102,19 @@ func (r *Responder) serve(ctx context.Context, backoff *fault.Backoff) error {
 		if err := r.answer(ctx, m); err != nil {
 			return err
 		}
+	}
+}
+
+// handBack ends an iteration and gives back what was handed out to it and not taken:
+// who comes next would wait for that for ackWait, and for all that is behind it.
+func handBack(it jetstream.MessagesContext) {
+	it.Drain()
+	for {
+		m, err := it.Next(jetstream.NextMaxWait(handBackWait))
+		if err != nil {
+			return
+		}
+		_ = m.Nak() // failing, it is handed out again after ackWait
 	}
 }
 
@@ -115,6 +130,8 @@ func (r *Responder) answer(ctx context.Context, m jetstream.Msg) error {
 		err = fault.As(fault.Poison, err)
 	}
 	switch {
+	case err == nil && ctx.Err() != nil:
+		return m.Ack() // nobody waits for the answer; lost, it is carried out again
 	case err == nil:
 		r.works.set(nil)
 		return m.DoubleAck(ctx)

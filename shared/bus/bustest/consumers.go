@@ -3,6 +3,7 @@ package bustest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,45 @@ func requests(t *testing.T, s Server) {
 	if len(handled) != 0 {
 		t.Fatal("handled twice")
 	}
+}
+
+// requestsHandedOn: who stops in the middle leaves no request behind that the next
+// one would wait for, neither the one in hand, carried out or not, nor one that was
+// on its way.
+func requestsHandedOn(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	const asked = 10
+	for i := range asked {
+		k := event.DestinationKey{Cluster: "test", Namespace: "default", Name: fmt.Sprintf("d%d", i)}
+		q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: k, Reason: event.ReasonAdmitted}
+		if err := b.Ask(t.Context(), subject.CtlRun(k), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	carriedOut, begun := 0, map[event.DestinationKey]bool{}
+	for carriedOut < asked {
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		took := false
+		r := &bus.Responder{
+			Bus: b, Consumer: subject.ConsumerRuns, Filter: subject.CtlRuns, Log: quiet(),
+			Handle: func(ctx context.Context, q event.Request) error {
+				stop()
+				took = true
+				if !begun[q.Destination] {
+					begun[q.Destination] = true
+					return ctx.Err()
+				}
+				carriedOut++
+				return nil
+			},
+		}
+		r.Run(ctx)
+		stop()
+		if !took {
+			t.Fatalf("after %d requests the next one waits for one that has stopped", carriedOut)
+		}
+	}
+	within(t, "no request is left", 10*time.Second, func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
 }
 
 // consumersAreStable: restarts leave no consumers behind.

@@ -65,6 +65,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"seriesPurge":        seriesPurge,
 		"fullSnap":           fullSnap,
 		"requests":           requests,
+		"requestsHandedOn":   requestsHandedOn,
 		"consumersAreStable": consumersAreStable,
 		"consumerRemoved":    consumerRemoved,
 	} {
