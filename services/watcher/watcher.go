@@ -252,10 +252,10 @@ func (w *Watcher) capture(ctx context.Context) error {
 	}
 	for part := range subject.Parts {
 		s.requests = append(s.requests, &bus.Responder{
-			Bus: w.bus, Consumer: subject.ConsumerClusterState(w.cfg.Cluster, part), Filter: subject.CtlClusterStates(w.cfg.Cluster, part),
+			Bus: w.bus, Sole: true, Consumer: subject.ConsumerClusterState(w.cfg.Cluster, part), Filter: subject.CtlClusterStates(w.cfg.Cluster, part),
 			Handle: s.answerState, Log: w.log,
 		}, &bus.Responder{
-			Bus: w.bus, Consumer: subject.ConsumerResources(w.cfg.Cluster, part), Filter: subject.CtlResourcesOf(w.cfg.Cluster, part),
+			Bus: w.bus, Sole: true, Consumer: subject.ConsumerResources(w.cfg.Cluster, part), Filter: subject.CtlResourcesOf(w.cfg.Cluster, part),
 			Handle: s.answerResources, Log: w.log,
 		})
 	}

@@ -18,7 +18,7 @@ import (
 const (
 	// ackWait is after how long without a sign of life a request is handed out
 	// again; a handler gives that sign each third of it.
-	ackWait = 30 * time.Second
+	ackWait = 10 * time.Second
 	// handBackWait bounds a stop while the server cannot be reached.
 	handBackWait = 250 * time.Millisecond
 )
@@ -53,9 +53,12 @@ func (b *Bus) AskOwn(ctx context.Context, subj string, r event.Request) (seq uin
 type Responder struct {
 	Bus      *Bus
 	Consumer string // durable name: those who share it share the requests
-	Filter   string
-	Handle   func(context.Context, event.Request) error
-	Log      *slog.Logger
+	// Sole says that whoever runs last is the only one: what another had been handed
+	// comes at once, without a wait for a sign of life of it.
+	Sole   bool
+	Filter string
+	Handle func(context.Context, event.Request) error
+	Log    *slog.Logger
 
 	works condition
 }
@@ -63,8 +66,16 @@ type Responder struct {
 // Run works until ctx ends.
 func (r *Responder) Run(ctx context.Context) {
 	var backoff fault.Backoff
+	taken := !r.Sole
 	for {
-		err := r.serve(ctx, &backoff)
+		var err error
+		if !taken {
+			err = r.takeOver(ctx)
+			taken = err == nil
+		}
+		if taken {
+			err = r.serve(ctx, &backoff)
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -79,6 +90,16 @@ func (r *Responder) Run(ctx context.Context) {
 // Ready is nil unless a request, or reading them, failed and nothing went well
 // since.
 func (r *Responder) Ready() error { return r.works.get() }
+
+// takeOver removes the consumer, and with it what it remembers of having handed
+// out. Requests stay: they are the stream's.
+func (r *Responder) takeOver(ctx context.Context) error {
+	err := r.Bus.js.DeleteConsumer(ctx, subject.Ctl, r.Consumer)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return err
+	}
+	return nil
+}
 
 func (r *Responder) serve(ctx context.Context, backoff *fault.Backoff) error {
 	c, err := r.Bus.js.CreateOrUpdateConsumer(ctx, subject.Ctl, jetstream.ConsumerConfig{
