@@ -48,8 +48,8 @@ type Destination struct {
 // Prune says what may remove files.
 type Prune struct {
 	Mode PruneMode `json:"mode"`
-	// A run withholds its deletions when they are more than MaxPercent of the
-	// folder's resources and more than MaxFiles.
+	// A run withholds its deletions when they are more than MaxPercent of all
+	// resources that the cluster or the folder has, and more than MaxFiles.
 	MaxPercent int `json:"maxPercent"`
 	MaxFiles   int `json:"maxFiles"`
 }

@@ -72,11 +72,12 @@ type merger struct {
 	emit    func(part int, e event.Entry) error
 	types   types
 	orphans *deletions
-	files   int // of the folder, at the path of an object
+	all     int // resources that either side has
 	out     event.Outcome
 }
 
 func (m *merger) objectAlone(part int, o event.Entry) error {
+	m.all++
 	if o.Hash == "" { // there is nothing to write
 		return nil
 	}
@@ -117,7 +118,7 @@ func (m *merger) both(part int, o, f event.Entry) error {
 func (m *merger) file(f event.Entry) (foreign bool, err error) {
 	switch f.What {
 	case event.Resource:
-		m.files++
+		m.all++
 		return false, nil
 	case event.Foreign:
 		if m.out.ForeignCount++; m.out.ForeignCount <= foreignShown {
@@ -130,7 +131,7 @@ func (m *merger) file(f event.Entry) (foreign bool, err error) {
 }
 
 func (m *merger) outcome() event.Outcome {
-	if m.out.Pending = m.orphans.withheld(m.Config, m.files); m.out.Pending == nil {
+	if m.out.Pending = m.orphans.withheld(m.Config, m.all); m.out.Pending == nil {
 		m.out.Deleted = m.orphans.count
 	}
 	return m.out

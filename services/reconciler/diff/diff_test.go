@@ -174,6 +174,7 @@ func TestGuard(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		n        int
+		missing  int // objects without a file
 		prune    event.Prune
 		approved string
 		previous *event.Pending
@@ -182,6 +183,8 @@ func TestGuard(t *testing.T) {
 		{name: "few", n: 30, prune: event.Prune{MaxFiles: 30, MaxPercent: 10}},
 		{name: "a small share", n: 30, prune: event.Prune{MaxFiles: 10, MaxPercent: 30}},
 		{name: "more than both", n: 30, prune: event.Prune{MaxFiles: 29, MaxPercent: 29}, withheld: "run-2"},
+		{name: "a small share of what is to be there", n: 30, missing: 100, prune: event.Prune{MaxFiles: 10, MaxPercent: 15}},
+		{name: "more than that", n: 30, missing: 100, prune: event.Prune{MaxFiles: 10, MaxPercent: 14}, withheld: "run-2"},
 		{name: "all, none allowed", n: 100, prune: event.Prune{}, withheld: "run-2"},
 		{name: "none, none allowed", n: 0, prune: event.Prune{}},
 		{name: "approved", n: 30, prune: event.Prune{MaxFiles: 10, MaxPercent: 10}, approved: digest},
@@ -193,8 +196,11 @@ func TestGuard(t *testing.T) {
 			tt.prune.Mode = event.PruneAlways
 			files, objects, digest := orphans(tt.n)
 			cfg := Config{Run: "run-2", Prune: tt.prune, Approved: tt.approved, Previous: tt.previous}
+			for i := range tt.missing {
+				objects = append(objects, object(fmt.Sprintf("ns/configmaps/c%03d.yaml", i), "3"))
+			}
 			lines, out, err := merge(t, cfg, map[int]State{7: list(objects...)}, list(append(files, foreign("zz.yaml"))...))
-			if err != nil || len(lines) != tt.n {
+			if err != nil || len(lines) != tt.n+tt.missing {
 				t.Fatalf("%d results, %v: the deletions are among them, whatever becomes of them", len(lines), err)
 			}
 			if tt.withheld == "" {
@@ -291,7 +297,7 @@ func FuzzMerge(f *testing.F) {
 
 		want := event.Outcome{Run: "r", Incomplete: cfg.Incomplete}
 		var wantLines []string
-		files := 0
+		either := 0
 		for _, p := range paths {
 			o, inCluster := cluster[p]
 			r, inRepo := repo[p]
@@ -316,14 +322,12 @@ func FuzzMerge(f *testing.F) {
 			case inRepo:
 				want.Kept++
 			}
-			if inRepo {
-				files++
-			}
+			either++
 			if what != event.Resource {
 				wantLines = append(wantLines, fmt.Sprintf("%d %s %s %s %d", lanes[p], what, p, o.Hash, o.Version))
 			}
 		}
-		if want.Deleted > cfg.Prune.MaxFiles && want.Deleted*100 > cfg.Prune.MaxPercent*files {
+		if want.Deleted > cfg.Prune.MaxFiles && want.Deleted*100 > cfg.Prune.MaxPercent*either {
 			want.Pending, want.Deleted = &event.Pending{Run: "r", Count: want.Deleted}, 0
 		}
 

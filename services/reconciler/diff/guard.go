@@ -25,9 +25,10 @@ func (d *deletions) add(path string) {
 }
 
 // withheld is what waits for a person, nil if nothing does: more deletions than
-// the destination allows, of exactly these paths nobody has approved.
-func (d *deletions) withheld(cfg Config, files int) *event.Pending {
-	if d.count <= cfg.Prune.MaxFiles || d.count*100 <= cfg.Prune.MaxPercent*files {
+// the destination allows of all resources that either side has, of exactly these
+// paths nobody has approved.
+func (d *deletions) withheld(cfg Config, resources int) *event.Pending {
+	if d.count <= cfg.Prune.MaxFiles || d.count*100 <= cfg.Prune.MaxPercent*resources {
 		return nil
 	}
 	digest := hex.EncodeToString(d.digest.Sum(nil))

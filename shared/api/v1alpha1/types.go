@@ -112,8 +112,8 @@ type Prune struct {
 	Mode PruneMode `json:"mode,omitempty"`
 
 	// MaxDeletions is how many files one comparison may remove without being asked
-	// about: a number, or a percentage of the folder's resources, of which ten are
-	// always allowed. The deletions of one that finds more wait until they are
+	// about: a number, or a percentage of all resources that the cluster or the folder
+	// has, of which ten are always allowed. The deletions of one that finds more wait until they are
 	// approved, and what else it found is written.
 	// +optional
 	// +kubebuilder:default="30%"
