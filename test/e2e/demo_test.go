@@ -79,6 +79,9 @@ func TestDemoEnds(t *testing.T) {
 // they were fast enough, and that Git ended equal to the cluster.
 func checkSummary(t *testing.T, said string) {
 	t.Helper()
+	if first := one(t, said, `(?m)^  one commit: [0-9a-f]{7}  (.*); the others' files stand`); !strings.Contains(first, "5 deleted") {
+		t.Errorf("the start's commit is %q", first)
+	}
 	made, err := strconv.Atoi(one(t, said, `(?m)^(\d+) changes, each its own commit`))
 	must(t, err)
 	if landed := len(regexp.MustCompile(`(?m)^ +\d+ ms  [0-9a-f]{7}  `).FindAllString(said, -1)); made < 20 || landed != made {

@@ -56,6 +56,11 @@ func play(ctx context.Context, o Options, s *stage) error {
 	if err != nil {
 		return err
 	}
+	first, err := s.reconciled()
+	if err != nil {
+		return err
+	}
+	s.say("  one commit: %.7s  %s; the others' files stand", first.Hash, first.Subject)
 	s.say("Git equals the cluster: %d objects, %d files.", imported.Objects, imported.Files)
 
 	s.say("")

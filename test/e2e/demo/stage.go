@@ -12,6 +12,9 @@ import (
 	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
 
+// folder is the base folder, as it is when nobody names one.
+const folder = "live"
+
 // stage is everything that runs and stands around while the demonstration lasts.
 type stage struct {
 	printer
@@ -40,8 +43,16 @@ func (s *stage) set(ctx context.Context) (err error) {
 	if s.remote, err = harness.ServeRemote(harness.RemoteOptions{Dir: filepath.Join(s.dir, "git"), Name: "demo.git"}); err != nil {
 		return err
 	}
-	s.say("Serving an empty Git repository at %s", s.remote.URL)
-	return s.step("Starting kubescribe run --repo "+s.remote.URL+", which mirrors what is there", func() error { return s.startScribe(ctx) })
+	scratch := filepath.Join(s.dir, "scratch")
+	if err := os.Mkdir(scratch, 0o755); err != nil {
+		return err
+	}
+	if err := furnish(s.remote.Dir, scratch); err != nil {
+		return err
+	}
+	s.say("Serving a Git repository at %s", s.remote.URL)
+	s.say("  in its folder %s somebody left %d files of resources that are no more, and %d that are not ours", folder, orphans, len(others))
+	return s.step("Starting kubescribe run --adopt --repo "+s.remote.URL+", which compares both", func() error { return s.startScribe(ctx) })
 }
 
 func (s *stage) startCluster(ctx context.Context) (err error) {
@@ -58,6 +69,7 @@ func (s *stage) startCluster(ctx context.Context) (err error) {
 func (s *stage) startScribe(ctx context.Context) (err error) {
 	s.scribe, err = harness.StartKubescribe(ctx, harness.KubescribeOptions{
 		Bins: s.bins, Kubeconfig: s.cluster.Kubeconfig(), Repo: s.remote.URL, DataDir: filepath.Join(s.dir, "data"), Cluster: "demo",
+		Args: []string{"--adopt"},
 	})
 	if err != nil {
 		return err
@@ -69,7 +81,7 @@ func (s *stage) startScribe(ctx context.Context) (err error) {
 func (s *stage) equal(ctx context.Context) (harness.Comparison, error) {
 	ctx, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
-	return harness.AwaitEqual(ctx, s.cfg, s.remote.Repository, harness.Scope{Folder: "live"})
+	return harness.AwaitEqual(ctx, s.cfg, s.remote.Repository, harness.Scope{Folder: folder, Others: othersFile})
 }
 
 // keep says how to reach everything, and waits for ctx to end.
