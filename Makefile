@@ -20,7 +20,7 @@ GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 100000x
 
 .DEFAULT_GOAL := help
-.PHONY: help need need-build demo bench-reconcile run build test unit integration controlplane e2e cover check lint tidy-check vuln verify fuzz images need-docker need-compose up down clean FORCE
+.PHONY: help need need-build demo bench-reconcile run build test unit integration controlplane e2e races cover check lint tidy-check vuln verify fuzz images need-docker need-compose up down clean FORCE
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,8 +102,12 @@ tidy-check:
 	@for m in $(MODULES) $(APART); do echo "tidy $$m"; (cd $$m && GOWORK=off $(GO) mod tidy -diff) || exit 1; done
 	@for m in $(MODULES); do echo "build $$m alone"; (cd $$m && GOWORK=off $(GO) build ./...) || exit 1; done
 
-verify: cover fuzz ## longer proofs: the coverage, every fuzz target with FUZZTIME inputs, and the demo
+verify: cover fuzz races ## longer proofs: the coverage, every fuzz target with FUZZTIME inputs, every race, the demo
 	@$(MAKE) --no-print-directory demo
+
+races: ## each change at each instant of a run, with each service killed, on real parts
+	cd test/e2e && KUBESCRIBE_RACES=all GOWORK=off $(GO) test -count=1 -timeout 30m -run '^TestRaces' .
+
 fuzz:
 	@FUZZTIME='$(FUZZTIME)' GO='$(GO)' test/scripts/fuzz $(MODULES)
 

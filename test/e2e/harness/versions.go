@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -26,13 +27,18 @@ func Versions(history []Commit, writes []Written) []string {
 // Doubles says what is wrong with a history in itself: a version that a
 // destination has twice, versions of one object that are not in the cluster's
 // order, positions that do not grow, a commit of kubescribe's that changes
-// nothing.
+// nothing. A run may bring back a version whose file somebody else has changed.
 func Doubles(history []Commit) []string {
 	var wrong []string
 	seen := map[string]string{}
 	newest := map[string]uint64{}
 	positions := map[string]uint64{}
+	foreign := map[string]bool{} // files that somebody else was the last to change
 	for _, c := range history {
+		restored := c.Origin == "reconcile" && slices.ContainsFunc(c.Files, func(f FileChange) bool { return foreign[f.Path] })
+		for _, f := range c.Files {
+			foreign[f.Path] = !c.Ours
+		}
 		if !c.Ours {
 			continue
 		}
@@ -48,7 +54,7 @@ func Doubles(history []Commit) []string {
 		}
 		object := c.Placement + ": " + c.Resource
 		key := object + " at " + c.Version
-		if first, twice := seen[key]; twice {
+		if first, twice := seen[key]; twice && !restored {
 			wrong = append(wrong, fmt.Sprintf("%s: committed by %.8s and %.8s", key, first, c.Hash))
 		}
 		seen[key] = c.Hash

@@ -14,6 +14,11 @@ func TestVersions(t *testing.T) {
 			Files: []harness.FileChange{{Status: "M", Path: "x"}},
 		}
 	}
+	run := func(position uint64, resource, version string) harness.Commit {
+		c := commit(position, resource, version)
+		c.Origin = "reconcile"
+		return c
+	}
 	writes := []harness.Written{
 		{Resource: "v1 configmaps a/x", Version: "9"}, {Resource: "v1 configmaps a/x", Version: "10"}, {Resource: "v1 configmaps a/x", Deleted: true},
 	}
@@ -31,6 +36,19 @@ func TestVersions(t *testing.T) {
 		"twice": {
 			history: []harness.Commit{commit(1, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps a/x", "10"), commit(3, "v1 configmaps a/x", "10")},
 			want:    []string{"at 10: committed by"},
+		},
+		"brought back by a run": {
+			history: []harness.Commit{
+				commit(1, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps a/x", "10"), {Files: []harness.FileChange{{Status: "M", Path: "x"}}},
+				run(3, "v1 configmaps a/x", "10"),
+			},
+		},
+		"written again by a run": {
+			history: []harness.Commit{
+				commit(1, "v1 configmaps a/x", "9"), {Files: []harness.FileChange{{Status: "M", Path: "x"}}}, commit(2, "v1 configmaps a/x", "10"),
+				run(3, "v1 configmaps a/x", "10"),
+			},
+			want: []string{"at 10: committed by"},
 		},
 		"out of order": {
 			history: []harness.Commit{commit(1, "v1 configmaps a/x", "10"), commit(2, "v1 configmaps a/x", "9")},
