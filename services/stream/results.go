@@ -45,7 +45,7 @@ func (s *Stream) Work(ctx context.Context, l bus.LedgerConfig, state string) (d 
 	if err != nil {
 		return d, false, err
 	}
-	if next, fx := phase.Next(st, phase.Superseded{By: runOf(rec).Epoch}); fx.Forget {
+	if next, fx := phase.Next(st, phase.Superseded{By: phase.RunOf(rec).Epoch}); fx.Forget {
 		s.log.Info("run left for another", "destination", k.String(), "run", st.Run, "attempt", st.Attempt)
 		return bus.Decision{State: next.String(), Note: note{key: k, effects: fx}}, true, nil
 	}

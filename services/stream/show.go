@@ -31,13 +31,6 @@ func (s *Stream) record(ctx context.Context, k event.DestinationKey) (event.Phas
 	return rec, err
 }
 
-// runOf is the run that the reconciler asks for.
-func runOf(rec event.PhaseRecord) phase.Run {
-	return phase.Run{
-		Epoch: phase.Epoch{Run: rec.Run, Attempt: rec.Attempt}, Parts: rec.Parts, Hold: rec.Phase == event.StartupReconcile,
-	}
-}
-
 // show writes to KS_PHASE what a state means, unless it stands there already or the
 // reconciler has begun another run in the meantime.
 func (s *Stream) show(ctx context.Context, k event.DestinationKey, st phase.State, cursor uint64) error {
@@ -86,7 +79,7 @@ func (s *Stream) change(ctx context.Context, k event.DestinationKey, of phase.Ep
 		if err != nil {
 			return err
 		}
-		if runOf(rec).Epoch != of {
+		if phase.RunOf(rec).Epoch != of {
 			return nil
 		}
 		was := rec

@@ -265,7 +265,7 @@ func (s *Stream) mark(ctx context.Context, k event.DestinationKey, dest bus.Regi
 	if err != nil {
 		return bus.Decision{}, err
 	}
-	mark.Current = runOf(rec)
+	mark.Current = phase.RunOf(rec)
 	next, fx := phase.Next(st, mark)
 	d := bus.Decision{State: next.String(), Note: note{key: k, effects: fx, items: []item{{outcome: outcomeMarked}}}}
 	if fx.Barrier {

@@ -36,6 +36,11 @@ type Run struct {
 	Hold  bool
 }
 
+// RunOf is the run that the reconciler asks for by an entry of KS_PHASE.
+func RunOf(rec event.PhaseRecord) Run {
+	return Run{Epoch: Epoch{Run: rec.Run, Attempt: rec.Attempt}, Parts: rec.Parts, Hold: rec.Phase == event.StartupReconcile}
+}
+
 // Step is how far a destination stream is with its run.
 type Step int
 
