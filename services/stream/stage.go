@@ -242,9 +242,9 @@ func (s *Stream) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 	i := item{origin: event.Live, path: path, hash: c.Hash, outcome: outcomeForwarded}
 	last, known := s.recent.Get(object{k, path})
 	d := bus.Decision{State: st.String()}
-	switch phase.FateOf(c, last, known, dest.Prune.Mode) {
+	switch phase.FateOf(c, fx, last, known, dest.Prune.Mode) {
 	case phase.Suppressed:
-		i.outcome, fx.Remember = outcomeSuppressed, false // nothing passes
+		i.outcome = outcomeSuppressed
 	case phase.Pruned:
 		i.outcome, fx.Remember = outcomePruned, false
 	case phase.Forwarded:
