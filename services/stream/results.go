@@ -20,6 +20,9 @@ const (
 	batchBytes  = 4 << 20
 )
 
+// errBehind ends a round: what is known of a ledger is older than what it holds.
+var errBehind = errors.New("another owner of the destination's stream has closed it")
+
 // Due lists the ledgers of the destinations that may have something to do.
 func (s *Stream) Due() []bus.LedgerConfig {
 	var configs []bus.LedgerConfig
@@ -48,6 +51,10 @@ func (s *Stream) Work(ctx context.Context, l bus.LedgerConfig, state string) (d 
 	if next, fx := phase.Next(st, phase.Superseded{By: phase.RunOf(rec).Epoch}); fx.Forget {
 		s.log.Info("run left for another", "destination", k.String(), "run", st.Run, "attempt", st.Attempt)
 		return bus.Decision{State: next.String(), Note: note{key: k, effects: fx}}, true, nil
+	}
+	if st.Behind(rec) {
+		// Holding, this one would store nothing, and so never be refused.
+		return d, false, fmt.Errorf("run %s: %w", st.Run, errBehind)
 	}
 	dest, registered := s.registry.Get(k)
 	if st.Step == phase.Marking || !registered {

@@ -82,6 +82,13 @@ func (s State) Phase() event.Phase {
 // Holds reports whether changes have to wait.
 func (s State) Holds() bool { return s.Hold && (s.Step == Waiting || s.Step == Applying) }
 
+// Behind reports whether an entry of KS_PHASE says that the run which is under way by
+// this state has closed: somebody else holds the destination's stream too, and has gone
+// on from here.
+func (s State) Behind(rec event.PhaseRecord) bool {
+	return s.Step != Idle && !rec.Running() && RunOf(rec).Epoch == s.Epoch
+}
+
 // Began is the run as it began, and the state just before its first MARK: what
 // came since can be fed to the machine again.
 func (s State) Began() (Run, State) {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubescribe/kubescribe/shared/event"
 )
@@ -59,6 +60,31 @@ func words(s State, fx Effects) string {
 		}
 	}
 	return strings.Join(w, " ")
+}
+
+func TestBehind(t *testing.T) {
+	running := event.PhaseRecord{Run: first.Run, Attempt: first.Attempt}
+	closed := running
+	closed.Closed = time.Unix(1, 0)
+	waiting, _ := machine(State{}, mark(0, holding(first)), mark(2, holding(first)))
+	over, _ := machine(waiting, Results{first}, done(1))
+	other, _ := machine(State{}, mark(0, holding(again)))
+	for _, tt := range []struct {
+		name string
+		s    State
+		rec  event.PhaseRecord
+		want bool
+	}{
+		{"under way", waiting, running, false},
+		{"closed by another", waiting, closed, true},
+		{"closed", over, closed, false},
+		{"another attempt", other, closed, false},
+		{"nothing known", State{}, event.PhaseRecord{}, false},
+	} {
+		if got := tt.s.Behind(tt.rec); got != tt.want {
+			t.Errorf("%s: behind: %v", tt.name, got)
+		}
+	}
 }
 
 func TestMachine(t *testing.T) {
