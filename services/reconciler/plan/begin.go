@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -20,7 +21,7 @@ type Run struct {
 func (r Run) Record(was event.PhaseRecord, d event.Destination, revision uint64) event.PhaseRecord {
 	rec := event.PhaseRecord{
 		V: event.Version, Run: r.ID, Attempt: 1, Reason: r.Reason, Registered: revision,
-		Parts: subject.PartsOf(d), Phase: was.Phase, Approved: r.Approved, Since: r.Now,
+		Parts: parts(was, d, revision), Phase: was.Phase, Approved: r.Approved, Since: r.Now,
 		Cursor: was.Cursor, Counts: was.Counts, Owner: was.Owner, Outcome: was.Outcome,
 	}
 	if len(rec.Parts) == 0 {
@@ -37,6 +38,18 @@ func (r Run) Record(was event.PhaseRecord, d event.Destination, revision uint64)
 		rec.Approved = pending
 	}
 	return rec
+}
+
+// parts are the lanes that the destination's rules touch, and those that a run of
+// other rules has touched: a router that has not seen the new ones yet still hands on
+// changes of theirs, until it passes a MARK of this run in that lane.
+func parts(was event.PhaseRecord, d event.Destination, revision uint64) []int {
+	parts := slices.Clone(subject.PartsOf(d))
+	if was.Registered != revision || was.Running() {
+		parts = append(parts, was.Parts...)
+	}
+	slices.Sort(parts)
+	return slices.Compact(parts)
 }
 
 // Again is the entry of the next attempt at the run that is under way.

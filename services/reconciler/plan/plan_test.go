@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -238,8 +239,28 @@ func TestRecord(t *testing.T) {
 	if got := begin.Record(was, d, 5); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got := begin.Record(was, event.Destination{Key: key}, 5).Parts; !reflect.DeepEqual(got, []int{0}) {
+	if got := begin.Record(event.PhaseRecord{}, event.Destination{Key: key}, 5).Parts; !reflect.DeepEqual(got, []int{0}) {
 		t.Errorf("rules that select nothing ask lanes %v", got)
+	}
+	parts := want.Parts
+	for _, tt := range []struct {
+		name string
+		was  func(*event.PhaseRecord)
+		want []int
+	}{
+		{"the same rules", func(was *event.PhaseRecord) { was.Registered = 5 }, parts},
+		{"of other rules", func(*event.PhaseRecord) {}, append([]int{1}, parts...)},
+		{"of other rules, which had none", func(was *event.PhaseRecord) { was.Parts = nil }, parts},
+		{"a run of these rules that was to ask those of others", func(was *event.PhaseRecord) { was.Registered, was.Closed = 5, time.Time{} }, append([]int{1}, parts...)},
+	} {
+		was := was
+		was.Parts = []int{1}
+		tt.was(&was)
+		got := begin.Record(was, d, 5).Parts
+		slices.Sort(tt.want)
+		if !reflect.DeepEqual(got, slices.Compact(tt.want)) {
+			t.Errorf("behind a run of %s lanes %v are asked, want %v", tt.name, got, tt.want)
+		}
 	}
 	again := Again(want, t0.Add(2*time.Hour))
 	want.Attempt, want.Since = 2, t0.Add(2*time.Hour)
