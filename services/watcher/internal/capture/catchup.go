@@ -62,6 +62,10 @@ func (w *Worker) firstList(ctx context.Context) error {
 // afterGone closes the gap that a 410 leaves: the newest version of what
 // changed since the index was exact, and deletions, at the list's version.
 //
+// Contents that a run was denied, because their object had changed, were to come by
+// the watch. Should the object be what it was again, they are no difference from the
+// index: a run is asked for.
+//
 // A crash in the middle resumes from the position before the list, is told 410
 // again, and by then has no index: a run is asked for, which finds the rest.
 func (w *Worker) afterGone(ctx context.Context) error {
@@ -90,6 +94,15 @@ func (w *Worker) afterGone(ctx context.Context) error {
 		c.Op, c.Time, c.FieldManager = event.Delete, time.Now(), ""
 		if err := w.publish(ctx, c, index.Version{Gone: true}); err != nil {
 			return err
+		}
+	}
+	// Whoever begins to read from here on is denied what is newer than the list.
+	if reading := w.reading.Load() > 0; w.missed.Swap(false) || reading {
+		for _, d := range w.Destinations {
+			if err := w.AskRun(ctx, d.Key, event.ReasonWatchGap); err != nil {
+				w.missed.Store(true)
+				return err
+			}
 		}
 	}
 	w.rv, w.gone = at, false

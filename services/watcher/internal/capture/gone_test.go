@@ -298,3 +298,37 @@ func TestListWithoutVersion(t *testing.T) {
 		r.stop(t)
 	})
 }
+
+// TestGoneAfterDenied: an object that had changed when a run wanted its content, and
+// is what it was again when the past got lost, is no difference from the index. So
+// a run is asked for, which finds it; not where nothing was denied.
+func TestGoneAfterDenied(t *testing.T) {
+	for name, back := range map[string]bool{"denied": true, "given": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				s.put(widget("a", 1))
+				r := begin(t, s, l)
+				r.check(t, "at first")
+				l.runs()
+				q := r.wanted(t)
+				s.partition()
+				if back {
+					s.put(widget("a", 2))
+				}
+				if got := r.fetch(t, q); (len(got) == 0) != back {
+					t.Errorf("it fetched %v", got)
+				}
+				s.put(widget("a", 1))
+				s.restart()
+				advance(time.Minute)
+				r.check(t, "told 410")
+				if back {
+					r.asked(t, "elsewhere WatchGap at 101", "live WatchGap at 101")
+				} else {
+					r.asked(t)
+				}
+				r.stop(t)
+			})
+		})
+	}
+}

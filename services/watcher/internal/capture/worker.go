@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -130,6 +131,8 @@ type Worker struct {
 	bookmark uint64             // revision of the stored bookmark
 	stored   string             // the position that stands there
 	storedAt time.Time
+	reading  atomic.Int32  // contents are being read for runs
+	missed   atomic.Bool   // some were not given since a gap was last closed: the object had changed
 	ended    chan struct{} // closed when Run returns
 	why      error         // what Exact says then; set before ended is closed
 
