@@ -18,9 +18,11 @@ KUBE_LDFLAGS := -s -w \
 GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 100000x
+MODEL_STATES ?= 3000000
+MODEL_WALKS  ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help need need-build demo bench-reconcile run build test unit integration controlplane e2e races cover check lint tidy-check vuln verify fuzz images need-docker need-compose up down clean FORCE
+.PHONY: help need need-build demo bench-reconcile run build test unit integration controlplane e2e races cover check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,7 +104,7 @@ tidy-check:
 	@for m in $(MODULES) $(APART); do echo "tidy $$m"; (cd $$m && GOWORK=off $(GO) mod tidy -diff) || exit 1; done
 	@for m in $(MODULES); do echo "build $$m alone"; (cd $$m && GOWORK=off $(GO) build ./...) || exit 1; done
 
-verify: cover fuzz races ## longer proofs: the coverage, every fuzz target with FUZZTIME inputs, every race, the demo
+verify: cover fuzz model races ## longer proofs: the coverage, every fuzz target with FUZZTIME inputs, the model, every race, the demo
 	@$(MAKE) --no-print-directory demo
 
 races: ## each change at each instant of a run, with each service killed, on real parts
@@ -110,6 +112,9 @@ races: ## each change at each instant of a run, with each service killed, on rea
 
 fuzz:
 	@FUZZTIME='$(FUZZTIME)' GO='$(GO)' test/scripts/fuzz $(MODULES)
+
+model: ## the protocol of runs as a model, in more orders than the tests play
+	MODEL_STATES=$(MODEL_STATES) MODEL_WALKS=$(MODEL_WALKS) $(GO) test -count=1 -timeout 60m -v ./test/integration/model
 
 need-docker:
 	@test/scripts/need docker
