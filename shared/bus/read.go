@@ -98,11 +98,12 @@ func (b *Bus) Waiting(ctx context.Context, stream, filter string, after uint64) 
 	return n, nil
 }
 
-// readAhead is how many messages a reader has in memory beside the one it has handed
-// out. The bound is on their number: where it is on bytes, the library makes room for a
-// million, and small ones take several times their size, for their headers. So many of
-// the largest that there can be are 128 MB.
-const readAhead = 32
+// readAhead is how much a reader lets the server send before it is taken, in bytes: the
+// largest message with its envelope, and no more, because small ones take three times
+// that in memory. It is not bounded by number: 500, the library's default, may be 2 GB,
+// and with few there is no room in the library for what the server says between them,
+// so that it drops messages and begins anew.
+const readAhead = MaxPayload + 64<<10
 
 // Reader reads a stream in order, each message once, with a consumer of its own
 // that leaves with it: nobody else's cursor moves. It is not safe for
@@ -126,7 +127,7 @@ func (b *Bus) Read(ctx context.Context, stream string, filters []string, start u
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", stream, err)
 	}
-	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(readAhead, 2*MaxPayload))
+	it, err := c.Messages(jetstream.PullMaxBytes(readAhead))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", stream, err)
 	}

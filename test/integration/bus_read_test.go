@@ -10,11 +10,11 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// TestReadAhead: a reader that is slow has a bounded number of messages in memory, so
-// that a backlog stays where it is; and it gets on with the largest there are.
+// TestReadAhead: a reader that is slow has a bounded part of a backlog in memory, gets
+// on with the largest messages that there are, and is sent each of them once.
 func TestReadAhead(t *testing.T) {
 	in := newInstall(t)
-	const filter = "ks.dlq.test.>"
+	const size, some, large, most = 16 << 10, 1000, 3, bus.MaxPayload + 128<<10
 	store := func(count, size int) {
 		for n := range count {
 			if _, err := in.js.Publish(t.Context(), fmt.Sprintf("ks.dlq.test.%d.%d", size, n), bytes.Repeat([]byte{'x'}, size)); err != nil {
@@ -22,44 +22,52 @@ func TestReadAhead(t *testing.T) {
 			}
 		}
 	}
-	store(2000, 100)
-	store(5, bus.MaxPayload-100)
-
-	r, err := in.bus.Read(t.Context(), subject.DLQ, []string{filter}, 1)
+	store(some, size)
+	store(large, bus.MaxPayload-100)
+	r, err := in.bus.Read(t.Context(), subject.DLQ, []string{"ks.dlq.test.>"}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
+
 	read := 0
 	next := func() {
+		t.Helper()
 		m, ok, err := r.Next(t.Context(), 10*time.Second)
 		if read++; !ok || err != nil || m.Seq != uint64(read) {
 			t.Fatalf("message %d is %d, %v, %v", read, m.Seq, ok, err)
 		}
 	}
 	next()
-	in.until("what is read ahead has come", func() bool { return in.handedOut(subject.DLQ) >= 32 })
-	for range 100 {
-		next()
-		if ahead := in.handedOut(subject.DLQ) - read; ahead > 60 {
-			t.Fatalf("%d messages were read ahead", ahead)
+	in.until("something is read ahead", func() bool { _, sent := in.consumer(subject.DLQ); return sent >= most/size/2 })
+	first, _ := in.consumer(subject.DLQ)
+	for read+50 <= some {
+		for range 50 {
+			next()
+		}
+		name, sent := in.consumer(subject.DLQ)
+		if ahead := (min(sent, some) - read) * size; ahead > most {
+			t.Fatalf("%d bytes are read ahead", ahead)
+		}
+		if name != first {
+			t.Fatalf("after %d messages they were not sent as they should be, and reading began anew", read)
 		}
 	}
-	for read < 2005 {
+	for read < some+large {
 		next()
 	}
 }
 
-// handedOut is how many messages a stream's one consumer was given.
-func (in *install) handedOut(stream string) int {
+// consumer is a stream's one consumer, and how many messages it was sent.
+func (in *install) consumer(stream string) (name string, sent int) {
 	in.Helper()
 	s, err := in.js.Stream(in.Context(), stream)
 	if err != nil {
 		in.Fatal(err)
 	}
 	for c := range s.ListConsumers(in.Context()).Info() {
-		return int(c.Delivered.Consumer)
+		return c.Name, int(c.Delivered.Consumer)
 	}
 	in.Fatalf("%s has no consumer", stream)
-	return 0
+	return "", 0
 }
