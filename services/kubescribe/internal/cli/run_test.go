@@ -114,17 +114,26 @@ func newRepo(t *testing.T) string {
 	return dir
 }
 
-// push commits a file of somebody else's.
-func push(t *testing.T, repo, path, text string) {
+// push commits files as somebody else does: with a text of "", one is removed.
+func push(t *testing.T, repo string, files map[string]string) {
 	t.Helper()
-	tree := t.TempDir()
-	if err := os.MkdirAll(filepath.Dir(filepath.Join(tree, path)), 0o700); err != nil {
+	tree := filepath.Join(t.TempDir(), "tree")
+	if _, err := gittest.Git("", "clone", "-q", repo, tree); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(tree, path), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+	for path, text := range files {
+		path = filepath.Join(tree, path)
+		err := os.MkdirAll(filepath.Dir(path), 0o700)
+		if err == nil && text == "" {
+			err = os.Remove(path)
+		} else if err == nil {
+			err = os.WriteFile(path, []byte(text), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "."}, {"commit", "-q", "-m", "theirs"}, {"push", "-q", repo, "main"}} {
+	for _, args := range [][]string{{"add", "-A"}, {"commit", "-q", "-m", "theirs"}, {"push", "-q", "origin", "HEAD:main"}} {
 		if _, err := gittest.Git(tree, args...); err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +224,7 @@ func TestRunRefused(t *testing.T) {
 	a, kubeconfig := newAPI(t)
 	a.put("web", "one")
 	repo := newRepo(t)
-	push(t, repo, "live/mine.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine}\n")
+	push(t, repo, map[string]string{"live/mine.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine}\n"})
 	args := []string{"--repo", repo, "--kubeconfig", kubeconfig, "--data-dir", filepath.Join(t.TempDir(), "data")}
 	r := start(t, args...)
 	r.ends(service.ExitError)
@@ -274,7 +283,7 @@ func TestRunDocuments(t *testing.T) {
 	a, kubeconfig := newAPI(t)
 	a.put("web", "one")
 	taken, repo := newRepo(t), newRepo(t)
-	push(t, taken, "live/mine.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine}\n")
+	push(t, taken, map[string]string{"live/mine.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine}\n"})
 	config := file(t, "config.yaml", strings.NewReplacer("TAKEN", taken, "FREE", repo).Replace(`
 apiVersion: kubescribe.dev/v1alpha1
 kind: GitRemote
