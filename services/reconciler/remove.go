@@ -44,6 +44,7 @@ func (r *Reconciler) remove(ctx context.Context, k event.DestinationKey) error {
 	left := []struct{ stream, filter string }{
 		{subject.Snap, subject.SnapDestination(k)},
 		{subject.Ctl, subject.CtlRun(k)},
+		{subject.Ctl, subject.CtlRunsBehind(k)},
 		{subject.Live, subject.LiveDestination(k)},
 		{subject.Write, subject.WriteDestination(k)},
 	}

@@ -25,8 +25,16 @@ const (
 
 // Ask stores a control request under a subject. Asking again while the first is
 // waiting changes nothing.
+//
+// A request for a run is carried out after it was asked for, or one like it is. The
+// first may be in somebody's hands, who has begun a run and not acknowledged yet: so
+// where one is there this one stands behind it. Of two like it one at most is in
+// somebody's hands, and the other one will be.
 func (b *Bus) Ask(ctx context.Context, subj string, r event.Request) error {
-	_, err := b.AskOwn(ctx, subj, r)
+	seq, err := b.AskOwn(ctx, subj, r)
+	for n := 0; n < 2 && err == nil && seq == 0 && r.Kind == event.RequestRun; n++ {
+		seq, err = b.AskOwn(ctx, subject.CtlRunBehind(r.Destination, r.Reason, n), r)
+	}
 	return err
 }
 

@@ -222,9 +222,17 @@ func CtlResourcesOf(cluster string, part int) string {
 	return join("ks.ctl", event.RequestResources, Token(cluster), strconv.Itoa(part), ">")
 }
 
-// CtlRun is a request for a run of one destination: asking twice while one is
-// waiting is asking once.
+// CtlRun is a request for a run of one destination.
 func CtlRun(k event.DestinationKey) string { return join("ks.ctl", event.RequestRun, destination(k)) }
+
+// CtlRunBehind is one of two places for a request because of a reason that finds
+// another one at CtlRun.
+func CtlRunBehind(k event.DestinationKey, reason string, n int) string {
+	return join(CtlRun(k), Token(reason), strconv.Itoa(n))
+}
+
+// CtlRunsBehind selects them all.
+func CtlRunsBehind(k event.DestinationKey) string { return join(CtlRun(k), ">") }
 
 // CtlRuns selects the requests to the reconciler.
 const CtlRuns = "ks.ctl." + event.RequestRun + ".>"

@@ -208,7 +208,11 @@ func FuzzSubjects(f *testing.F) {
 		run := CtlRun(k)
 		checkSubject(t, AllCtl, run)
 		selects(t, run, CtlRuns)
-		ignores(t, run, CtlClusterStates(cluster, part), CtlResourcesOf(cluster, part), CtlRun(other))
+		ignores(t, run, CtlClusterStates(cluster, part), CtlResourcesOf(cluster, part), CtlRun(other), CtlRunsBehind(k))
+		behind := CtlRunBehind(k, event.ReasonWatchGap, int(n%2))
+		checkSubject(t, AllCtl, behind)
+		selects(t, behind, CtlRuns, CtlRunsBehind(k))
+		ignores(t, behind, run, CtlRunsBehind(other), CtlClusterStates(cluster, part), CtlResourcesOf(cluster, part))
 
 		checkSubject(t, AllDLQ, DeadLetter("router", k, Events, uint64(n)))
 		for _, c := range []string{ConsumerClusterState(cluster, part), ConsumerResources(cluster, part), ConsumerRuns} {

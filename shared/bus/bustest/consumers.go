@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,6 +57,53 @@ func requests(t *testing.T, s Server) {
 	<-done
 	if len(handled) != 0 {
 		t.Fatal("handled twice")
+	}
+}
+
+// runAskedInHand: a request for a run that comes while another is in somebody's hands
+// is carried out after it; of those that only wait, one is enough.
+func runAskedInHand(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	k := event.DestinationKey{Cluster: "test", Namespace: "default", Name: "d"}
+	ask := func(reason string) {
+		q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: k, Reason: reason}
+		if err := b.Ask(t.Context(), subject.CtlRun(k), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	handled := make(chan string, 10)
+	var once sync.Once
+	r := &bus.Responder{
+		Bus: b, Consumer: subject.ConsumerRuns, Filter: subject.CtlRuns, Log: quiet(),
+		Handle: func(_ context.Context, q event.Request) error {
+			once.Do(func() {
+				for range 5 {
+					ask(event.ReasonRequested)
+				}
+				ask(event.ReasonWatchGap)
+			})
+			handled <- q.Reason
+			return nil
+		},
+	}
+	ask(event.ReasonRequested)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Run(ctx)
+	}()
+	within(t, "no request is left", 10*time.Second, func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
+	cancel()
+	<-done
+	close(handled)
+	got := map[string]int{}
+	for reason := range handled {
+		got[reason]++
+	}
+	if got[event.ReasonRequested] != 3 || got[event.ReasonWatchGap] != 1 {
+		t.Errorf("carried out: %v", got)
 	}
 }
 

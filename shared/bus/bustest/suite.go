@@ -66,6 +66,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"fullSnap":           fullSnap,
 		"requests":           requests,
 		"requestsHandedOn":   requestsHandedOn,
+		"runAskedInHand":     runAskedInHand,
 		"consumersAreStable": consumersAreStable,
 		"consumerRemoved":    consumerRemoved,
 	} {

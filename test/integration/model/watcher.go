@@ -130,9 +130,12 @@ func (w *world) listType(typ int) {
 }
 
 func (w *world) ask(reason string) {
-	if len(w.asked) == 0 { // one message a subject
-		w.asked = add(w.asked, reason)
+	for i, waiting := range w.asked {
+		if waiting == reason && (i > 0 || !w.reconciler.handled) {
+			return // that one will do
+		}
 	}
+	w.asked = add(w.asked, reason)
 }
 
 func (w *world) keepFirst(typ int) {
