@@ -154,7 +154,7 @@ func (w *world) do(s step) error {
 		w.store(w.late[s.a])
 		w.late = append(w.late[:s.a:s.a], w.late[s.a+1:]...)
 	default:
-		return w.befall(s)
+		w.befall(s)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"strconv"
+
 	"github.com/kubescribe/kubescribe/services/reconciler/plan"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
@@ -74,7 +76,7 @@ func (w *world) surroundingSteps(put func(what, int, int)) {
 	}
 }
 
-func (w *world) befall(s step) error {
+func (w *world) befall(s step) {
 	left := &w.left
 	switch s.what {
 	case clusterWrite:
@@ -130,6 +132,7 @@ func (w *world) befall(s step) error {
 	case forgotten:
 		left.forget--
 		w.oldest = len(w.cluster)
+	default:
+		panic("nobody knows how to do step " + strconv.Itoa(int(s.what)))
 	}
-	return nil
 }
