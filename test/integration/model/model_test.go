@@ -189,7 +189,7 @@ func crowd(change func(*scene)) scene {
 func TestAtRandom(t *testing.T) {
 	walks, set := number(t, envWalks)
 	if !set {
-		walks = 1000
+		walks = 500
 	}
 	steps := 0
 	for _, tt := range []struct {
