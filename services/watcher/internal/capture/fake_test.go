@@ -206,7 +206,19 @@ func (s *server) List(ctx context.Context, opts metav1.ListOptions) (*unstructur
 	}
 	s.mu.Lock()
 	refuse := s.onList
+	exact := opts.ResourceVersionMatch == metav1.ResourceVersionMatchExact
+	future := exact && atoi(opts.ResourceVersion) > s.rv
+	changed := s.oldest
+	if n := len(s.history); n > 0 {
+		changed = s.history[n-1].rv
+	}
 	s.mu.Unlock()
+	if future {
+		return nil, apierrors.NewTimeoutError("Too large resource version", 1)
+	}
+	if version := opts.ResourceVersion; exact && atoi(version) < changed { // what was then, it does not keep
+		return nil, apierrors.NewResourceExpired("the version is too old")
+	}
 	if refuse != nil {
 		if err := refuse(opts); err != nil {
 			return nil, err
@@ -215,6 +227,9 @@ func (s *server) List(ctx context.Context, opts metav1.ListOptions) (*unstructur
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, after := s.rv, ""
+	if exact {
+		at = atoi(opts.ResourceVersion)
+	}
 	if opts.Continue == "" {
 		s.lists++
 	} else {

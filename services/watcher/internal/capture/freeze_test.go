@@ -67,6 +67,26 @@ func TestExactGivesUp(t *testing.T) {
 	})
 }
 
+// TestExactAtOnce: after a restart the index of a quiet type is exact without a
+// word of the watch, although others have been written since.
+func TestExactAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		r := begin(t, s, l)
+		r.stop(t)
+		s.mu.Lock()
+		s.rv += 10
+		s.mu.Unlock()
+		r = begin(t, s, l)
+		if objects, exact := r.Freeze(live); !exact || len(objects) != 1 || objects[0].Version != 101 {
+			t.Errorf("there are %v, exact %v", objects, exact)
+		}
+		s.put(widget("a", 2))
+		r.frozen(t, "and stays so", "shop/a 112")
+		r.stop(t)
+	})
+}
+
 // TestFreezeSeesTheLane: what a change does to the index is seen with the change,
 // neither before nor after it. One that may be stored or not leaves no index.
 func TestFreezeSeesTheLane(t *testing.T) {

@@ -23,7 +23,9 @@ func (w *Worker) listIndex(ctx context.Context, from string, to chan<- listed) {
 	var backoff fault.Backoff
 	for {
 		idx := index.Index{}
-		at, err := w.list(ctx, w.Client, func() { clear(idx) }, func(o *unstructured.Unstructured) error {
+		// As of the watch's position, the index is exact at once. As of later, it is
+		// when the watch has come there, which may take a quiet type a minute.
+		at, err := w.listAsOf(ctx, from, func() { clear(idx) }, func(o *unstructured.Unstructured) error {
 			if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
 				return nil
 			}

@@ -35,15 +35,26 @@ const (
 func (w *Worker) list(ctx context.Context, client dynamic.ResourceInterface, begin func(), each func(*unstructured.Unstructured) error) (version string, err error) {
 	for range listAttempts {
 		begin()
-		if version, err = w.pages(ctx, client, each); !apierrors.IsResourceExpired(err) {
+		if version, err = w.pages(ctx, client, metav1.ListOptions{}, each); !apierrors.IsResourceExpired(err) {
 			return version, err
 		}
 	}
 	return "", err
 }
 
-func (w *Worker) pages(ctx context.Context, client dynamic.ResourceInterface, each func(*unstructured.Unstructured) error) (string, error) {
-	opts := metav1.ListOptions{Limit: firstPage}
+// listAsOf is list at a version, or, where the API server does not have that any
+// more, at the newest.
+func (w *Worker) listAsOf(ctx context.Context, version string, begin func(), each func(*unstructured.Unstructured) error) (string, error) {
+	begin()
+	at, err := w.pages(ctx, w.Client, metav1.ListOptions{ResourceVersion: version, ResourceVersionMatch: metav1.ResourceVersionMatchExact}, each)
+	if err == nil || Refused(err) || ctx.Err() != nil {
+		return at, err
+	}
+	return w.list(ctx, w.Client, begin, each)
+}
+
+func (w *Worker) pages(ctx context.Context, client dynamic.ResourceInterface, opts metav1.ListOptions, each func(*unstructured.Unstructured) error) (string, error) {
+	opts.Limit = firstPage
 	for {
 		page, err := page(ctx, client, opts)
 		if err != nil {
@@ -55,6 +66,7 @@ func (w *Worker) pages(ctx context.Context, client dynamic.ResourceInterface, ea
 				return "", err
 			}
 		}
+		opts.ResourceVersion, opts.ResourceVersionMatch = "", "" // the token says it
 		if opts.Continue = page.GetContinue(); opts.Continue != "" {
 			continue
 		}
