@@ -222,6 +222,10 @@ func TestRacesOfRules(t *testing.T) {
 				r.apply(t, configMap(ns, fmt.Sprintf("b-%d", n), "1"))
 			}
 			r.sentinel(t, kept)
+			r.others.pull(t)
+			r.others.remove(t, "live/"+kept+"/configmaps/a.yaml")
+			r.others.commit(t, nil)
+			r.others.push(t)
 			rec := r.reach(t, at, r.record(t), event.ReasonRequested)
 			r.running["watcher"].Kill()
 			selected = !selected

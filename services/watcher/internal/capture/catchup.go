@@ -54,7 +54,7 @@ func (w *Worker) firstList(ctx context.Context) error {
 		}
 	}
 	w.setIndex(fresh)
-	w.rv, w.gone, w.lost = version, false, false
+	w.rv, w.gone, w.lost, w.listed = version, false, false, true
 	// Only from here on may a restart resume by watching.
 	return w.store(ctx, true)
 }
@@ -105,7 +105,7 @@ func (w *Worker) afterGone(ctx context.Context) error {
 			}
 		}
 	}
-	w.rv, w.gone = at, false
+	w.rv, w.gone, w.listed = at, false, true
 	return w.store(ctx, true)
 }
 

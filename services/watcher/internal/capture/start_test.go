@@ -236,3 +236,30 @@ func TestVersionsWentBack(t *testing.T) {
 		r.stop(t)
 	})
 }
+
+// TestVersionsWentBackMeanwhile: the cluster is restored while the type is being
+// watched, with an index that knows all that is undone.
+func TestVersionsWentBackMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		r := begin(t, s, l)
+		for n := range int64(30) {
+			s.put(widget("b", n))
+		}
+		synctest.Wait()
+		l.take(t)
+		l.runs()
+		s.mu.Lock()
+		delete(s.objects, "b")
+		s.rv, s.oldest, s.history = 101, 101, nil
+		for f := range s.open {
+			f.end()
+		}
+		s.mu.Unlock()
+		r.asked(t, "elsewhere WatchGap at 101", "live WatchGap at 101")
+		s.put(widget("a", 2))
+		r.check(t, "after the restore", "UPDATE a 102 2")
+		r.frozen(t, "with what was undone gone", "shop/a 102")
+		r.stop(t)
+	})
+}

@@ -26,11 +26,18 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 	seconds := int64(length / time.Second)
 	wctx, cancel := context.WithTimeout(ctx, length+watchGrace)
 	defer cancel()
+	if w.index != nil && !w.listed {
+		if now := w.newest(wctx); index.Newer(w.rv, now) {
+			w.wentBack(now)
+			return true, nil
+		}
+	}
 	wi, err := w.Client.Watch(wctx, metav1.ListOptions{ResourceVersion: w.rv, AllowWatchBookmarks: true, TimeoutSeconds: &seconds})
 	if err != nil {
 		return false, fmt.Errorf("watching %s: %w", w.name(), err)
 	}
 	defer wi.Stop()
+	w.listed = false
 	w.setStatus(nil)
 	w.watched, w.denied = true, time.Time{}
 	begun := time.Now()
@@ -67,10 +74,7 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 		case l := <-w.listing:
 			w.waiting, w.listing = &l, nil
 			if index.Newer(l.from, l.at) {
-				// The cluster was restored from a backup: watched from a version that
-				// it has not reached again, it would say nothing until it has.
-				w.Log.Warn("the API server's versions went back, listing", "resource", w.name(), "resource_version", l.from, "now", l.at)
-				w.rv, w.lost = "", true
+				w.wentBack(l.at)
 				return moved, nil
 			}
 		}
@@ -80,6 +84,24 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 			w.Log.Debug("index is exact again", "resource", w.name(), "objects", len(w.index), "resource_version", w.rv)
 		}
 	}
+}
+
+// newest is the API server's newest version, "" if it does not tell.
+func (w *Worker) newest(ctx context.Context) string {
+	l, err := page(ctx, w.Client, metav1.ListOptions{Limit: 1})
+	if err != nil {
+		return "" // the watch will say what is wrong
+	}
+	return l.GetResourceVersion()
+}
+
+// wentBack begins anew: the cluster was restored from a backup. Watched from a
+// version that it has not reached again, it would say nothing until it has. What
+// it was restored to is for a run to bring: published as changes, these versions
+// would be taken for those that were published before.
+func (w *Worker) wentBack(now string) {
+	w.Log.Warn("the API server's versions went back, listing", "resource", w.name(), "resource_version", w.rv, "now", now)
+	w.rv, w.lost = "", true
 }
 
 // overdue is the error of a watch that had to be ended from here, none when it

@@ -119,6 +119,7 @@ type Worker struct {
 	Config
 	rv       string    // the watch's position: everything up to here is in the lane, or needs not to be
 	gone     bool      // the API server forgot rv: the gap must be closed before the next watch
+	listed   bool      // rv is that of a list, and was not watched from yet
 	watched  bool      // it was watched: should it be forbidden now, that is a failure, for a while
 	denied   time.Time // since when it is forbidden without a break; zero while it is not
 	refused  bool      // it was logged that it may not
