@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -104,6 +105,53 @@ func runAskedInHand(t *testing.T, s Server) {
 	}
 	if got[event.ReasonRequested] != 3 || got[event.ReasonWatchGap] != 1 {
 		t.Errorf("carried out: %v", got)
+	}
+}
+
+// requestPoison: a request that nobody can read is kept for people, once, and those
+// behind it are carried out. One of a newer version is not poison: it waits for who
+// can read it.
+func requestPoison(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	k := func(name string) string {
+		return subject.CtlRun(event.DestinationKey{Cluster: "test", Namespace: "default", Name: name})
+	}
+	nc := s.NATS(t)
+	for _, m := range []struct{ name, text string }{
+		{"a", "{"},
+		{"b", fmt.Sprintf(`{"v":%d,"kind":%q}`, event.Version, event.RequestRun)},
+		{"c", fmt.Sprintf(`{"v":%d,"kind":%q}`, event.Version+1, event.RequestRun)},
+	} {
+		if _, err := nc.Request(k(m.name), []byte(m.text), 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	handled, done := make(chan event.Request, 10), make(chan struct{})
+	r := &bus.Responder{
+		Bus: b, Consumer: subject.ConsumerRuns, Filter: subject.CtlRuns, Log: quiet(),
+		Handle: func(_ context.Context, q event.Request) error {
+			handled <- q
+			return fault.As(fault.Poison, errors.New("as the test wants it"))
+		},
+	}
+	go func() {
+		defer close(done)
+		r.Run(ctx)
+	}()
+	within(t, "the one of a newer version is its readiness", 20*time.Second, func() bool { return errors.Is(r.Ready(), event.ErrNewerVersion) })
+	stop()
+	<-done
+	if n := len(handled); n != 1 {
+		t.Errorf("%d were handled, want the one that can be read", n)
+	}
+	if n := stored(t, s, subject.DLQ, ">"); n != 2 {
+		t.Errorf("%d dead letters, want 2", n)
+	}
+	for name, want := range map[string]uint64{"a": 0, "b": 0, "c": 1} {
+		if n := stored(t, s, subject.Ctl, k(name)); n != want {
+			t.Errorf("request %s is there %d times, want %d", name, n, want)
+		}
 	}
 }
 

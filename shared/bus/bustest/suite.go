@@ -65,6 +65,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"seriesPurge":        seriesPurge,
 		"fullSnap":           fullSnap,
 		"requests":           requests,
+		"requestPoison":      requestPoison,
 		"requestsHandedOn":   requestsHandedOn,
 		"runAskedInHand":     runAskedInHand,
 		"consumersAreStable": consumersAreStable,
