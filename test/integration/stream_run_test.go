@@ -458,8 +458,8 @@ func TestStreamConsumersStay(t *testing.T) {
 		l.results(run, event.Outcome{})
 		l.closed(run)
 		l.written("web")
-		if i == 2 {
-			before = consumers()
+		if i <= 2 { // the most of some: readers come and go
+			before = max(before, consumers())
 		}
 	}
 	l.until("no more consumers are left than there were", func() bool { return consumers() <= before })
