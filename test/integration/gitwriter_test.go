@@ -484,10 +484,15 @@ func TestGitWriterPathTaken(t *testing.T) {
 	s.write(d, configMap(event.Create, "web", "a", 9))
 	s.write(d, configMap(event.Create, "api", "a", 1))
 	s.wantVersions(1)
-	s.until("the letter is kept", func() bool {
-		m, err := s.bus.LastFor(t.Context(), subject.DLQ, subject.AllDLQ)
+	var m bus.Message
+	s.until("the letter is kept", func() (kept bool) {
+		var err error
+		m, err = s.bus.LastFor(t.Context(), subject.DLQ, subject.AllDLQ)
 		return err == nil && strings.Contains(strings.Join(m.Header[event.HeaderReason], ""), "web.yaml")
 	})
+	if c, err := event.ParseChange(m.Header, m.Data); err != nil || c.Name != "web" || len(c.Manifest) == 0 {
+		t.Errorf("what was not written cannot be read off the letter: %v, %v", m.Header, err)
+	}
 }
 
 // TestGitWriterHistoryRewritten: nothing is forced or replayed, a run is asked for.

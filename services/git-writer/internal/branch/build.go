@@ -131,5 +131,9 @@ func (s *session) deadLetter(ctx context.Context, w write, why error) error {
 	s.Log.Error("change cannot be written, sent to the dead letters", "path", w.path,
 		"destination", w.destination.Key.String(), "seq", w.msg.Seq, "err", why)
 	s.tally("dead_lettered", w.Origin, 1)
-	return s.Bus.DeadLetter(ctx, "git-writer", w.destination.Key, subject.Write, w.msg, why)
+	whole, err := s.Bus.MessageAt(ctx, subject.Write, w.msg.Seq)
+	if err != nil {
+		return err
+	}
+	return s.Bus.DeadLetter(ctx, "git-writer", w.destination.Key, subject.Write, whole, why)
 }

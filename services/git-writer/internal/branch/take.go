@@ -58,6 +58,7 @@ func (s *session) take(ctx context.Context, m bus.Message) (t taken, err error) 
 		s.tally(why.outcome, c.Origin, 1)
 		return t, nil
 	}
+	m.Header = nil // it is in c, and takes more than most manifests; see deadLetter
 	w := newWrite(c, m, a.Destination)
 	return taken{write: &w}, nil
 }
