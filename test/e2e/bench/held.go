@@ -93,7 +93,7 @@ func (b *bench) holdBack(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := i.landed(ctx, want); err != nil {
+	if err := errors.Join(i.landed(ctx, want), i.quiet()); err != nil {
 		return err
 	}
 	b.held = h

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/gittest"
 	"github.com/kubescribe/kubescribe/shared/subject"
 	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
@@ -82,8 +84,10 @@ func newInstall(ctx context.Context, bins harness.Bins, dir, logs string) (i *in
 	if err := i.traffic.follow(i.watching); err != nil {
 		return i, err
 	}
-	i.remote, err = harness.ServeRemote(harness.RemoteOptions{Dir: filepath.Join(dir, "git")})
-	return i, err
+	if i.remote, err = harness.ServeRemote(harness.RemoteOptions{Dir: filepath.Join(dir, "git")}); err != nil {
+		return i, err
+	}
+	return i, gittest.AllowFilter(i.remote.Dir, true) // as hosting services do
 }
 
 // start starts the services and waits until each is ready.
@@ -154,6 +158,18 @@ func (i *install) cause(err error) error {
 		err = errors.Join(err, context.Cause(i.ended))
 	}
 	return err
+}
+
+// quiet checks that no service has logged an error: nothing that fails here is meant to.
+func (i *install) quiet() error {
+	for _, name := range roles {
+		for line := range bytes.Lines(i.running[name].Output()) {
+			if bytes.Contains(line, []byte(`"level":"ERROR"`)) {
+				return fmt.Errorf("%s has logged an error: %s", name, line)
+			}
+		}
+	}
+	return nil
 }
 
 // close ends everything. What has to be proven was.

@@ -15,7 +15,7 @@ import (
 
 func main() {
 	o := bench.Options{Real: []int{1000, 10_000}, Generated: []int{10_000, 100_000}, Held: 10_000}
-	flag.IntVar(&o.Runs, "runs", 3, "how often what is judged by its time is measured: the best counts")
+	flag.IntVar(&o.Runs, "runs", 3, "how often each case is measured: the quickest counts")
 	flag.StringVar(&o.JSON, "json", "", "`file` for the figures as JSON (default: printed behind the table)")
 	flag.Var((*sizes)(&o.Real), "real", "numbers of objects on a real control plane")
 	flag.Var((*sizes)(&o.Generated), "generated", "numbers of objects on a generated state")
