@@ -56,12 +56,19 @@ func TestEntries(t *testing.T) {
 		},
 		"as bytes, not as letters": {{Path: "Z"}, {Path: "a"}, {Path: "ä"}, {Path: "\xff"}, {Path: "\xff\x00"}},
 		"every kind": {
-			{Path: "1", What: Resource}, {Path: "2", What: Foreign}, {Path: "3", What: ResultCreate},
-			{Path: "4", What: ResultReconcile}, {Path: "5", What: ResultDelete},
+			{Path: "1", What: Resource},
+			{Path: "2", What: Foreign},
+			{Path: "3", What: ResultCreate},
+			{Path: "4", What: ResultReconcile},
+			{Path: "5", What: ResultDelete},
 		},
 		"every sort of hash": {
-			{Path: "1", Hash: hash40}, {Path: "2", Hash: strings.ToUpper(hash40)}, {Path: "3", Hash: hash40[:38]},
-			{Path: "4", Hash: hash40 + "00"}, {Path: "5", Hash: "hmac:" + hash40}, {Path: "6", Hash: strings.Repeat("x", 300)},
+			{Path: "1", Hash: hash40},
+			{Path: "2", Hash: strings.ToUpper(hash40)},
+			{Path: "3", Hash: hash40[:38]},
+			{Path: "4", Hash: hash40 + "00"},
+			{Path: "5", Hash: "hmac:" + hash40},
+			{Path: "6", Hash: strings.Repeat("x", 300)},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,9 +162,17 @@ func realistic(n int) []Entry {
 	teams := []string{"billing", "checkout", "identity", "logistics", "observability", "payments", "search", "storefront"}
 	apps := []string{"api", "cache", "frontend", "gateway", "migrations", "scheduler", "worker", "worker-priority"}
 	types := []struct{ path, suffix string }{
-		{"apps/deployments", ""}, {"apps/statefulsets", "-db"}, {"autoscaling/horizontalpodautoscalers", ""}, {"configmaps", "-config"},
-		{"configmaps", "-dashboards"}, {"networking.k8s.io/ingresses", "-public"}, {"policy/poddisruptionbudgets", ""},
-		{"rbac.authorization.k8s.io/rolebindings", ""}, {"serviceaccounts", ""}, {"services", ""}, {"services", "-headless"},
+		{"apps/deployments", ""},
+		{"apps/statefulsets", "-db"},
+		{"autoscaling/horizontalpodautoscalers", ""},
+		{"configmaps", "-config"},
+		{"configmaps", "-dashboards"},
+		{"networking.k8s.io/ingresses", "-public"},
+		{"policy/poddisruptionbudgets", ""},
+		{"rbac.authorization.k8s.io/rolebindings", ""},
+		{"serviceaccounts", ""},
+		{"services", ""},
+		{"services", "-headless"},
 	}
 	var paths []string
 	for env := 0; len(paths) < n; env++ {

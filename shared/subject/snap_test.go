@@ -41,8 +41,10 @@ func FuzzSnap(f *testing.F) {
 			selects(t, subj, SnapDestination(k), SnapRun(k, run))
 			ignores(t, subj, SnapRun(k, run+"x"))
 			for _, other := range []event.DestinationKey{
-				{Cluster: cluster + "x", Namespace: namespace, Name: name}, {Cluster: cluster, Namespace: namespace + "x", Name: name},
-				{Cluster: cluster, Namespace: namespace, Name: name + "x"}, {Cluster: namespace + "y" + cluster, Namespace: name, Name: run},
+				{Cluster: cluster + "x", Namespace: namespace, Name: name},
+				{Cluster: cluster, Namespace: namespace + "x", Name: name},
+				{Cluster: cluster, Namespace: namespace, Name: name + "x"},
+				{Cluster: namespace + "y" + cluster, Namespace: name, Name: run},
 			} {
 				ignores(t, subj, SnapDestination(other), SnapRun(other, run))
 			}
