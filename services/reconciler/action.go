@@ -95,7 +95,7 @@ func (m *manager) handIn(ctx context.Context, d *destination) error {
 	defer cancel()
 	f := d.attempt.found
 	series := subject.Series{Destination: d.key, Run: d.record.Run, Attempt: d.record.Attempt, Side: subject.SideRun}
-	end := event.End{Parts: f.parts, Outcome: &f.outcome}
+	end := event.End{Parts: f.parts, Outcome: &f.outcome, Dry: plan.Dry(d.record.Reason)}
 	won, err := m.bus.WriteSeries(series).Close(ctx, end)
 	if err != nil {
 		return fmt.Errorf("handing in the results: %w", err)
@@ -103,7 +103,9 @@ func (m *manager) handIn(ctx context.Context, d *destination) error {
 	d.hear(series, stored{End: end}, m.clock.Now())
 	if won {
 		d.attempt.won = true
-		m.metrics.found(f.outcome)
+		if !end.Dry {
+			m.metrics.found(f.outcome)
+		}
 	}
 	return nil
 }
@@ -149,6 +151,9 @@ func (m *manager) report(d *destination, f found) {
 	o := f.outcome
 	log := m.log.With("destination", d.key.String(), "run", d.record.Run)
 	log.Info("compared", "attempt", d.record.Attempt, "create", o.Created, "reconcile", o.Updated, "delete", o.Deleted, "equal", o.Equal, "kept", o.Kept)
+	if plan.Dry(d.record.Reason) {
+		return // who asked for it sees the rest
+	}
 	if p := o.Pending; p != nil {
 		log.Warn("deletions withheld, they wait for a person", "count", p.Count, "some", p.Paths, "to_approve", "kubescribe approve "+d.key.String()+" "+p.Run)
 	}

@@ -34,7 +34,8 @@ func (s *Stream) Due() []bus.LedgerConfig {
 	return configs
 }
 
-// Work leaves a run that another has replaced, or takes a batch of results.
+// Work leaves a run that another has replaced, closes one that was a comparison for a
+// person, or takes a batch of results.
 func (s *Stream) Work(ctx context.Context, l bus.LedgerConfig, state string) (d bus.Decision, ok bool, err error) {
 	k, err := subject.ParseWriteCheckpoint(l.Checkpoint)
 	if err != nil {
@@ -68,6 +69,10 @@ func (s *Stream) Work(ctx context.Context, l bus.LedgerConfig, state string) (d 
 		}
 		if err != nil {
 			return d, false, err
+		}
+		if end.Dry {
+			next, fx := phase.Next(st, phase.Results{Of: st.Epoch, Dry: true})
+			return bus.Decision{State: next.String(), Note: note{key: k, effects: fx}}, true, nil
 		}
 		m.results = s.readResultsOf(ctx, k, st, end)
 	}

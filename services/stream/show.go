@@ -55,7 +55,11 @@ func (s *Stream) show(ctx context.Context, k event.DestinationKey, st phase.Stat
 		if !st.Closed || !rec.Closed.IsZero() {
 			return nil
 		}
-		rec.Closed, rec.Overrun, rec.Outcome = time.Now().UTC(), uint64(st.Late), nil
+		rec.Closed, rec.Overrun = time.Now().UTC(), uint64(st.Late)
+		if rec.Reason == event.ReasonCompare {
+			return nil // what a run found before is to be done yet, or approved
+		}
+		rec.Settled, rec.Outcome = rec.Closed, nil
 		end, err := s.bus.SeriesEnd(ctx, series(k, st, subject.SideRun))
 		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 			return err

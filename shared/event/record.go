@@ -110,12 +110,14 @@ type PhaseRecord struct {
 	// were in KS_WRITE, zero while it is under way.
 	Since  time.Time `json:"since"`
 	Closed time.Time `json:"closed,omitzero"`
+	// Settled is when the newest run closed that was no comparison for a person.
+	Settled time.Time `json:"settled,omitzero"`
 	// Next is why another run begins once this one has closed.
 	Next    string   `json:"next,omitempty"`
 	Cursor  uint64   `json:"cursor,omitempty"` // of KS_LIVE
 	Counts  Counts   `json:"counts"`
 	Owner   string   `json:"owner,omitempty"`
-	Outcome *Outcome `json:"outcome,omitempty"` // of the newest run that closed
+	Outcome *Outcome `json:"outcome,omitempty"` // of the newest run that closed, and was no comparison for a person
 	Overrun uint64   `json:"overrun,omitempty"` // of its results, how many came too late: something newer had passed
 }
 
@@ -196,6 +198,7 @@ const (
 	ReasonDriftCheck       = "DriftCheck"       // the interval is over
 	ReasonRequested        = "Requested"        // a person asked
 	ReasonApproved         = "Approved"         // a person approved deletions
+	ReasonCompare          = "Comparison"       // a person wants to see what a run would do: it changes nothing
 )
 
 // Request is a message of KS_CTL.
@@ -234,6 +237,9 @@ type End struct {
 	// in all.
 	Parts   []int    `json:"parts,omitempty"`
 	Outcome *Outcome `json:"outcome,omitempty"`
+	// Dry, of a run, says that its results are for a person to see, and not to be
+	// written.
+	Dry bool `json:"dry,omitempty"`
 }
 
 // Bookmark is a type's entry in KS_CURSOR: everything the API server of that

@@ -99,7 +99,7 @@ func Next(s Situation) Action {
 		return Action{Kind: Begin, Reason: event.ReasonSpecChanged}
 	case rec.Running():
 		return running(s)
-	case s.Series:
+	case s.Series && !Dry(rec.Reason): // a comparison's are a person's to read, until the next run has closed
 		return Action{Kind: Purge}
 	case rec.Next != "":
 		return Action{Kind: Begin, Reason: rec.Next}

@@ -70,6 +70,15 @@ func TestNext(t *testing.T) {
 		{"closed, no interval", closed(func(s *Situation) { s.Interval = 0 }), Action{}},
 		{"the interval is over", closed(func(s *Situation) { s.Now = drift }), Action{Kind: Begin, Reason: event.ReasonDriftCheck}},
 		{"closed, and left series", closed(func(s *Situation) { s.Series, s.Record.Next = true, event.ReasonRequested }), Action{Kind: Purge}},
+		{"a comparison has closed, its series are read", closed(func(s *Situation) {
+			s.Series, s.Interval, s.Record.Reason = true, 0, event.ReasonCompare
+		}), Action{}},
+		{"a comparison has closed, another one is queued", closed(func(s *Situation) {
+			s.Series, s.Record.Reason, s.Record.Next = true, event.ReasonCompare, event.ReasonRequested
+		}), Action{Kind: Begin, Reason: event.ReasonRequested}},
+		{"comparisons do not put the drift check off", closed(func(s *Situation) {
+			s.Now, s.Record.Reason, s.Record.Closed, s.Record.Settled = drift, event.ReasonCompare, drift.Add(-time.Second), t0
+		}), Action{Kind: Begin, Reason: event.ReasonDriftCheck}},
 		{"closed, another one is queued", closed(func(s *Situation) { s.Record.Next = event.ReasonRequested }), Action{Kind: Begin, Reason: event.ReasonRequested}},
 		{"another one is queued while it runs", under(func(s *Situation) { s.Record.Next = event.ReasonRequested }), Action{Until: t0.Add(stuckAfter)}},
 
@@ -178,6 +187,10 @@ func TestRequested(t *testing.T) {
 		{"two coalesce", with(run, queued(event.ReasonRequested)), event.ReasonTypeAppeared, Answer{Verdict: Queue, Reason: event.ReasonRequested, Record: with(run, queued(event.ReasonRequested))}},
 		{"what holds wins", with(run, queued(event.ReasonRequested)), event.ReasonWatchGap, Answer{Verdict: Queue, Reason: event.ReasonWatchGap, Record: with(run, queued(event.ReasonWatchGap))}},
 		{"and stays", with(run, queued(event.ReasonWatchGap)), event.ReasonRequested, Answer{Verdict: Queue, Reason: event.ReasonWatchGap, Record: with(run, queued(event.ReasonWatchGap))}},
+		{"queued: comparison", run, event.ReasonCompare, Answer{Verdict: Queue, Reason: event.ReasonCompare, Record: with(run, queued(event.ReasonCompare))}},
+		{"a comparison gives way", with(run, queued(event.ReasonCompare)), event.ReasonRequested, Answer{Verdict: Queue, Reason: event.ReasonRequested, Record: with(run, queued(event.ReasonRequested))}},
+		{"a comparison stays behind", with(run, queued(event.ReasonRequested)), event.ReasonCompare, Answer{Verdict: Queue, Reason: event.ReasonRequested, Record: with(run, queued(event.ReasonRequested))}},
+		{"a comparison is about to begin", with(live, queued(event.ReasonCompare)), event.ReasonRequested, Answer{Verdict: Start, Reason: event.ReasonRequested}},
 		{"a check does not queue", run, event.ReasonDriftCheck, Answer{Reason: "a run is under way"}},
 
 		{"approved", with(live, pending), event.ReasonApproved, Answer{Verdict: Start, Reason: event.ReasonApproved, Approved: "digest"}},
@@ -204,7 +217,7 @@ func TestHolds(t *testing.T) {
 	d := event.Destination{Key: key, Rules: []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}}}}
 	for reason, holds := range map[string]bool{
 		event.ReasonNewDestination: true, event.ReasonSpecChanged: true, event.ReasonAdmitted: true, event.ReasonHistoryRewritten: true, event.ReasonWatchGap: true,
-		event.ReasonTypeAppeared: false, event.ReasonOvertaken: false, event.ReasonDriftCheck: false, event.ReasonRequested: false, event.ReasonApproved: false,
+		event.ReasonTypeAppeared: false, event.ReasonOvertaken: false, event.ReasonDriftCheck: false, event.ReasonRequested: false, event.ReasonApproved: false, event.ReasonCompare: false,
 	} {
 		for was, want := range map[event.Phase]event.Phase{
 			"": event.StartupReconcile, event.StartupReconcile: event.StartupReconcile, event.LiveProcessing: event.LiveProcessing, event.Parked: event.Parked,
@@ -220,7 +233,7 @@ func TestHolds(t *testing.T) {
 			t.Errorf("%s is not known", reason)
 		}
 	}
-	if len(traits) != 10 || Known("Whim") {
+	if len(traits) != 11 || Known("Whim") {
 		t.Errorf("there are %d reasons", len(traits))
 	}
 }
@@ -229,11 +242,11 @@ func TestRecord(t *testing.T) {
 	d := event.Destination{Key: key, Rules: []event.Rule{{Groups: []string{"apps"}, Resources: []string{"deployments"}}}}
 	was := event.PhaseRecord{
 		V: 1, Phase: event.LiveProcessing, Run: "run-1", Attempt: 3, Reason: event.ReasonNewDestination, Registered: 4, Parts: []int{1}, Since: t0, Closed: t0,
-		Next: event.ReasonRequested, Cursor: 9, Counts: event.Counts{Forwarded: 3}, Owner: "o", Outcome: pendingBy("run-0", "digest"), Overrun: 2,
+		Next: event.ReasonRequested, Cursor: 9, Counts: event.Counts{Forwarded: 3}, Owner: "o", Outcome: pendingBy("run-0", "digest"), Overrun: 2, Settled: t0.Add(-time.Hour),
 	}
 	want := event.PhaseRecord{
 		V: 1, Phase: event.LiveProcessing, Run: "run-2", Attempt: 1, Reason: event.ReasonRequested, Registered: 5, Parts: []int{subject.Part("test", "apps", "deployments")},
-		Since: t0.Add(time.Hour), Cursor: 9, Counts: event.Counts{Forwarded: 3}, Owner: "o", Outcome: was.Outcome,
+		Since: t0.Add(time.Hour), Cursor: 9, Counts: event.Counts{Forwarded: 3}, Owner: "o", Outcome: was.Outcome, Settled: was.Settled,
 	}
 	begin := Run{ID: "run-2", Reason: event.ReasonRequested, Now: t0.Add(time.Hour)}
 	if got := begin.Record(was, d, 5); !reflect.DeepEqual(got, want) {

@@ -7,6 +7,7 @@ type trait struct {
 	holds    bool // changes are held back until its results are written
 	replaces bool // it does not wait for the run that is under way
 	queues   bool // it begins once that one has closed
+	dry      bool // its results are for a person to see, and not to be written
 }
 
 // traits is every reason there is.
@@ -25,6 +26,7 @@ var traits = map[string]trait{
 	event.ReasonRequested:        {queues: true},
 	event.ReasonApproved:         {queues: true},
 	event.ReasonDriftCheck:       {},
+	event.ReasonCompare:          {queues: true, dry: true},
 }
 
 // Known reports whether there is such a reason.
@@ -33,9 +35,13 @@ func Known(reason string) bool {
 	return ok
 }
 
-// stronger is the reason of one run that begins for two.
+// Dry reports whether a run's results are not to be written.
+func Dry(reason string) bool { return traits[reason].dry }
+
+// stronger is the reason of one run that begins for two. A comparison for a person
+// is none for anybody else, while who wants to compare sees that another came.
 func stronger(a, b string) string {
-	if a == "" || traits[b].holds && !traits[a].holds {
+	if a == "" || traits[b].holds && !traits[a].holds || traits[a].dry {
 		return b
 	}
 	return a

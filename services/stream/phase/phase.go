@@ -36,9 +36,13 @@ type Run struct {
 	Hold  bool
 }
 
-// RunOf is the run that the reconciler asks for by an entry of KS_PHASE.
+// RunOf is the run that the reconciler asks for by an entry of KS_PHASE. A comparison
+// for a person writes nothing that changes could overtake: it does not hold.
 func RunOf(rec event.PhaseRecord) Run {
-	return Run{Epoch: Epoch{Run: rec.Run, Attempt: rec.Attempt}, Parts: rec.Parts, Hold: rec.Phase == event.StartupReconcile}
+	return Run{
+		Epoch: Epoch{Run: rec.Run, Attempt: rec.Attempt}, Parts: rec.Parts,
+		Hold: rec.Phase == event.StartupReconcile && rec.Reason != event.ReasonCompare,
+	}
 }
 
 // Step is how far a destination stream is with its run.
@@ -119,8 +123,12 @@ type Mark struct {
 // Change is a live change out of a lane.
 type Change struct{ Part int }
 
-// Results says that the results of a run can be read.
-type Results struct{ Of Epoch }
+// Results says that the results of a run can be read. Dry ones are for a person, and
+// not to be written: they close the run.
+type Results struct {
+	Of  Epoch
+	Dry bool
+}
 
 // Applied says that results were taken: written, or dropped as too late. The last
 // ones close the run.
@@ -175,6 +183,9 @@ func Next(s State, in Input) (State, Effects) {
 		if in.Of != s.Epoch || (s.Step != Waiting && s.Step != Applying) {
 			return s, Effects{}
 		}
+		if in.Dry {
+			return s.becomeUnsettled(), Effects{Forget: true, Show: true}
+		}
 		s.Step = Applying
 		return s, Effects{Apply: true}
 	case Applied:
@@ -191,7 +202,7 @@ func Next(s State, in Input) (State, Effects) {
 		if s.Step != Applying {
 			return s, Effects{}
 		}
-		return s.becomeOvertaken(), Effects{Forget: true, Request: true, Show: true}
+		return s.becomeUnsettled(), Effects{Forget: true, Request: true, Show: true}
 	case Superseded:
 		if s.Step == Idle || in.By == s.Epoch {
 			return s, Effects{}
@@ -250,8 +261,8 @@ func (s State) becomeLive() State {
 	return s
 }
 
-// becomeOvertaken ends a run whose results are not written: it has settled nothing.
-func (s State) becomeOvertaken() State {
+// becomeUnsettled ends a run whose results are not written: it has settled nothing.
+func (s State) becomeUnsettled() State {
 	s = s.becomeIdle()
 	s.Closed = true
 	return s

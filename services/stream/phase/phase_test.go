@@ -67,7 +67,7 @@ func TestBehind(t *testing.T) {
 	closed := running
 	closed.Closed = time.Unix(1, 0)
 	waiting, _ := machine(State{}, mark(0, holding(first)), mark(2, holding(first)))
-	over, _ := machine(waiting, Results{first}, done(1))
+	over, _ := machine(waiting, Results{Of: first}, done(1))
 	other, _ := machine(State{}, mark(0, holding(again)))
 	for _, tt := range []struct {
 		name string
@@ -90,7 +90,7 @@ func TestBehind(t *testing.T) {
 func TestMachine(t *testing.T) {
 	const startup, live, parked = "STARTUP_RECONCILE", "LIVE_PROCESSING", "PARKED"
 	run, drift := holding(first), drifting(next)
-	started := []Input{mark(0, run), mark(2, run), Results{first}, done(3)}
+	started := []Input{mark(0, run), mark(2, run), Results{Of: first}, done(3)}
 	for _, tt := range []struct {
 		name   string
 		before []Input
@@ -98,7 +98,7 @@ func TestMachine(t *testing.T) {
 		want   []string
 	}{
 		{"nothing yet: changes go on", nil, []Input{Change{0}}, []string{"idle " + startup + " forward"}},
-		{"a run that holds", nil, []Input{Change{0}, mark(0, run), Change{0}, Change{1}, Change{2}, mark(2, run), Change{0}, Results{first}, Applied{Taken: 2}, Change{2}, done(1), Change{2}}, []string{
+		{"a run that holds", nil, []Input{Change{0}, mark(0, run), Change{0}, Change{1}, Change{2}, mark(2, run), Change{0}, Results{Of: first}, Applied{Taken: 2}, Change{2}, done(1), Change{2}}, []string{
 			"idle " + startup + " forward",
 			"marking " + startup + " forget show",
 			"marking " + startup + " forward remember", // behind its MARK
@@ -112,7 +112,7 @@ func TestMachine(t *testing.T) {
 			"idle " + live + " forget show",
 			"idle " + live + " forward",
 		}},
-		{"one that does not, once live", started, []Input{mark(2, drift), Change{2}, Change{0}, mark(0, drift), Change{0}, Results{next}, Change{2}, done(0), Change{0}}, []string{
+		{"one that does not, once live", started, []Input{mark(2, drift), Change{2}, Change{0}, mark(0, drift), Change{0}, Results{Of: next}, Change{2}, done(0), Change{0}}, []string{
 			"marking " + live + " forget show",
 			"marking " + live + " forward remember",
 			"marking " + live + " forward",
@@ -134,31 +134,38 @@ func TestMachine(t *testing.T) {
 		{"a MARK once the run is closed", started, []Input{mark(0, run)}, []string{"idle " + live}},
 		{"a MARK of a former attempt", []Input{mark(0, holding(again))}, []Input{Mark{Part: 2, Of: first, Current: holding(again)}}, []string{"marking " + startup}},
 		{"no run is asked for", nil, []Input{Mark{Part: 0, Of: first}}, []string{"idle " + startup}},
-		{"results before the barrier", []Input{mark(0, run)}, []Input{Results{first}}, []string{"marking " + startup}},
-		{"results of another attempt", []Input{mark(0, run), mark(2, run)}, []Input{Results{again}}, []string{"waiting " + startup}},
-		{"results again, after a restart", []Input{mark(0, run), mark(2, run), Results{first}, Applied{Taken: 2}}, []Input{Results{first}}, []string{"applying " + startup + " apply"}},
-		{"results once the run is closed", started, []Input{Results{first}, done(1)}, []string{"idle " + live, "idle " + live}},
-		{"superseded while it holds", []Input{mark(0, run), mark(2, run)}, []Input{Superseded{first}, Superseded{again}, Change{0}, Results{first}, mark(0, holding(again))}, []string{
+		{"results before the barrier", []Input{mark(0, run)}, []Input{Results{Of: first}}, []string{"marking " + startup}},
+		{"results of another attempt", []Input{mark(0, run), mark(2, run)}, []Input{Results{Of: again}}, []string{"waiting " + startup}},
+		{"results again, after a restart", []Input{mark(0, run), mark(2, run), Results{Of: first}, Applied{Taken: 2}}, []Input{Results{Of: first}}, []string{"applying " + startup + " apply"}},
+		{"results once the run is closed", started, []Input{Results{Of: first}, done(1)}, []string{"idle " + live, "idle " + live}},
+		{"superseded while it holds", []Input{mark(0, run), mark(2, run)}, []Input{Superseded{first}, Superseded{again}, Change{0}, Results{Of: first}, mark(0, holding(again))}, []string{
 			"waiting " + startup, "idle " + startup + " forget show", "idle " + startup + " forward", "idle " + startup, "marking " + startup + " forget show",
 		}},
 		{"superseded in a drift check", append(started[:4:4], mark(0, drift), mark(2, drift)), []Input{Superseded{again}, Change{0}}, []string{
 			"idle " + live + " forget show", "idle " + live + " forward",
 		}},
 		{"superseded while nothing is under way", started, []Input{Superseded{next}}, []string{"idle " + live}},
-		{"begun anew without a word", []Input{mark(0, run), mark(2, run), Results{first}}, []Input{mark(0, holding(again)), Results{first}}, []string{
+		{"begun anew without a word", []Input{mark(0, run), mark(2, run), Results{Of: first}}, []Input{mark(0, holding(again)), Results{Of: first}}, []string{
 			"marking " + startup + " forget show", "marking " + startup,
 		}},
-		{"overtaken", []Input{mark(0, run), mark(2, run), Results{first}}, []Input{Overtaken{}, Change{0}, Overtaken{}}, []string{
+		{"overtaken", []Input{mark(0, run), mark(2, run), Results{Of: first}}, []Input{Overtaken{}, Change{0}, Overtaken{}}, []string{
 			"idle " + startup + " forget request show", "idle " + startup + " forward", "idle " + startup,
 		}},
-		{"overtaken in a drift check", append(started[:4:4], mark(0, drift), mark(2, drift), Results{next}), []Input{Overtaken{}}, []string{
+		{"overtaken in a drift check", append(started[:4:4], mark(0, drift), mark(2, drift), Results{Of: next}), []Input{Overtaken{}}, []string{
 			"idle " + live + " forget request show",
 		}},
-		{"cut, and reconciled", started, []Input{Cut{}, Change{0}, mark(0, drift), mark(2, drift), Results{next}, done(0)}, []string{
+		{"a comparison", append(started[:4:4], mark(0, drift), mark(2, drift)), []Input{Results{next, true}, Results{next, true}, Change{0}}, []string{
+			"idle " + live + " forget show", "idle " + live, "idle " + live + " forward",
+		}},
+		{"a comparison settles nothing", []Input{mark(0, run), mark(2, run), Results{Of: first}, Overtaken{}, mark(0, drift), Change{0}, mark(2, drift)}, []Input{Change{0}, Results{next, true}}, []string{
+			"waiting " + startup + " forward remember", "idle " + startup + " forget show",
+		}},
+		{"a comparison before the barrier", []Input{mark(0, run)}, []Input{Results{first, true}}, []string{"marking " + startup}},
+		{"cut, and reconciled", started, []Input{Cut{}, Change{0}, mark(0, drift), mark(2, drift), Results{Of: next}, done(0)}, []string{
 			"idle " + parked + " forget show", "idle " + parked + " forward",
 			"marking " + startup + " forget show", "waiting " + startup + " barrier", "applying " + startup + " apply", "idle " + live + " forget show",
 		}},
-		{"cut in a run", []Input{mark(0, run), mark(2, run)}, []Input{Cut{}, Results{first}}, []string{"idle " + parked + " forget show", "idle " + parked}},
+		{"cut in a run", []Input{mark(0, run), mark(2, run)}, []Input{Cut{}, Results{Of: first}}, []string{"idle " + parked + " forget show", "idle " + parked}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, _ := machine(State{}, tt.before...)
@@ -188,11 +195,11 @@ func chaos(r *rand.Rand, n int) []Input {
 		case 2, 3, 4:
 			all = append(all, mark(2*r.IntN(2), current))
 		case 5, 6:
-			all = append(all, Results{current.Epoch})
+			all = append(all, Results{current.Epoch, r.IntN(3) == 0})
 		case 7:
 			all = append(all, Applied{Taken: r.IntN(9), Late: r.IntN(2), Last: r.IntN(2) == 0})
 		case 8:
-			all = append(all, []Input{Overtaken{}, Cut{}, Results{of.Epoch}}[r.IntN(3)])
+			all = append(all, []Input{Overtaken{}, Cut{}, Results{Of: of.Epoch}}[r.IntN(3)])
 		default:
 			all = append(all, Change{r.IntN(4)})
 		}
@@ -267,7 +274,7 @@ func TestBegan(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		run := []Run{holding(first), drifting(first)}[seed%2]
-		s, _ := machine(State{}, mark(0, holding(old)), mark(2, holding(old)), Results{old}, done(0))
+		s, _ := machine(State{}, mark(0, holding(old)), mark(2, holding(old)), Results{Of: old}, done(0))
 		inputs := []Input{mark(2*r.IntN(2), run)}
 		for range 20 {
 			inputs = append(inputs, []Input{mark(0, run), mark(2, run), Change{0}, Change{1}, Change{2}, Change{2}}[r.IntN(6)])
@@ -324,7 +331,7 @@ func TestPassed(t *testing.T) {
 // TestStateIsFixed: states stand in KS_WRITE and are read by later versions.
 func TestStateIsFixed(t *testing.T) {
 	waiting, _ := machine(State{}, mark(0, holding(first)), mark(2, holding(first)))
-	live, _ := machine(waiting, Results{first}, Applied{Taken: 7, Late: 1, Last: true})
+	live, _ := machine(waiting, Results{Of: first}, Applied{Taken: 7, Late: 1, Last: true})
 	cut, _ := machine(State{}, Cut{})
 	for want, s := range map[string]State{
 		"": {},
