@@ -182,10 +182,7 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 // auth is what a session with a remote is opened with.
 func (w *Writer) auth(ctx context.Context, remote string) (transport.AuthMethod, error) {
 	all, _ := w.registry.All()
-	if err := w.cfg.Credentials.checkHosts(all); err != nil {
-		return nil, err
-	}
-	return w.cfg.Credentials.auth(ctx, remote)
+	return w.cfg.Credentials.forOneOf(ctx, all, remote)
 }
 
 // Ready is nil while every branch moves.

@@ -1,15 +1,26 @@
 package gitwriter
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/go-git/go-git/v5/plumbing/transport"
+
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
+
+// forOneOf is what a session with the remote of one of all destinations is opened with.
+func (c Credentials) forOneOf(ctx context.Context, all map[event.DestinationKey]bus.Registered, remote string) (transport.AuthMethod, error) {
+	if err := c.checkHosts(all); err != nil {
+		return nil, err
+	}
+	return c.auth(ctx, remote)
+}
 
 // checkHosts refuses to use one password for several hosts: whoever may write a
 // destination could have it sent to a host of theirs. Which of the hosts it was
