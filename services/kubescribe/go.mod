@@ -3,6 +3,7 @@ module github.com/kubescribe/kubescribe/services/kubescribe
 go 1.26.0
 
 require (
+	github.com/aymanbagabas/go-udiff v0.4.1
 	github.com/gofrs/flock v0.13.2
 	github.com/kubescribe/kubescribe/services/git-writer v0.0.0
 	github.com/kubescribe/kubescribe/services/reconciler v0.0.0

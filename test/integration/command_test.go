@@ -23,7 +23,8 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	programDir = dir
 	bin := filepath.Join(dir, "kubescribe")
-	cmd := exec.Command("go", "build", "-o", bin, "github.com/kubescribe/kubescribe/services/kubescribe/cmd/kubescribe") //nolint:noctx // for all tests
+	cmd := exec.Command("go", "build", "-o", bin, "./cmd/kubescribe") //nolint:noctx // for all tests
+	cmd.Dir = filepath.Join("..", "..", "services", "kubescribe")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building kubescribe: %w\n%s", err, out)
 	}
@@ -145,7 +146,7 @@ func TestCommandReconcile(t *testing.T) {
 	p.says(rec, subject.SideContent(deployLane), event.End{})
 	c.says("results are being written")
 	p.closes(rec, time.Now())
-	c.ends(0, "test/default/d: run "+rec.Run+": 1 created, 1 updated, 1 deleted, 1 equal\n", "left alone: 1 file", "    notes.yaml\n")
+	c.ends(0, "test/default/d: run "+rec.Run+": 1 created, 1 updated, 1 deleted, 1 equal\n", "left alone: 1 (files", "    notes.yaml\n")
 	c.says("closed, its results are written")
 }
 

@@ -40,7 +40,18 @@ func (l *live) marks(run string) {
 // object; one with a question mark for its content gets none.
 func (l *live) results(run string, outcome event.Outcome, results ...string) {
 	l.Helper()
-	outcome.Run = run
+	l.handIn(run, event.End{Outcome: &outcome}, results...)
+}
+
+// dry is results, of a comparison for a person.
+func (l *live) dry(run string, outcome event.Outcome, results ...string) {
+	l.Helper()
+	l.handIn(run, event.End{Outcome: &outcome, Dry: true}, results...)
+}
+
+func (l *live) handIn(run string, end event.End, results ...string) {
+	l.Helper()
+	end.Outcome.Run = run
 	series := func(side subject.Side) subject.Series {
 		return subject.Series{Destination: key(l.name), Run: run, Attempt: 1, Side: side}
 	}
@@ -69,7 +80,6 @@ func (l *live) results(run string, outcome event.Outcome, results ...string) {
 			l.Fatal(err)
 		}
 	}
-	end := event.End{Outcome: &outcome}
 	if len(results) > 0 {
 		end.Parts = []int{configMapsPart}
 		shut(found, event.End{Wanted: wanted})

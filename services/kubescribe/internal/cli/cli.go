@@ -34,6 +34,16 @@ func (e usageError) Unwrap() error { return e.error }
 // usage makes an error of what was typed.
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// exitError ends a command with a code of its own, and where that is all there is to
+// say, without an error.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string { return fmt.Sprint(e.err) }
+func (e exitError) Unwrap() error { return e.err }
+
 // Main runs a command until it is done or ctx ends, and returns the exit code: 2
 // for what was typed wrong, 1 for everything else that goes wrong.
 func Main(ctx context.Context, env Env) int {
@@ -52,12 +62,19 @@ func Main(ctx context.Context, env Env) int {
 		return usage("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(env), getCommand(env), reconcileCommand(env), approveCommand(env), provisionCommand(env), versionCommand(env))
+	root.AddCommand(runCommand(env), getCommand(env), reconcileCommand(env), approveCommand(env), diffCommand(env), provisionCommand(env), versionCommand(env))
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return service.ExitOK
 	}
+	var own exitError
+	if errors.As(err, &own) && own.err == nil {
+		return own.code
+	}
 	fmt.Fprintf(env.Stderr, "%s: %v\n", cmd.CommandPath(), err)
+	if own.code != service.ExitOK {
+		return own.code
+	}
 	var typed usageError
 	if errors.As(err, &typed) || isUnknown(cmd, root) {
 		return service.ExitUsage

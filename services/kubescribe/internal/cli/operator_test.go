@@ -164,7 +164,7 @@ func TestTold(t *testing.T) {
 			"  kept: 1 file of no object (prune.mode keeps them, or their type is not known wholly)\n" +
 			"  too late: 2 results, of objects of which something newer had passed\n" +
 			"  withheld: 2 deletions, more than prune allows; to approve: TYPE THIS\n    shop/pods/a.yaml\n    and 1 more\n" +
-			"  left alone: 3 files that hold resources and are not at their path, or hold several\n    a.yaml\n    \"b\\x1b[2J.yaml\"\n    and 1 more\n" +
+			"  left alone: 3 (files that hold resources and are not at their path, or hold several)\n    a.yaml\n    \"b\\x1b[2J.yaml\"\n    and 1 more\n" +
 			"  incomplete: types that could not be listed, nothing of theirs was taken for absent: pods, *.x.io\n"},
 		"unknown": {event.PhaseRecord{Run: "r", Reason: event.ReasonRequested}, "prod/gitops/live: run r (Requested) has closed; what it found is not known any more\n"},
 	} {
@@ -202,6 +202,8 @@ func TestOperatorUsageErrors(t *testing.T) {
 		"reconcile nothing":      {[]string{"reconcile", ""}, []string{"DESTINATION is missing"}},
 		"timeout":                {[]string{"reconcile", "live", "--timeout", "-1s"}, []string{"--timeout"}},
 		"approve what":           {[]string{"approve", "live"}, []string{"RUN is missing", "kubescribe approve DESTINATION RUN"}},
+		"diff what":              {[]string{"diff"}, []string{"DESTINATION is missing"}},
+		"diff with exit code":    {[]string{"diff", "--exit-code", "live", "shop"}, []string{"shop"}},
 		"approve nothing at all": {[]string{"approve"}, []string{"DESTINATION is missing"}},
 	} {
 		t.Run(name, func(t *testing.T) {

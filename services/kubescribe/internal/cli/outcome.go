@@ -33,7 +33,7 @@ func told(k event.DestinationKey, rec event.PhaseRecord, approve string) string 
 // apart tells what a comparison left alone.
 func apart(b *strings.Builder, o event.Outcome) {
 	if o.ForeignCount > 0 {
-		fmt.Fprintf(b, "  left alone: %s that hold resources and are not at their path, or hold several\n", count(o.ForeignCount, "file"))
+		fmt.Fprintf(b, "  left alone: %d (files that hold resources and are not at their path, or hold several)\n", o.ForeignCount)
 		some(b, o.Foreign, o.ForeignCount)
 	}
 	if len(o.Incomplete) > 0 {

@@ -83,11 +83,8 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	if err := watcher.CheckCluster(cluster); err != nil {
 		return usageError{err}
 	}
-	credentials := gitwriter.Credentials{
-		Username: env.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: env.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
-		AgentSocket: env.Getenv("SSH_AUTH_SOCK"), KnownHosts: env.Getenv("SSH_KNOWN_HOSTS"),
-	}
-	if err := credentials.Validate(); err != nil {
+	creds := credentials(env)
+	if err := creds.Validate(); err != nil {
 		return usageError{err}
 	}
 	if f.dataDir == "" {
@@ -110,9 +107,17 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	cfg := kubescribe.Config{
 		DataDir: f.dataDir, Listen: f.listen,
 		Watcher:     watcher.Config{Cluster: cluster, Documents: docs, REST: rc, Owner: env.Owner},
-		Credentials: credentials,
+		Credentials: creds,
 	}
 	return service.Bounded(ctx, log, func() error { return serve(ctx, cfg, f.config == "", scr, log) })
+}
+
+// credentials are those for Git, as the environment says them.
+func credentials(env Env) gitwriter.Credentials {
+	return gitwriter.Credentials{
+		Username: env.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: env.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
+		AgentSocket: env.Getenv("SSH_AUTH_SOCK"), KnownHosts: env.Getenv("SSH_KNOWN_HOSTS"),
+	}
 }
 
 // serve starts everything, runs it until ctx ends and closes it. With only one
