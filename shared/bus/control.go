@@ -42,16 +42,25 @@ func (b *Bus) Ask(ctx context.Context, subj string, r event.Request) error {
 // where that stands in KS_CTL. seq is 0 if another is waiting under the subject, and
 // this one was not stored.
 func (b *Bus) AskOwn(ctx context.Context, subj string, r event.Request) (seq uint64, err error) {
-	ack, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: event.Encode(r)})
-	if isCode(err, errLimitReached) {
-		if _, lerr := b.LastFor(ctx, subject.Ctl, subj); lerr == nil {
+	for range 2 {
+		ack, perr := b.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: event.Encode(r)})
+		if perr == nil {
+			return ack.Sequence, nil
+		}
+		err = fmt.Errorf("asking for %s: %w", r.Kind, perr)
+		if !isCode(perr, errLimitReached) {
+			return 0, err
+		}
+		// Of the subject, or of the whole stream. One that was waiting may be gone by
+		// now: then there is room.
+		switch _, lerr := b.LastFor(ctx, subject.Ctl, subj); {
+		case lerr == nil:
 			return 0, nil
+		case !errors.Is(lerr, ErrNoMessage):
+			return 0, err
 		}
 	}
-	if err != nil {
-		return 0, fmt.Errorf("asking for %s: %w", r.Kind, err)
-	}
-	return ack.Sequence, nil
+	return 0, err
 }
 
 // Responder carries out control requests, one at a time. A request is
