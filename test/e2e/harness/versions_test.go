@@ -39,13 +39,16 @@ func TestVersions(t *testing.T) {
 		},
 		"brought back by a run": {
 			history: []harness.Commit{
-				commit(1, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps a/x", "10"), {Files: []harness.FileChange{{Status: "M", Path: "x"}}},
+				commit(1, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps a/x", "10"),
+				{Files: []harness.FileChange{{Status: "M", Path: "x"}}},
 				run(3, "v1 configmaps a/x", "10"),
 			},
 		},
 		"written again by a run": {
 			history: []harness.Commit{
-				commit(1, "v1 configmaps a/x", "9"), {Files: []harness.FileChange{{Status: "M", Path: "x"}}}, commit(2, "v1 configmaps a/x", "10"),
+				commit(1, "v1 configmaps a/x", "9"),
+				{Files: []harness.FileChange{{Status: "M", Path: "x"}}},
+				commit(2, "v1 configmaps a/x", "10"),
 				run(3, "v1 configmaps a/x", "10"),
 			},
 			want: []string{"at 10: committed by"},
