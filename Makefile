@@ -19,7 +19,7 @@ GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 100000x
 MODEL_STATES ?= 3000000
-MODEL_WALKS  ?= 20000
+MODEL_WALKS  ?= 5000
 
 .DEFAULT_GOAL := help
 .PHONY: help need need-build demo bench-reconcile run build test unit integration controlplane e2e races cover check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
