@@ -206,6 +206,40 @@ func TestCommandReconcileReplaced(t *testing.T) {
 	c.ends(0, "run "+again.Run+":")
 }
 
+// TestCommandReconcileOvertaken: a run that wrote no results is not the end, also where
+// the request for the one that does stands behind another.
+func TestCommandReconcileOvertaken(t *testing.T) {
+	in := newInstall(t)
+	r := in.reconciler()
+	p := in.play("d", nil)
+	before := p.live(time.Now())
+	c := in.types("reconcile", "d")
+	asked := p.begins(event.ReasonRequested, before.Run)
+	p.takes(subject.CtlClusterState, asked, asked.Parts...)
+	for _, part := range asked.Parts {
+		p.says(asked, subject.SideCluster(part), event.End{})
+	}
+	p.says(asked, subject.SideRepo, event.End{})
+	p.end(asked, subject.SideRun)
+	in.until("the request is acknowledged", func() bool { return len(in.subjects(subject.Ctl, subject.CtlRun(key("d")))) == 0 })
+	r.stop()
+	for _, reason := range []string{event.ReasonTypeAppeared, event.ReasonOvertaken} {
+		q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: key("d"), Reason: reason}
+		if err := in.bus.Ask(t.Context(), subject.CtlRun(key("d")), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.closes(asked, time.Now())
+	c.says("run " + asked.Run + " (Requested): closed")
+	in.reconciler()
+	other := p.begins(event.ReasonTypeAppeared, before.Run, asked.Run)
+	c.says("run " + other.Run + " (TypeAppeared)")
+	p.goesThrough(other, time.Now())
+	again := p.begins(event.ReasonOvertaken, before.Run, asked.Run, other.Run)
+	p.goesThrough(again, time.Now())
+	c.ends(0, "run "+again.Run+":")
+}
+
 // TestCommandNames: what does not name one destination is refused, with those there
 // are, and asks for nothing.
 func TestCommandNames(t *testing.T) {

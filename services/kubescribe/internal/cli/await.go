@@ -105,7 +105,7 @@ func (a *awaiter) begin(ctx context.Context, q event.Request) (behind string, er
 // follow waits until the newest run, or the one behind a run, has closed.
 func (a *awaiter) follow(ctx context.Context, behind string) (closed event.PhaseRecord, err error) {
 	run := ""
-	return closed, a.until(ctx, func() (bool, error) {
+	err = a.until(ctx, func() (bool, error) {
 		if err := a.look(ctx); err != nil {
 			return false, err
 		}
@@ -115,7 +115,8 @@ func (a *awaiter) follow(ctx context.Context, behind string) (closed event.Phase
 			return false, nil
 		}
 		if run != "" && run != rec.Run {
-			if o := rec.Outcome; o != nil && o.Run == run && rec.Reason != event.ReasonOvertaken { // it closed, and the next one has begun
+			overtaken := rec.Reason == event.ReasonOvertaken || rec.Next == event.ReasonOvertaken
+			if o := rec.Outcome; o != nil && o.Run == run && !overtaken { // it closed, and the next one has begun
 				closed = event.PhaseRecord{Run: run, Outcome: o}
 				return true, nil
 			}
@@ -127,13 +128,17 @@ func (a *awaiter) follow(ctx context.Context, behind string) (closed event.Phase
 			return false, nil
 		}
 		overtaken, err := a.overtaken(ctx)
-		if err != nil || overtaken {
-			behind = run
+		if err != nil {
 			return false, err
+		}
+		if overtaken {
+			behind, run = run, ""
+			return false, nil
 		}
 		closed = rec
 		return true, nil
 	})
+	return closed, err
 }
 
 // overtaken reports whether the run that has closed wrote no results, and another one
@@ -142,15 +147,21 @@ func (a *awaiter) overtaken(ctx context.Context) (bool, error) {
 	if a.stand.record.Next == event.ReasonOvertaken {
 		return true, nil
 	}
-	m, err := a.bus.LastFor(ctx, subject.Ctl, subject.CtlRun(a.key))
-	if errors.Is(err, bus.ErrNoMessage) {
-		return false, nil
+	for _, subj := range []string{
+		subject.CtlRun(a.key), subject.CtlRunBehind(a.key, event.ReasonOvertaken, 0), subject.CtlRunBehind(a.key, event.ReasonOvertaken, 1),
+	} {
+		m, err := a.bus.LastFor(ctx, subject.Ctl, subj)
+		if errors.Is(err, bus.ErrNoMessage) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if q, err := event.Decode[event.Request](m.Data); err != nil || q.Reason == event.ReasonOvertaken {
+			return true, err
+		}
 	}
-	if err != nil {
-		return false, err
-	}
-	q, err := event.Decode[event.Request](m.Data)
-	return q.Reason == event.ReasonOvertaken, err
+	return false, nil
 }
 
 // look takes in how far the newest run is.
