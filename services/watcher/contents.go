@@ -64,8 +64,8 @@ func (s *session) answerResources(ctx context.Context, q event.Request) error {
 	defer func() { <-s.contents }()
 	w := s.bus.WriteSeries(contents)
 	answered := 0
-	missing, err := contentsOf(ctx, wanted, windowBytes, func(ctx context.Context, wanted []want, each func(event.Change) error) ([]string, error) {
-		return s.fetch(ctx, d, q.Part, wanted, each)
+	missing, err := contentsOf(ctx, wanted, windowBytes, func(ctx context.Context, wanted []want, dropped func(string) bool, each func(event.Change) error) ([]string, error) {
+		return s.fetch(ctx, d, q.Part, wanted, dropped, each)
 	}, func(c event.Change, created bool) error {
 		c.Op = event.Update
 		if created {
@@ -99,9 +99,9 @@ func (s *session) answerResources(ctx context.Context, q event.Request) error {
 	return nil
 }
 
-// fetch gives the objects of a lane that are wanted, in no order, and returns the
-// types that are not to be had any more.
-func (s *session) fetch(ctx context.Context, d event.Destination, part int, wanted []want, each func(event.Change) error) (missing []string, err error) {
+// fetch gives the objects of a lane that are wanted, in no order and without those that
+// are dropped meanwhile, and returns the types that are not to be had any more.
+func (s *session) fetch(ctx context.Context, d event.Destination, part int, wanted []want, dropped func(string) bool, each func(event.Change) error) (missing []string, err error) {
 	s.mu.Lock()
 	touched := s.touched(d, part)
 	s.mu.Unlock()
@@ -121,7 +121,7 @@ func (s *session) fetch(ctx context.Context, d event.Destination, part int, want
 		}
 		q := of[touched[i]]
 		if q == nil {
-			q = &capture.Wanted{Hashes: map[string]string{}}
+			q = &capture.Wanted{Hashes: map[string]string{}, Dropped: dropped}
 			of[touched[i]] = q
 		}
 		q.Hashes[e.path] = e.hash

@@ -23,12 +23,12 @@ type want struct {
 // are missing. Of what is more than limit bytes the end, by path, is dropped, and
 // fetched again once the beginning was given: each time at least one.
 func contentsOf(ctx context.Context, wanted []want, limit int,
-	fetch func(context.Context, []want, func(event.Change) error) (missing []string, err error),
+	fetch func(ctx context.Context, wanted []want, dropped func(path string) bool, each func(event.Change) error) (missing []string, err error),
 	give func(c event.Change, created bool) error,
 ) (missing []string, err error) {
 	for len(wanted) > 0 {
 		w := window{limit: limit}
-		absent, err := fetch(ctx, wanted, func(c event.Change) error {
+		absent, err := fetch(ctx, wanted, w.drops, func(c event.Change) error {
 			w.add(c)
 			return nil
 		})
@@ -39,7 +39,7 @@ func contentsOf(ctx context.Context, wanted []want, limit int,
 		w.sort()
 		given := 0
 		for _, e := range wanted {
-			if w.cut != "" && e.path >= w.cut {
+			if w.drops(e.path) {
 				break
 			}
 			given++
@@ -64,8 +64,11 @@ type window struct {
 	cut   string // the first path that was dropped; "" while none was
 }
 
+// drops reports whether what has a path, or one behind it, is not held any more.
+func (w *window) drops(path string) bool { return w.cut != "" && path >= w.cut }
+
 func (w *window) add(c event.Change) {
-	if w.cut != "" && c.Path >= w.cut {
+	if w.drops(c.Path) {
 		return
 	}
 	w.held = append(w.held, c)

@@ -36,14 +36,14 @@ func TestContentsInOrder(t *testing.T) {
 			}
 		}
 		rounds := 0
-		missing, err := contentsOf(t.Context(), wanted, limit, func(_ context.Context, left []want, each func(event.Change) error) ([]string, error) {
+		missing, err := contentsOf(t.Context(), wanted, limit, func(_ context.Context, left []want, dropped func(string) bool, each func(event.Change) error) ([]string, error) {
 			if rounds++; rounds > len(wanted)+1 {
 				t.Fatalf("seed %d: %d rounds for %d contents", seed, rounds, len(wanted))
 			}
 			for _, i := range rnd.Perm(len(left)) {
 				size, ok := there[left[i].path]
 				for range rnd.IntN(2) + 1 {
-					if ok {
+					if ok && (rnd.IntN(2) == 0 || !dropped(left[i].path)) {
 						_ = each(event.Change{Path: left[i].path, Manifest: make([]byte, size)})
 					}
 				}

@@ -16,17 +16,23 @@ import (
 const (
 	// fewObjects are asked for one by one, of a type of whatever size.
 	fewObjects = 20
-	// perObject is how much dearer an object is asked for alone than in a page.
+	// perObject is how much dearer an object is asked for alone than in a page: a
+	// request is worth that many.
 	perObject = 50
 )
 
 // Wanted are contents that a run asks of a type.
 type Wanted struct {
 	Hashes map[string]string // by the path of the file
-	// Names are those of the objects, one for each of Hashes; nil if a path does not
-	// tell one.
+	// Names are those of the objects, one for each of Hashes, in the order of their
+	// paths; nil if a path does not tell one.
 	Names []manifest.Identity
+	// Dropped reports whether what has a path is not wanted any more, nor is anything
+	// behind it. It is asked again and again; nil: all is wanted.
+	Dropped func(path string) bool
 }
+
+func (q Wanted) dropped(path string) bool { return q.Dropped != nil && q.Dropped(path) }
 
 // Fetch gives the objects that are wanted and still are what is wanted, in no
 // order, and perhaps some of them more than once. It may be called in any
@@ -43,7 +49,7 @@ func (w *Worker) Fetch(ctx context.Context, wanted Wanted, each func(event.Chang
 	take := func(o *unstructured.Unstructured) error {
 		path := w.path(o)
 		hash, ok := wanted.Hashes[path]
-		if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out || !ok {
+		if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out || !ok || wanted.dropped(path) {
 			return nil
 		}
 		c := w.change(o)
@@ -60,12 +66,24 @@ func (w *Worker) Fetch(ctx context.Context, wanted Wanted, each func(event.Chang
 		}
 		// Following a type needs list and watch alone, so get may not be granted.
 	}
-	client := w.Client
-	if ns, one := oneNamespace(wanted.Names); one && ns != w.Namespace {
-		client = w.Namespaced(ns)
+	spans := byNamespace(wanted.Names)
+	if len(spans) == 0 || len(spans) > 1 && len(wanted.Names) < perObject*len(spans) {
+		_, err := w.list(ctx, w.Client, func() {}, take)
+		return err
 	}
-	_, err := w.list(ctx, client, func() {}, take)
-	return err
+	for _, ids := range spans {
+		client := w.Client
+		if ns := ids[0].Namespace; ns != w.Namespace {
+			client = w.Namespaced(ns)
+		}
+		if wanted.dropped(ids[0].Path()) {
+			break
+		}
+		if _, err := w.list(ctx, client, func() {}, take); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *Worker) fetchEach(ctx context.Context, ids []manifest.Identity, take func(*unstructured.Unstructured) error) error {
@@ -99,13 +117,15 @@ func (w *Worker) path(o *unstructured.Unstructured) string {
 	return manifest.Identity{Group: w.Type.Group, Resource: w.Type.Resource, Namespace: o.GetNamespace(), Name: o.GetName()}.Path()
 }
 
-// oneNamespace is the namespace that all of some objects are in.
-func oneNamespace(ids []manifest.Identity) (ns string, one bool) {
-	for i, id := range ids {
-		if i > 0 && id.Namespace != ns {
-			return "", false
+// byNamespace cuts objects, which are in the order of their paths, where the namespace
+// changes.
+func byNamespace(ids []manifest.Identity) (spans [][]manifest.Identity) {
+	for len(ids) > 0 {
+		n := 1
+		for n < len(ids) && ids[n].Namespace == ids[0].Namespace {
+			n++
 		}
-		ns = id.Namespace
+		spans, ids = append(spans, ids[:n]), ids[n:]
 	}
-	return ns, len(ids) > 0
+	return spans
 }

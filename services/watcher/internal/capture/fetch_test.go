@@ -16,7 +16,12 @@ import (
 // wanted asks for what the index holds of live's objects.
 func (r *running) wanted(t *testing.T) Wanted {
 	t.Helper()
-	objects, exact := r.Freeze(live)
+	return r.wantedBy(t, live)
+}
+
+func (r *running) wantedBy(t *testing.T, d event.Destination) Wanted {
+	t.Helper()
+	objects, exact := r.Freeze(d)
 	if !exact {
 		t.Fatal("there is no index")
 	}
@@ -115,4 +120,38 @@ func TestFetchFails(t *testing.T) {
 		}
 		r.stop(t)
 	})
+}
+
+// TestFetchByNamespace: many of few namespaces are listed namespace by namespace, and
+// not where nothing is wanted any more; few of many are looked for in one list.
+func TestFetchByNamespace(t *testing.T) {
+	for name, tt := range map[string]struct {
+		namespaces, each int
+		narrowed         int // lists of one namespace
+		want             int
+	}{
+		"many of few": {3, 2 * perObject, 2, 4 * perObject},
+		"few of many": {perObject, 3, 0, 2 * 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				s.pageSize = 1000
+				for ns := range tt.namespaces {
+					for i := range tt.each {
+						o := widget(fmt.Sprintf("w%02d-%03d", ns, i), 1)
+						o.SetNamespace(fmt.Sprintf("ns-%02d", ns))
+						s.put(o)
+					}
+				}
+				r := begin(t, s, l)
+				q := r.wantedBy(t, event.Destination{Key: live.Key, Rules: []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}}}})
+				slices.SortFunc(q.Names, func(a, b manifest.Identity) int { return strings.Compare(a.Path(), b.Path()) })
+				q.Dropped = func(path string) bool { return path >= "ns-02/" }
+				if got := r.fetch(t, q); len(got) != tt.want || s.narrowed != tt.narrowed {
+					t.Errorf("it fetched %d in %d lists of a namespace, want %d in %d", len(got), s.narrowed, tt.want, tt.narrowed)
+				}
+				r.stop(t)
+			})
+		})
+	}
 }
