@@ -3,7 +3,6 @@ package reconciler
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/kubescribe/kubescribe/services/reconciler/plan"
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -19,10 +18,11 @@ import (
 // come again: another run is queued behind the one that it began, which is one
 // more than asked for and otherwise harmless.
 func (r *Reconciler) requested(ctx context.Context, q event.Request) error {
-	if !plan.Known(q.Reason) {
-		return fault.As(fault.Poison, fmt.Errorf("a run is asked for because of %q, which is no reason", q.Reason))
+	if err := plan.Askable(q.Reason); err != nil {
+		return fault.As(fault.Poison, err)
 	}
 	key := subject.DestinationToken(q.Destination)
+	var backoff fault.Backoff
 	for {
 		_, registered, err := r.destinations.Newest(ctx, key)
 		if errors.Is(err, bus.ErrNoMessage) {
@@ -56,6 +56,9 @@ func (r *Reconciler) requested(ctx context.Context, q event.Request) error {
 		}
 		if !errors.Is(err, bus.ErrConflict) && !errors.Is(err, errBehind) {
 			return err
+		}
+		if werr := fault.Wait(ctx, backoff.Next()); werr != nil {
+			return errors.Join(err, werr)
 		}
 	}
 }

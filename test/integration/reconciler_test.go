@@ -114,7 +114,7 @@ func TestReconcilerTriggers(t *testing.T) {
 	for reason, phase := range map[string]event.Phase{
 		event.ReasonAdmitted: event.StartupReconcile, event.ReasonHistoryRewritten: event.StartupReconcile, event.ReasonWatchGap: event.StartupReconcile,
 		event.ReasonTypeAppeared: event.LiveProcessing, event.ReasonOvertaken: event.LiveProcessing, event.ReasonRequested: event.LiveProcessing,
-		event.ReasonDriftCheck: event.LiveProcessing, event.ReasonSpecChanged: event.StartupReconcile,
+		event.ReasonSpecChanged: event.StartupReconcile,
 	} {
 		p := in.play(strings.ToLower(reason), nil)
 		before := p.live(time.Now())
@@ -135,11 +135,19 @@ func TestReconcilerTriggers(t *testing.T) {
 	left := &played{install: in, name: "left"}
 	left.asks(event.ReasonAdmitted, "")
 	left.stays("")
-	// One that is none goes to the dead letters.
-	left.asks("Whim", "")
-	if got := in.subjects(subject.DLQ, subject.AllDLQ); len(got) != 1 {
-		t.Errorf("dead letters are %q", got)
+	// One that is none, or nobody's to ask for, goes to the dead letters, and holds up
+	// nothing behind it.
+	p := in.play("behind", nil)
+	before := p.live(time.Now())
+	for n, reason := range []string{"Whim", event.ReasonSpecChanged, event.ReasonNewDestination, event.ReasonDriftCheck} {
+		p.asks(reason, "")
+		if got := in.subjects(subject.DLQ, subject.AllDLQ); len(got) != n+1 {
+			t.Errorf("after one because of %s dead letters are %q", reason, got)
+		}
 	}
+	p.stays(before.Run)
+	p.asks(event.ReasonRequested, "")
+	p.begins(event.ReasonRequested, before.Run)
 }
 
 // TestReconcilerRequestsUnderWay: those that can wait become one run behind the one
@@ -155,7 +163,6 @@ func TestReconcilerRequestsUnderWay(t *testing.T) {
 	}
 	p.asks(event.ReasonWatchGap, "")
 	p.asks(event.ReasonRequested, "")
-	p.asks(event.ReasonDriftCheck, "")
 	p.goesThrough(first, time.Now())
 	second := p.begins(event.ReasonWatchGap, first.Run)
 	if second.Next != "" || second.Phase != event.StartupReconcile {

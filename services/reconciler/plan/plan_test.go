@@ -173,12 +173,10 @@ func TestRequested(t *testing.T) {
 		{"none was yet", event.PhaseRecord{}, event.ReasonRequested, Answer{Verdict: Start, Reason: event.ReasonNewDestination}},
 		{"the spec has changed", with(live, func(r *event.PhaseRecord) { r.Registered = 4 }), event.ReasonRequested, Answer{Verdict: Start, Reason: event.ReasonSpecChanged}},
 		{"none is under way", live, event.ReasonRequested, Answer{Verdict: Start, Reason: event.ReasonRequested}},
-		{"none is under way, a check", live, event.ReasonDriftCheck, Answer{Verdict: Start, Reason: event.ReasonDriftCheck}},
 		{"one is about to begin", with(live, queued(event.ReasonWatchGap)), event.ReasonRequested, Answer{Verdict: Start, Reason: event.ReasonWatchGap}},
 
 		{"replaced: history", run, event.ReasonHistoryRewritten, Answer{Verdict: Start, Reason: event.ReasonHistoryRewritten}},
 		{"replaced: admitted", run, event.ReasonAdmitted, Answer{Verdict: Start, Reason: event.ReasonAdmitted}},
-		{"replaced: spec", run, event.ReasonSpecChanged, Answer{Verdict: Start, Reason: event.ReasonSpecChanged}},
 
 		{"queued", run, event.ReasonRequested, Answer{Verdict: Queue, Reason: event.ReasonRequested, Record: with(run, queued(event.ReasonRequested))}},
 		{"queued: gap", run, event.ReasonWatchGap, Answer{Verdict: Queue, Reason: event.ReasonWatchGap, Record: with(run, queued(event.ReasonWatchGap))}},
@@ -191,7 +189,6 @@ func TestRequested(t *testing.T) {
 		{"a comparison gives way", with(run, queued(event.ReasonCompare)), event.ReasonRequested, Answer{Verdict: Queue, Reason: event.ReasonRequested, Record: with(run, queued(event.ReasonRequested))}},
 		{"a comparison stays behind", with(run, queued(event.ReasonRequested)), event.ReasonCompare, Answer{Verdict: Queue, Reason: event.ReasonRequested, Record: with(run, queued(event.ReasonRequested))}},
 		{"a comparison is about to begin", with(live, queued(event.ReasonCompare)), event.ReasonRequested, Answer{Verdict: Start, Reason: event.ReasonRequested}},
-		{"a check does not queue", run, event.ReasonDriftCheck, Answer{Reason: "a run is under way"}},
 
 		{"approved", with(live, pending), event.ReasonApproved, Answer{Verdict: Start, Reason: event.ReasonApproved, Approved: "digest"}},
 		{"approved, nothing is pending", live, event.ReasonApproved, Answer{Reason: "no deletions of that run are pending"}},
@@ -229,12 +226,22 @@ func TestHolds(t *testing.T) {
 				t.Errorf("%s after %q begins as %s", reason, was, rec.Phase)
 			}
 		}
-		if !Known(reason) {
-			t.Errorf("%s is not known", reason)
-		}
 	}
-	if len(traits) != 11 || Known("Whim") {
+	if len(traits) != 11 {
 		t.Errorf("there are %d reasons", len(traits))
+	}
+}
+
+// TestAskable: what the plan begins a run for by itself, nobody else asks for.
+func TestAskable(t *testing.T) {
+	for reason, want := range map[string]bool{
+		event.ReasonNewDestination: false, event.ReasonSpecChanged: false, event.ReasonDriftCheck: false, "Whim": false, "": false,
+		event.ReasonAdmitted: true, event.ReasonHistoryRewritten: true, event.ReasonWatchGap: true, event.ReasonTypeAppeared: true,
+		event.ReasonOvertaken: true, event.ReasonRequested: true, event.ReasonApproved: true, event.ReasonCompare: true,
+	} {
+		if err := Askable(reason); (err == nil) != want {
+			t.Errorf("a run is asked for because of %q: %v", reason, err)
+		}
 	}
 }
 

@@ -1,12 +1,16 @@
 package plan
 
-import "github.com/kubescribe/kubescribe/shared/event"
+import (
+	"fmt"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+)
 
 // trait is what a reason asks of its run.
 type trait struct {
 	holds    bool // changes are held back until its results are written
-	replaces bool // it does not wait for the run that is under way
-	queues   bool // it begins once that one has closed
+	replaces bool // it does not wait until the run that is under way has closed
+	own      bool // the plan finds it by itself, and nobody asks for a run because of it
 	dry      bool // its results are for a person to see, and not to be written
 }
 
@@ -16,23 +20,29 @@ type trait struct {
 // that go on: they must not overtake what fills it. What replaces says that the
 // run under way is none of the repository, or of the destination, as it is now.
 var traits = map[string]trait{
-	event.ReasonNewDestination:   {holds: true, queues: true},
-	event.ReasonSpecChanged:      {holds: true, replaces: true},
+	event.ReasonNewDestination:   {holds: true, own: true},
+	event.ReasonSpecChanged:      {holds: true, own: true},
 	event.ReasonAdmitted:         {holds: true, replaces: true},
 	event.ReasonHistoryRewritten: {holds: true, replaces: true},
-	event.ReasonWatchGap:         {holds: true, queues: true},
-	event.ReasonTypeAppeared:     {queues: true},
-	event.ReasonOvertaken:        {queues: true},
-	event.ReasonRequested:        {queues: true},
-	event.ReasonApproved:         {queues: true},
-	event.ReasonDriftCheck:       {},
-	event.ReasonCompare:          {queues: true, dry: true},
+	event.ReasonWatchGap:         {holds: true},
+	event.ReasonTypeAppeared:     {},
+	event.ReasonOvertaken:        {},
+	event.ReasonRequested:        {},
+	event.ReasonApproved:         {},
+	event.ReasonDriftCheck:       {own: true},
+	event.ReasonCompare:          {dry: true},
 }
 
-// Known reports whether there is such a reason.
-func Known(reason string) bool {
-	_, ok := traits[reason]
-	return ok
+// Askable is nil if a run may be asked for because of a reason.
+func Askable(reason string) error {
+	t, known := traits[reason]
+	switch {
+	case !known:
+		return fmt.Errorf("a run is asked for because of %q, which is no reason", reason)
+	case t.own:
+		return fmt.Errorf("a run is asked for because of %s, which the reconciler finds by itself: ask because of %s", reason, event.ReasonRequested)
+	}
+	return nil
 }
 
 // Dry reports whether a run's results are not to be written.

@@ -20,8 +20,8 @@ type Answer struct {
 	Record   event.PhaseRecord // of Queue
 }
 
-// Requested is what to do about a request for a run of a destination that is
-// registered at a revision.
+// Requested is what to do about a request for a run, of a reason that is [Askable], of
+// a destination that is registered at a revision.
 func Requested(rec event.PhaseRecord, exists bool, revision uint64, q event.Request) Answer {
 	approved := ""
 	if q.Reason == event.ReasonApproved {
@@ -39,8 +39,6 @@ func Requested(rec event.PhaseRecord, exists bool, revision uint64, q event.Requ
 		return Answer{Verdict: Start, Reason: stronger(rec.Next, q.Reason), Approved: approved}
 	case traits[q.Reason].replaces:
 		return Answer{Verdict: Start, Reason: q.Reason}
-	case !traits[q.Reason].queues:
-		return Answer{Reason: "a run is under way"}
 	}
 	rec.Next = stronger(rec.Next, q.Reason)
 	if approved != "" {
