@@ -79,7 +79,7 @@ type Action struct {
 }
 
 const (
-	// stuckAfter is how long lanes may say nothing.
+	// stuckAfter is how long lanes may say nothing, and handing in may fail.
 	stuckAfter = 10 * time.Minute
 	// writerStuckAfter is how long those behind them may, who have a backlog to work
 	// off: what is before the BARRIER has to be pushed first, and results wait while
@@ -142,7 +142,7 @@ func running(s Situation) Action {
 	if missing := without(s.Ends, s.Wanted, subject.SideContent); len(missing) > 0 {
 		return lanes(s, AskContents, missing, s.AskedContents, "no contents of a lane have come for "+stuckAfter.String())
 	}
-	return Action{Kind: HandIn}
+	return handIn(s)
 }
 
 // failed is why the attempt comes to nothing, "" if it may still.
@@ -179,6 +179,16 @@ func lanes(s Situation, ask Kind, missing []int, asked map[int]bool, stuckBecaus
 		return Action{Until: stuck}
 	}
 	return retry(s, stuckBecause)
+}
+
+// handIn hands the results in, and gives that up when it goes on failing. KS_SNAP may
+// be full of what runs have gathered, which none of them can close: another attempt
+// removes this one's share.
+func handIn(s Situation) Action {
+	if s.Now.Before(s.Progress.Add(stuckAfter)) {
+		return Action{Kind: HandIn}
+	}
+	return retry(s, "the results could not be handed in for "+stuckAfter.String())
 }
 
 // writer waits for the destination's stream or the git-writer.

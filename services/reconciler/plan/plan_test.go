@@ -110,6 +110,14 @@ func TestNext(t *testing.T) {
 		{"contents fail", compared(func(s *Situation) { s.Ends[subject.SideContent(1)] = event.End{Failed: "why"} }), Action{Kind: Retry, Reason: "content-1: why"}},
 		{"contents are there", compared(func(s *Situation) { ended(s, subject.SideContent(1), subject.SideContent(4)) }), Action{Kind: HandIn}},
 		{"no contents are wanted", compared(func(s *Situation) { s.Wanted = nil }), Action{Kind: HandIn}},
+		{"handing in fails", compared(func(s *Situation) {
+			ended(s, subject.SideContent(1), subject.SideContent(4))
+			s.Progress = t0.Add(-stuckAfter + time.Second)
+		}), Action{Kind: HandIn}},
+		{"handing in goes on failing", compared(func(s *Situation) {
+			ended(s, subject.SideContent(1), subject.SideContent(4))
+			s.Progress = t0.Add(-stuckAfter)
+		}), Action{Kind: Retry, Reason: "the results could not be handed in for 10m0s"}},
 
 		{"handed in", compared(func(s *Situation) { ended(s, subject.SideRun) }), Action{Until: t0.Add(writerStuckAfter)}},
 		{"handed in before a restart", under(func(s *Situation) { s.AskedStates = nil; ended(s, subject.SideRun) }), Action{Until: t0.Add(writerStuckAfter)}},
