@@ -45,7 +45,7 @@ func (s *session) answerState(ctx context.Context, q event.Request) error {
 	series := subject.Series{Destination: d.Key, Run: q.Run, Attempt: q.Attempt, Side: subject.SideCluster(q.Part)}
 	switch end, err := s.bus.SeriesEnd(ctx, series); {
 	case err == nil: // answered, and the acknowledgement was lost, or what comes before it
-		return s.owe(ctx, d, q.Part, end.Incomplete)
+		return s.owe(ctx, d, q.Part, s.debtOf(lane{d.Key, q.Part}, series, end.Incomplete))
 	case !errors.Is(err, bus.ErrNoMessage):
 		return err
 	}
@@ -92,6 +92,7 @@ func (s *session) asked(ctx context.Context, q event.Request) (d event.Destinati
 // frozen is what the types of a lane were, for one destination, at its MARK.
 type frozen struct {
 	types      []frozenType
+	exact      []*running // the workers whose indexes they are
 	incomplete []string
 }
 
@@ -210,6 +211,7 @@ func (s *session) freeze(d event.Destination, part int, late []*running) (frozen
 			left[of] = true
 		case exact:
 			objects[of] = append(objects[of], found...)
+			f.exact = append(f.exact, r)
 		case refused || slices.Contains(late, r):
 			f.incomplete = append(f.incomplete, of.String())
 		default:
@@ -221,6 +223,7 @@ func (s *session) freeze(d event.Destination, part int, late []*running) (frozen
 			f.types = append(f.types, frozenType{of, found})
 		}
 	}
+	f.exact = slices.DeleteFunc(f.exact, func(r *running) bool { return left[r.typ.GroupResource()] })
 	return f, nil
 }
 
@@ -269,7 +272,13 @@ func (s *session) answerFrozen(ctx context.Context, d event.Destination, part in
 	if types := slices.DeleteFunc(slices.Clone(missing), func(m string) bool { return strings.HasPrefix(m, wholeGroup("")) }); len(types) > 0 {
 		s.log.Warn("types are missing from the run: nothing of them is taken for absent, and another run follows once they can be listed", "destination", d.Key.String(), "run", series.Run, "types", types)
 	}
-	return s.owe(ctx, d, part, missing)
+	o := &debt{of: series, missing: missing, held: map[*running]bool{}}
+	for _, r := range f.exact {
+		if isMissing(missing, r.typ) { // by the rest of its group, or in other namespaces
+			o.held[r] = true
+		}
+	}
+	return s.owe(ctx, d, part, o)
 }
 
 // served looks at the types that are served, as often as it takes.

@@ -93,9 +93,7 @@ func (s *session) answerResources(ctx context.Context, q event.Request) error {
 		return nil
 	}
 	s.log.Warn("types are not to be had since the lane was frozen: a run follows once they are", "destination", d.Key.String(), "run", q.Run, "types", missing)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.owed[lane{d.Key, q.Part}] = append(s.owed[lane{d.Key, q.Part}], missing...)
+	s.lost(lane{d.Key, q.Part}, missing)
 	return nil
 }
 

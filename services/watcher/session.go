@@ -68,7 +68,7 @@ type session struct {
 	workers map[workerKey]*running // guarded by mu; changed by discover alone
 	failed  []string               // groups whose types are unknown; guarded by mu
 	known   chan struct{}          // closed once the types are known
-	owed    map[lane][]string      // what was missing in the newest answers; guarded by mu
+	owed    map[lane]*debt         // what the newest answers lacked; guarded by mu, and so is what is in it
 }
 
 // newSession begins with nothing followed.
@@ -76,7 +76,7 @@ func newSession(w *Watcher, clusterID string, destinations []event.Destination, 
 	return &session{
 		Watcher: w, clusterID: clusterID, destinations: destinations,
 		newest: synced.Newest, registered: synced.Whole, revisions: synced.Revisions,
-		contents: make(chan struct{}, 1), workers: map[workerKey]*running{}, known: make(chan struct{}), owed: map[lane][]string{},
+		contents: make(chan struct{}, 1), workers: map[workerKey]*running{}, known: make(chan struct{}), owed: map[lane]*debt{},
 	}
 }
 
@@ -245,7 +245,7 @@ func (s *session) start(ctx context.Context, lost context.CancelCauseFunc, key w
 		AskRun: func(ctx context.Context, d event.DestinationKey, reason string) error {
 			return s.askRun(ctx, part, d, reason)
 		},
-		OnExact:  func(ctx context.Context) error { return s.settle(ctx, part, t) },
+		OnExact:  func(ctx context.Context) error { return s.settle(ctx, part, r) },
 		Registry: s.registered, Log: s.log, Events: s.events,
 	})
 	go func() {

@@ -24,7 +24,7 @@ type cluster struct {
 	ended     bool
 	rv        int
 	types     map[string]string // resource → group
-	forbidden map[string]bool   // resources that may not be listed or watched
+	forbidden map[string]bool   // resources, or resource/namespace, that may not be listed or watched
 	failing   map[string]bool   // groups that discovery gets no answer from
 	objects   map[string]map[string]any
 	history   []written
@@ -200,7 +200,7 @@ func (c *cluster) answer(path string) (int, any) {
 	switch {
 	case !ok:
 		return refusal(http.StatusNotFound, metav1.StatusReasonNotFound)
-	case c.forbidden[resource]:
+	case c.forbidden[resource] || c.forbidden[resource+"/"+namespace]:
 		return refusal(http.StatusForbidden, metav1.StatusReasonForbidden)
 	case name != "":
 		if o := c.objects[resource+"/"+namespace+"/"+name]; o != nil {
@@ -259,7 +259,7 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 	path, namespace := r.URL.Path, ""
 	if path != definitions {
 		resource, ns, _, ok := c.find(path)
-		if !ok || c.forbidden[resource] {
+		if !ok || c.forbidden[resource] || c.forbidden[resource+"/"+ns] {
 			code, body := refusal(http.StatusForbidden, metav1.StatusReasonForbidden)
 			if !ok {
 				code, body = refusal(http.StatusNotFound, metav1.StatusReasonNotFound)

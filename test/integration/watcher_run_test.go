@@ -324,6 +324,66 @@ func TestWatcherMissingWhenItComes(t *testing.T) {
 	}
 }
 
+// notAsked fails if the answer to a lane's newest request made the watcher ask for a
+// run.
+func (in *install) notAsked(name, run string, part int) {
+	in.Helper()
+	in.until("the request is done", func() bool {
+		_, err := in.bus.LastFor(in.Context(), subject.Ctl, subject.CtlClusterState("test", part, run, 1))
+		return errors.Is(err, bus.ErrNoMessage)
+	})
+	if _, err := in.bus.LastFor(in.Context(), subject.Ctl, subject.CtlRun(key(name))); !errors.Is(err, bus.ErrNoMessage) {
+		in.Errorf("a run was asked for, although %s had all that is there: %v", run, err)
+	}
+}
+
+// TestWatcherGroupFailsLater: a group that fails after its types were listed is
+// incomplete, and no reason for another run: it would be told the same. A type of
+// the group that comes later is one.
+func TestWatcherGroupFailsLater(t *testing.T) {
+	in := newInstall(t)
+	c, rc := newCluster(t, "configmaps", "gadgets.example.org")
+	c.put("gadgets", "shop", "a", "1")
+	in.watcher(rc, documents(t, "d"))
+	part := subject.Part("test", "example.org", "gadgets")
+	in.state("d", "run-1", part)
+	in.reconciled("d")
+	c.change(func() { c.failing["example.org"] = true })
+	entries, end := in.state("d", "run-2", part)
+	if len(entries) != 1 || !slices.Equal(end.Incomplete, []string{"*.example.org"}) {
+		t.Errorf("it answered %s, %+v", paths(entries), end)
+	}
+	in.notAsked("d", "run-2", part)
+
+	gizmos := subject.Part("test", "example.org", "gizmos")
+	in.state("d", "run-2", gizmos)
+	in.notAsked("d", "run-2", gizmos)
+	c.serve("gizmos.example.org")
+	c.change(func() { c.failing["example.org"] = false })
+	c.announce()
+	if q := in.runAsked("d"); q.Reason != event.ReasonTypeAppeared {
+		t.Errorf("it asked %+v", q)
+	}
+}
+
+// TestWatcherNamespaceForbidden: a type that may be listed in one of the namespaces
+// that are mirrored is incomplete, and what was answered is no reason for another run.
+func TestWatcherNamespaceForbidden(t *testing.T) {
+	in := newInstall(t)
+	c, rc := newCluster(t, "configmaps")
+	c.put("configmaps", "a", "x", "1")
+	c.put("configmaps", "b", "y", "1")
+	c.change(func() { c.forbidden["configmaps/b"] = true })
+	in.watcher(rc, narrowed(t, "namespaces: [a, b], rules: [{apiGroups: ['*'], resources: ['*']}]"))
+	in.state("d", "run-1", configmaps)
+	in.reconciled("d")
+	entries, end := in.state("d", "run-2", configmaps)
+	if paths(entries) != "a/configmaps/x.yaml" || !slices.Equal(end.Incomplete, []string{"configmaps"}) {
+		t.Errorf("it answered %s, %+v", paths(entries), end)
+	}
+	in.notAsked("d", "run-2", configmaps)
+}
+
 // TestWatcherTypeAppears: a type that is served before the watcher knows of it is
 // missing from a run; its objects come by another one, which the watcher asks for
 // when it has listed them.

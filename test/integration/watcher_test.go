@@ -48,6 +48,19 @@ func documents(t *testing.T, destinations ...string) *v1alpha1.Documents {
 	return docs
 }
 
+// narrowed is a destination d that mirrors what the rest of its rule's spec says.
+func narrowed(t *testing.T, spec string) *v1alpha1.Documents {
+	t.Helper()
+	docs, err := v1alpha1.Load(strings.NewReader("apiVersion: kubescribe.dev/v1alpha1\nkind: GitRemote\nmetadata: {name: r}\nspec: {url: /srv/live.git}\n"+
+		"---\napiVersion: kubescribe.dev/v1alpha1\nkind: GitDestination\nmetadata: {name: d}\nspec: {remoteRef: {name: r}, baseFolder: d}\n"+
+		"---\napiVersion: kubescribe.dev/v1alpha1\nkind: ClusterWatchRule\nmetadata: {name: d}\n"+
+		"spec: {destinationRef: {name: d, namespace: default}, "+spec+"}\n"), t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return docs
+}
+
 func (in *install) watcher(cluster *rest.Config, docs *v1alpha1.Documents) (role, *watcher.Watcher) {
 	in.Helper()
 	b, reg := in.connect(), prometheus.NewRegistry()
