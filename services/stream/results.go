@@ -64,10 +64,13 @@ func (s *Stream) Work(ctx context.Context, l bus.LedgerConfig, state string) (d 
 	m := s.memory(k)
 	if m.results == nil {
 		end, err := s.bus.SeriesEnd(ctx, series(k, st, subject.SideRun))
-		if errors.Is(err, bus.ErrNoMessage) {
+		switch {
+		case errors.Is(err, bus.ErrNoMessage):
 			return d, false, nil
-		}
-		if err != nil {
+		case errors.Is(err, bus.ErrSeries):
+			s.log.Warn("the end of a run cannot be read", "destination", k.String(), "run", st.Run, "attempt", st.Attempt, "err", err)
+			return d, false, nil
+		case err != nil:
 			return d, false, err
 		}
 		if end.Dry {

@@ -16,9 +16,6 @@ import (
 const (
 	// heldEvery is how often what is held back is counted.
 	heldEvery = time.Second
-	// heldShownEvery is how often the count is shown in KS_PHASE, whose history is
-	// for the phases.
-	heldShownEvery = 10 * time.Second
 )
 
 // record is a destination's entry in KS_PHASE, from the leader; empty if there is
@@ -56,7 +53,7 @@ func (s *Stream) show(ctx context.Context, k event.DestinationKey, st phase.Stat
 			return nil
 		}
 		rec.Closed, rec.Overrun = time.Now().UTC(), uint64(st.Late)
-		if rec.Reason == event.ReasonCompare {
+		if !st.Settled {
 			return nil // what a run found before is to be done yet, or approved
 		}
 		rec.Settled, rec.Outcome = rec.Closed, nil
@@ -118,9 +115,10 @@ func same(a, b event.PhaseRecord) bool {
 	return a.Phase == b.Phase && a.Owner == b.Owner && a.Closed.Equal(b.Closed) && a.Counts.Held == b.Counts.Held
 }
 
-// countHeld tells how much is held back, for as long as it is.
+// countHeld tells how much is held back, for as long as it is: in the metrics each
+// time, in KS_PHASE, whose history is for the phases, when it has doubled.
 func (s *Stream) countHeld(ctx context.Context) {
-	shown := map[event.DestinationKey]time.Time{}
+	shown := map[event.DestinationKey]uint64{}
 	for fault.Wait(ctx, heldEvery) == nil {
 		s.mu.Lock()
 		held := maps.Clone(s.held)
@@ -137,12 +135,12 @@ func (s *Stream) countHeld(ctx context.Context) {
 				s.metrics.held.WithLabelValues(k.String()).Set(float64(n))
 			}
 			s.mu.Unlock()
-			if still && n > 0 && time.Since(shown[k]) >= heldShownEvery {
-				shown[k] = time.Now()
+			if still && n >= 2*shown[k] && n > 0 {
+				shown[k] = n
 				s.showHeld(ctx, k, n)
 			}
 		}
-		maps.DeleteFunc(shown, func(k event.DestinationKey, _ time.Time) bool { _, still := held[k]; return !still })
+		maps.DeleteFunc(shown, func(k event.DestinationKey, _ uint64) bool { _, still := held[k]; return !still })
 	}
 }
 

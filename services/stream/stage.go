@@ -140,6 +140,9 @@ func (s *Stream) Opened(ctx context.Context, l bus.LedgerConfig, state string, c
 	if err != nil {
 		return err
 	}
+	if err := s.checkpointLost(ctx, k, st); err != nil {
+		return err
+	}
 	m := s.memory(k)
 	if m.passed, err = s.readPassed(ctx, k, st, cursor); err != nil {
 		return err
@@ -147,6 +150,22 @@ func (s *Stream) Opened(ctx context.Context, l bus.LedgerConfig, state string, c
 	s.due.add(k)
 	s.retain(k, st, cursor)
 	return s.show(ctx, k, st, cursor)
+}
+
+// checkpointLost asks for a run where the state is that of a destination nobody has
+// reconciled, and KS_PHASE tells of a run that has closed: somebody has removed the
+// checkpoint, and with it what says how far KS_LIVE was consumed.
+func (s *Stream) checkpointLost(ctx context.Context, k event.DestinationKey, st phase.State) error {
+	if st != (phase.State{}) {
+		return nil
+	}
+	rec, err := s.record(ctx, k)
+	if err != nil || rec.Run == "" || rec.Running() {
+		return err
+	}
+	s.log.Warn("the checkpoint of a destination is gone, asking for a run", "destination", k.String(), "run", rec.Run)
+	q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: k, Reason: event.ReasonCheckpointLost}
+	return s.bus.Ask(ctx, subject.CtlRun(k), q)
 }
 
 // readPassed feeds the machine what was consumed since the run's first MARK. What
@@ -167,6 +186,9 @@ func (s *Stream) readPassed(ctx context.Context, k event.DestinationKey, st phas
 		var fx phase.Effects
 		if was, fx = phase.Next(was, in); fx.Remember {
 			passed.Add(path)
+		}
+		if passed.Full() {
+			break
 		}
 	}
 	if was.Epoch != st.Epoch || was.Marked() != st.Marked() {

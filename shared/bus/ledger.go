@@ -201,19 +201,13 @@ func (l *Ledger) Commit(ctx context.Context, in Message, state string, outs []Ou
 }
 
 // Extend stores outputs, in their order, and the owner's state, all or nothing,
-// without consuming an input: at most a batch of them (see [FitsBatch]). Without
+// without consuming an input: at most 1,000 of them, and 8 MB. Without
 // outputs the state alone is stored. After any error the ledger must be opened anew.
 func (l *Ledger) Extend(ctx context.Context, state string, outs []Output) error {
 	if len(outs) == 0 {
 		outs = []Output{l.checkpoint()}
 	}
 	return l.store(ctx, l.lead, state, outs)
-}
-
-// FitsBatch reports whether so many outputs of so many bytes, bodies alone, can be
-// stored all or nothing.
-func FitsBatch(outputs, bytes int) bool {
-	return outputs <= batchMessages && bytes+outputs*headBytes <= batchBytes
 }
 
 // Flush stores a cursor that leads in memory only. Without it a quiet owner

@@ -144,13 +144,18 @@ func (b *Bus) storeOnce(ctx context.Context, subj string, body []byte) (stored b
 	}
 }
 
-// SeriesEnd is what closed a series; ErrNoMessage while nothing has.
+// SeriesEnd is what closed a series; ErrNoMessage while nothing has, ErrSeries if
+// that is no end.
 func (b *Bus) SeriesEnd(ctx context.Context, s subject.Series) (event.End, error) {
 	m, err := b.LastFor(ctx, subject.Snap, s.End())
 	if err != nil {
 		return event.End{}, err
 	}
-	return event.Decode[event.End](m.Data)
+	end, err := event.Decode[event.End](m.Data)
+	if errors.Is(err, event.ErrMalformed) {
+		err = fmt.Errorf("%w: %s: %w", ErrSeries, s.End(), err)
+	}
+	return end, err
 }
 
 // Entries reads a series of entries that was closed, in order. An error is the last

@@ -194,6 +194,7 @@ const (
 	ReasonHistoryRewritten = "HistoryRewritten" // the remote branch lost commits that were there
 	ReasonWatchGap         = "WatchGap"         // the API server forgot what came since the watcher's last position
 	ReasonTypeAppeared     = "TypeAppeared"     // a type is listed for the first time, and has objects
+	ReasonCheckpointLost   = "CheckpointLost"   // what says how far a destination's stream has come is gone
 	ReasonOvertaken        = "Overtaken"        // more changed during a run than is remembered
 	ReasonDriftCheck       = "DriftCheck"       // the interval is over
 	ReasonRequested        = "Requested"        // a person asked

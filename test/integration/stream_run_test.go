@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -383,6 +384,73 @@ func TestStreamForgetful(t *testing.T) {
 	}
 	l.route("last", "x")
 	l.wantWritten("last", "UPDATE web new", "BARRIER", "UPDATE last x")
+}
+
+// TestStreamCheckpointLost: where somebody has removed what says how far a
+// destination's stream has come, a run is asked for, and nothing is guessed.
+func TestStreamCheckpointLost(t *testing.T) {
+	l := newLive(t, "d")
+	r := l.stream()
+	l.begin("run-1", event.StartupReconcile)
+	l.marks("run-1")
+	l.results("run-1", event.Outcome{})
+	l.closed("run-1")
+	r.stop()
+	if got := l.subjects(subject.Ctl, subject.CtlRuns); len(got) > 0 {
+		t.Fatalf("it asked for %q", got)
+	}
+	if err := l.bus.Purge(t.Context(), subject.Write, subject.WriteDestination(key("d")), 0); err != nil {
+		t.Fatal(err)
+	}
+	l.stream()
+	l.until("a run is asked for", func() bool {
+		return slices.Equal(l.subjects(subject.Ctl, subject.CtlRuns), []string{subject.CtlRun(key("d"))})
+	})
+}
+
+// TestStreamOvertakenRun: a run whose results are not written has found nothing that
+// anybody should be told, and what waited for a person waits still.
+func TestStreamOvertakenRun(t *testing.T) {
+	l := newLive(t, "d")
+	r := l.stream()
+	l.begin("run-1", event.StartupReconcile)
+	l.marks("run-1")
+	l.results("run-1", event.Outcome{Pending: &event.Pending{Run: "run-1", Count: 1}}, "DELETE api")
+	waiting := l.closed("run-1")
+	rec := waiting
+	rec.Run, rec.Closed = "run-2", time.Time{}
+	l.setPhase("d", rec)
+	l.mark(configMapsPart, "run-2")
+	l.route("web", "x")
+	l.until("it was forwarded", func() bool { return l.counted(r, "kubescribe_stream_changes_total", "forwarded") > 0 })
+	r.stop()
+	if err := l.bus.Purge(t.Context(), subject.Live, subject.LiveDestination(key("d")), 0); err != nil {
+		t.Fatal(err)
+	}
+	l.stream()
+	l.mark(anotherPart, "run-2")
+	l.results("run-2", event.Outcome{Deleted: 1}, "DELETE api")
+	p := l.closed("run-2")
+	if p.Outcome == nil || p.Outcome.Pending == nil || p.Outcome.Pending.Run != "run-1" || p.Outcome.Deleted != 0 || !p.Settled.Equal(waiting.Settled) {
+		t.Errorf("it shows %+v", p)
+	}
+}
+
+// TestStreamEndUnreadable: an end of a run that is none stops nobody.
+func TestStreamEndUnreadable(t *testing.T) {
+	l := newLive(t, "d")
+	other := &live{install: l.install, name: "other"}
+	other.rev = l.register("other", everything)
+	l.stream()
+	l.begin("run-1", event.StartupReconcile)
+	l.marks("run-1")
+	end := subject.Series{Destination: key("d"), Run: "run-1", Attempt: 1, Side: subject.SideRun}.End()
+	if _, err := l.js.Publish(t.Context(), end, []byte("none")); err != nil {
+		t.Fatal(err)
+	}
+	l.begin("run-1", event.StartupReconcile) // the stream looks again
+	other.route("last", "x")
+	other.wantWritten("last", "UPDATE last x")
 }
 
 // TestStreamCompletesThePhase: the checkpoint decides, the bucket shows. After a

@@ -322,7 +322,9 @@ func FuzzMerge(f *testing.F) {
 			case inRepo:
 				want.Kept++
 			}
-			either++
+			if inCluster || inRepo {
+				either++
+			}
 			if what != event.Resource {
 				wantLines = append(wantLines, fmt.Sprintf("%d %s %s %s %d", lanes[p], what, p, o.Hash, o.Version))
 			}

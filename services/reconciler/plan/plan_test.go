@@ -221,7 +221,7 @@ func TestRequested(t *testing.T) {
 func TestHolds(t *testing.T) {
 	d := event.Destination{Key: key, Rules: []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}}}}
 	for reason, holds := range map[string]bool{
-		event.ReasonNewDestination: true, event.ReasonSpecChanged: true, event.ReasonAdmitted: true, event.ReasonHistoryRewritten: true, event.ReasonWatchGap: true,
+		event.ReasonNewDestination: true, event.ReasonSpecChanged: true, event.ReasonAdmitted: true, event.ReasonHistoryRewritten: true, event.ReasonWatchGap: true, event.ReasonCheckpointLost: true,
 		event.ReasonTypeAppeared: false, event.ReasonOvertaken: false, event.ReasonDriftCheck: false, event.ReasonRequested: false, event.ReasonApproved: false, event.ReasonCompare: false,
 	} {
 		for was, want := range map[event.Phase]event.Phase{
@@ -235,7 +235,7 @@ func TestHolds(t *testing.T) {
 			}
 		}
 	}
-	if len(traits) != 11 {
+	if len(traits) != 12 {
 		t.Errorf("there are %d reasons", len(traits))
 	}
 }

@@ -25,6 +25,7 @@ var traits = map[string]trait{
 	event.ReasonAdmitted:         {holds: true, replaces: true},
 	event.ReasonHistoryRewritten: {holds: true, replaces: true},
 	event.ReasonWatchGap:         {holds: true},
+	event.ReasonCheckpointLost:   {holds: true},
 	event.ReasonTypeAppeared:     {},
 	event.ReasonOvertaken:        {},
 	event.ReasonRequested:        {},

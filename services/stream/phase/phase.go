@@ -60,14 +60,15 @@ const (
 // is that of a destination nobody has reconciled yet.
 type State struct {
 	Epoch
-	Step   Step
-	Hold   bool   // the run holds
-	Live   bool   // the phase before the run, or since it closed, is LIVE_PROCESSING
-	Parked bool   // the phase is PARKED
-	Closed bool   // the run of the epoch was brought to its end, not left for another
-	From   uint64 // sequence in KS_LIVE of the run's first MARK
-	Done   int    // results taken: written, or dropped because something newer has passed
-	Late   int    // of those, dropped
+	Step    Step
+	Hold    bool   // the run holds
+	Live    bool   // the phase before the run, or since it closed, is LIVE_PROCESSING
+	Parked  bool   // the phase is PARKED
+	Closed  bool   // the run of the epoch was brought to its end, not left for another
+	Settled bool   // and its results are written
+	From    uint64 // sequence in KS_LIVE of the run's first MARK
+	Done    int    // results taken: written, or dropped because something newer has passed
+	Late    int    // of those, dropped
 
 	parts, marked uint64 // a bit for each lane of the run, and for each MARK seen
 }
@@ -257,7 +258,7 @@ func (s State) becomeMarking(r Run, seq uint64) State {
 // becomeLive ends a run whose results are written.
 func (s State) becomeLive() State {
 	s = s.becomeIdle()
-	s.Live, s.Closed = true, true
+	s.Live, s.Closed, s.Settled = true, true, true
 	return s
 }
 

@@ -336,7 +336,7 @@ func TestStateIsFixed(t *testing.T) {
 	for want, s := range map[string]State{
 		"": {},
 		"STARTUP_RECONCILE run-1 1 2 -h 100 5/5 0 0": waiting,
-		"LIVE_PROCESSING run-1 1 0 -lc 0 0/0 7 1":    live,
+		"LIVE_PROCESSING run-1 1 0 -lcs 0 0/0 7 1":   live,
 		"PARKED _ 0 0 -p 0 0/0 0 0":                  cut,
 	} {
 		if got := s.String(); got != want {
@@ -351,7 +351,7 @@ func TestStateIsFixed(t *testing.T) {
 // FuzzParse: what is read is written the same, and what is not is malformed.
 func FuzzParse(f *testing.F) {
 	f.Add("STARTUP_RECONCILE run-1 1 2 -h 100 5/5 0 0")
-	f.Add("LIVE_PROCESSING run-1 1 0 -lc 0 0/0 7 1")
+	f.Add("LIVE_PROCESSING run-1 1 0 -lcs 0 0/0 7 1")
 	f.Add("PARKED _ 0 0 -p 0 0/0 0 0")
 	f.Add("LIVE_PROCESSING run-1 1 ff")
 	f.Add(" ")
