@@ -20,7 +20,7 @@ import (
 func (r *Reconciler) remove(ctx context.Context, k event.DestinationKey) error {
 	key := subject.DestinationToken(k)
 	reach := map[string]uint64{}
-	for _, stream := range []string{subject.Snap, subject.Ctl, subject.Live, subject.Write} {
+	for _, stream := range []string{subject.Snap, subject.Ctl, subject.Events, subject.Live, subject.Write} {
 		last, err := r.bus.LastSeq(ctx, stream)
 		if err != nil {
 			return err
@@ -45,6 +45,7 @@ func (r *Reconciler) remove(ctx context.Context, k event.DestinationKey) error {
 		{subject.Snap, subject.SnapDestination(k)},
 		{subject.Ctl, subject.CtlRun(k)},
 		{subject.Ctl, subject.CtlRunsBehind(k)},
+		{subject.Events, subject.EventMarks(k)},
 		{subject.Live, subject.LiveDestination(k)},
 		{subject.Write, subject.WriteDestination(k)},
 	}

@@ -94,6 +94,11 @@ func EventMark(part int, cluster string, k event.DestinationKey) string {
 	return join("ks.ev.d", strconv.Itoa(part), Token(cluster), "=20", Token(k.Namespace), Token(k.Name))
 }
 
+// EventMarks selects all MARKs of its cluster's lanes for a destination.
+func EventMarks(k event.DestinationKey) string {
+	return join("ks.ev.d.*", Token(k.Cluster), "=20", Token(k.Namespace), Token(k.Name))
+}
+
 // EventFence is where the owners of a cluster's lane announce themselves. Lanes
 // of different clusters have different owners, so each has its own.
 func EventFence(part int, cluster string) string {

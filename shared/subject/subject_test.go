@@ -156,16 +156,18 @@ func FuzzSubjects(f *testing.F) {
 
 		mark := EventMark(part, cluster, k)
 		checkSubject(t, AllEvents, mark)
-		selects(t, mark, EventPart(part))
+		selects(t, mark, EventPart(part), EventMarks(k))
+		ignores(t, mark, EventMarks(other), EventMarks(event.DestinationKey{Cluster: cluster + "x", Namespace: namespace, Name: name}))
 		ignores(t, mark, EventMark(part, cluster, other), EventMark(part, cluster+"x", k), EventMark((part+1)%Parts, cluster, k), EventFence(part, cluster))
 		// Names hold no blank: Kubernetes allows none.
 		if !strings.Contains(group, " ") && !strings.Contains(resource, " ") {
 			ignores(t, mark, change, EventType(part, cluster, group, resource, ""))
+			ignores(t, change, EventMarks(k))
 		}
 
 		fence := EventFence(part, cluster)
 		checkSubject(t, AllEvents, fence)
-		ignores(t, fence, EventPart(part), EventFence(part, cluster+"x"), EventFence((part+1)%Parts, cluster))
+		ignores(t, fence, EventPart(part), EventMarks(k), EventFence(part, cluster+"x"), EventFence((part+1)%Parts, cluster))
 
 		live := LiveData(part, k)
 		checkSubject(t, AllLive, live)

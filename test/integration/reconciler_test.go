@@ -428,6 +428,9 @@ func TestReconcilerRemoved(t *testing.T) {
 			}{{p, rec}, {stays, other}} {
 				x.p.says(x.rec, subject.SideCluster(mapLane), event.End{}, event.Entry{Path: mapFile("a"), Hash: "1"})
 				h, _ := event.Mark{Cluster: "test", Destination: key(x.p.name).String(), Run: "r"}.Message()
+				for _, part := range []int{mapLane, deployLane} {
+					in.store(subject.EventMark(part, "test", key(x.p.name)), "mark", h, nil)
+				}
 				in.store(subject.LiveData(3, key(x.p.name)), "live", h, nil)
 				in.store(subject.WriteData(branch, key(x.p.name)), "write", h, nil)
 				in.store(subject.WriteCheckpoint(key(x.p.name)), "checkpoint", event.NewHeader(event.KindCheckpoint), nil)
@@ -448,13 +451,15 @@ func TestReconcilerRemoved(t *testing.T) {
 				_, _, err1 := phases.Newest(t.Context(), subject.DestinationToken(key(name)))
 				_, _, err2 := statuses.Newest(t.Context(), subject.DestinationToken(key(name)))
 				left := len(in.subjects(subject.Snap, subject.SnapDestination(key(name)))) + len(in.subjects(subject.Ctl, subject.CtlOfRun("test", run))) +
+					len(in.subjects(subject.Events, subject.EventMarks(key(name)))) +
 					len(in.subjects(subject.Live, subject.LiveDestination(key(name)))) + len(in.subjects(subject.Write, subject.WriteDestination(key(name))))
 				return errors.Is(err1, bus.ErrNoMessage) && errors.Is(err2, bus.ErrNoMessage) && left == 0
 			}
 			in.until("nothing is left", func() bool { return gone("d", rec.Run) })
 			if got := len(in.subjects(subject.Live, subject.LiveDestination(key("stays")))) + len(in.subjects(subject.Write, subject.WriteDestination(key("stays")))) +
-				len(in.subjects(subject.Snap, subject.SnapDestination(key("stays")))) + len(in.subjects(subject.Ctl, subject.CtlOfRun("test", other.Run))); got != 7 {
-				t.Errorf("%d subjects of another destination are left, of 7", got)
+				len(in.subjects(subject.Events, subject.EventMarks(key("stays")))) +
+				len(in.subjects(subject.Snap, subject.SnapDestination(key("stays")))) + len(in.subjects(subject.Ctl, subject.CtlOfRun("test", other.Run))); got != 9 {
+				t.Errorf("%d subjects of another destination are left, of 9", got)
 			}
 			// What comes late, of one who has not heard, goes too.
 			p.says(rec, subject.SideRepo, event.End{})
