@@ -193,6 +193,28 @@ func touches(d event.Destination, t discover.Type, namespace string) bool {
 	})
 }
 
+// leaves reports whether a destination's rules select objects of a type, but none of
+// them in the version that is followed, which is the one the server prefers. What a
+// file holds of them was selected before an upgrade preferred another version, or
+// before the rules were changed: they are not followed, and may well be there.
+func leaves(d event.Destination, t discover.Type) bool {
+	return slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
+		r.Versions = nil
+		in := r.Namespaces
+		switch {
+		case !r.SelectsType(t.Group, t.Version, t.Resource):
+			return false
+		case len(in) == 0:
+			in = []string{""} // only a rule for all namespaces selects it there
+		case !t.Namespaced:
+			return false
+		}
+		return slices.ContainsFunc(in, func(namespace string) bool {
+			return !d.Selects(d.Key.Cluster, event.Object{Group: t.Group, APIVersion: t.Version, Resource: t.Resource, Namespace: namespace})
+		})
+	})
+}
+
 // freeze copies the indexes of a lane. It is called in a turn of the lane: no worker
 // publishes meanwhile, and one that starts publishes behind the MARK. Those that are
 // late are left out if they still are; another one without an index is errNotExact.
@@ -240,7 +262,7 @@ func (s *session) answerFrozen(ctx context.Context, d event.Destination, part in
 		missing = append(missing, wholeGroup(gv.Group))
 	}
 	for _, t := range found.Types {
-		if subject.Part(s.cfg.Cluster, t.Group, t.Resource) == part && touches(d, t, "") && !f.has(t) {
+		if subject.Part(s.cfg.Cluster, t.Group, t.Resource) == part && (touches(d, t, "") && !f.has(t) || leaves(d, t)) {
 			missing = append(missing, t.GroupResource().String())
 		}
 	}
@@ -270,7 +292,7 @@ func (s *session) answerFrozen(ctx context.Context, d event.Destination, part in
 	s.log.Debug("the state of a lane was answered", "destination", d.Key.String(), "run", series.Run, "attempt", series.Attempt, "part", part, "objects", n)
 	// Of groups that fail it is said when they begin to.
 	if types := slices.DeleteFunc(slices.Clone(missing), func(m string) bool { return strings.HasPrefix(m, wholeGroup("")) }); len(types) > 0 {
-		s.log.Warn("types are missing from the run: nothing of them is taken for absent, and another run follows once they can be listed", "destination", d.Key.String(), "run", series.Run, "types", types)
+		s.log.Warn("types are missing from the run: nothing of them is taken for absent, and another run follows once they can be listed in a version that the rules select", "destination", d.Key.String(), "run", series.Run, "types", types)
 	}
 	o := &debt{of: series, missing: missing, held: map[*running]bool{}}
 	for _, r := range f.exact {

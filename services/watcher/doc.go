@@ -13,7 +13,8 @@
 // The first list of a type publishes nothing: what exists comes by a run, which is
 // asked for where none is to come. What a run is told of a lane is exactly what the
 // lane holds before its MARK. A type that cannot be listed is named, and nothing of
-// it is taken for absent; once it can be, those who were told so get another run.
+// it is taken for absent; once it can be, those who were told so get another run. Nor
+// is a type that rules select in another version than the one the server prefers.
 //
 // Secrets are never listed, watched or written by this version.
 package watcher

@@ -43,3 +43,39 @@ func TestNamespacesOf(t *testing.T) {
 		})
 	}
 }
+
+// TestLeaves: what rules select in other versions than the one that is followed,
+// unless other rules select it in this one.
+func TestLeaves(t *testing.T) {
+	widgets := discover.Type{GroupVersionResource: schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}, Kind: "Widget", Namespaced: true}
+	rule := func(version string, in ...string) event.Rule {
+		return event.Rule{Groups: []string{"example.com"}, Versions: []string{version}, Resources: []string{"widgets"}, Namespaces: in}
+	}
+	for _, tt := range []struct {
+		name         string
+		rules        []event.Rule
+		want         bool
+		whereCluster bool // of a cluster-scoped type
+	}{
+		{"no rule", nil, false, false},
+		{"this version", []event.Rule{rule("v1")}, false, false},
+		{"any version", []event.Rule{rule("*")}, false, false},
+		{"another version", []event.Rule{rule("v1beta1")}, true, true},
+		{"another version, in some", []event.Rule{rule("v1beta1", "shop")}, true, false},
+		{"both", []event.Rule{rule("v1beta1"), rule("v1")}, false, false},
+		{"this one in some", []event.Rule{rule("v1beta1"), rule("v1", "shop")}, true, true},
+		{"this one in all of them", []event.Rule{rule("v1beta1", "shop", "billing"), rule("v1", "shop"), rule("*", "billing")}, false, false},
+		{"this one in one of them", []event.Rule{rule("v1beta1", "shop", "billing"), rule("v1", "shop")}, true, false},
+		{"another resource", []event.Rule{{Groups: []string{"*"}, Versions: []string{"v1beta1"}, Resources: []string{"gadgets"}}}, false, false},
+	} {
+		d := event.Destination{Key: event.DestinationKey{Cluster: "test"}, Rules: tt.rules}
+		if got := leaves(d, widgets); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+		cluster := widgets
+		cluster.Namespaced = false
+		if got := leaves(d, cluster); got != tt.whereCluster {
+			t.Errorf("%s, cluster-scoped: %v", tt.name, got)
+		}
+	}
+}

@@ -384,6 +384,22 @@ func TestWatcherNamespaceForbidden(t *testing.T) {
 	in.notAsked("d", "run-2", configmaps)
 }
 
+// TestWatcherVersionNotPreferred: of a type that rules select in another version than
+// the one the server prefers, nothing is followed, and nothing is taken for absent.
+func TestWatcherVersionNotPreferred(t *testing.T) {
+	in := newInstall(t)
+	c, rc := newCluster(t, "configmaps", "widgets.example.com")
+	c.put("widgets", "shop", "w", "1")
+	in.watcher(rc, narrowed(t, "rules: [{apiGroups: [example.com], apiVersions: [v1beta1], resources: [widgets]}]"))
+	in.reconciled("d")
+	part := subject.Part("test", "example.com", "widgets")
+	entries, end := in.state("d", "run-1", part)
+	if len(entries) != 0 || !slices.Equal(end.Incomplete, []string{"widgets.example.com"}) {
+		t.Errorf("it answered %s, %+v", paths(entries), end)
+	}
+	in.notAsked("d", "run-1", part)
+}
+
 // TestWatcherTypeAppears: a type that is served before the watcher knows of it is
 // missing from a run; its objects come by another one, which the watcher asks for
 // when it has listed them.
