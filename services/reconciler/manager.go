@@ -175,7 +175,7 @@ func (m *manager) takeComparison(ctx context.Context, c compared) {
 	case c.err == nil:
 		d.attempt.comparison, d.attempt.found = plan.Compared, c.found
 		m.report(d, c.found)
-	case errors.Is(c.err, bus.ErrSeries), errors.Is(c.err, diff.ErrState), errors.Is(c.err, context.DeadlineExceeded):
+	case errors.Is(c.err, bus.ErrSeries), errors.Is(c.err, bus.ErrSnapFull), errors.Is(c.err, diff.ErrState), errors.Is(c.err, context.DeadlineExceeded):
 		d.attempt.failed = c.err.Error()
 	default: // the same attempt may be compared yet
 		d.attempt.comparison = plan.NotCompared

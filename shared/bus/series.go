@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"iter"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,10 +27,20 @@ const chunkBytes = 256 << 10
 // attempt that it belongs to has to be made again.
 var ErrSeries = errors.New("a series of a run is not whole")
 
+// fullFor is how long room in KS_SNAP is waited for: who answers an attempt that was
+// replaced meanwhile must not wait for ever, and take the room once there is some.
+const fullFor = 2 * time.Minute
+
+// ErrSnapFull says that there was no room for a series for so long that it was given
+// up: another attempt, behind which the room of this one is free, may find some.
+var ErrSnapFull = errors.New("the stream " + subject.Snap + " is full: runs that close make room; if it stays full, raise its limit (nats stream edit " + subject.Snap + " --max-bytes)")
+
 // SeriesWriter writes one side's answer to an attempt at a run. Any number of
 // writers may write the same series, each under a nonce of its own: the first to
 // close it is the one that is read. It is not safe for concurrent use.
 type SeriesWriter struct {
+	FullFor time.Duration // how long room in KS_SNAP is waited for; two minutes
+
 	bus    *Bus
 	series subject.Series
 	nonce  string
@@ -43,7 +54,7 @@ type SeriesWriter struct {
 // WriteSeries begins an answer. After an error that is not poison, it is not to be
 // closed: another one has to be begun.
 func (b *Bus) WriteSeries(s subject.Series) *SeriesWriter {
-	return &SeriesWriter{bus: b, series: s, nonce: nuid.Next(), digest: sha256.New()}
+	return &SeriesWriter{FullFor: fullFor, bus: b, series: s, nonce: nuid.Next(), digest: sha256.New()}
 }
 
 // Entry adds an entry, which must be behind the one before. It is durable once the
@@ -99,7 +110,7 @@ func (w *SeriesWriter) Close(ctx context.Context, end event.End) (won bool, err 
 	}
 	end.V, end.Nonce = event.Version, w.nonce
 	end.Chunks, end.Count, end.Digest = w.end.Chunks, w.end.Count, hex.EncodeToString(w.digest.Sum(nil))
-	stored, err := w.bus.storeOnce(ctx, w.series.End(), event.Encode(end))
+	stored, err := w.storeOnce(ctx, w.series.End(), event.Encode(end))
 	if err != nil || stored {
 		return stored, err
 	}
@@ -109,7 +120,7 @@ func (w *SeriesWriter) Close(ctx context.Context, end event.End) (won bool, err 
 }
 
 func (w *SeriesWriter) store(ctx context.Context, body []byte) error {
-	if _, err := w.bus.storeOnce(ctx, w.series.Chunk(w.nonce, w.end.Chunks), body); err != nil {
+	if _, err := w.storeOnce(ctx, w.series.Chunk(w.nonce, w.end.Chunks), body); err != nil {
 		return err
 	}
 	w.end.Chunks++
@@ -118,18 +129,26 @@ func (w *SeriesWriter) store(ctx context.Context, body []byte) error {
 }
 
 // storeOnce stores a message of KS_SNAP under a subject that takes one, and goes
-// on trying until it knows that one is there: through lost answers, restarts of
-// the server and a full stream. stored is false if it was there already.
-func (b *Bus) storeOnce(ctx context.Context, subj string, body []byte) (stored bool, err error) {
+// on trying until it knows that one is there: through lost answers and restarts of
+// the server, and for FullFor through a full stream. stored is false if it was there
+// already.
+func (w *SeriesWriter) storeOnce(ctx context.Context, subj string, body []byte) (stored bool, err error) {
+	b := w.bus
 	var backoff fault.Backoff
+	var full time.Time // since when the stream is; zero while it is not
 	for said := false; ; said = true {
 		_, err = b.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: body})
 		if err == nil {
 			return true, nil
 		}
 		if isCode(err, errLimitReached) { // of the subject, or of the whole stream
-			if _, lerr := b.LastFor(ctx, subject.Snap, subj); lerr == nil {
+			switch _, lerr := b.LastFor(ctx, subject.Snap, subj); {
+			case lerr == nil:
 				return false, nil
+			case errors.Is(lerr, ErrNoMessage) && full.IsZero():
+				full = time.Now()
+			case errors.Is(lerr, ErrNoMessage) && time.Since(full) >= w.FullFor:
+				return false, fmt.Errorf("storing %s: %w", subj, ErrSnapFull)
 			}
 		}
 		if errors.Is(err, nats.ErrMaxPayload) || isCode(err, errTooLarge) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -349,7 +350,7 @@ func seriesPurge(t *testing.T, s Server) {
 }
 
 // fullSnap: a stream that is full stalls who answers, and loses nothing of it: once
-// another run is purged, it goes on.
+// another run is purged, it goes on. Who has waited for long enough gives up.
 func fullSnap(t *testing.T, s Server) {
 	b := provisioned(t, s)
 	js, err := jetstream.New(s.NATS(t))
@@ -409,8 +410,20 @@ func fullSnap(t *testing.T, s Server) {
 	if _, err := b.SeriesEnd(t.Context(), at); !errors.Is(err, bus.ErrNoMessage) {
 		t.Fatalf("the series was closed without its chunks: %v", err)
 	}
-	if err := b.Purge(t.Context(), subject.Snap, subject.SnapRun(snapDestination, "r1"), 0); err != nil {
-		t.Fatal(err)
+	w := b.WriteSeries(snap("r3", 1, subject.SideRepo))
+	w.FullFor = 100 * time.Millisecond
+	for _, e := range want {
+		if err = w.Entry(t.Context(), e); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, bus.ErrSnapFull) || fault.ClassOf(err) != fault.Retry {
+		t.Errorf("who has waited for long enough gets %v", err)
+	}
+	for _, run := range []string{"r1", "r3"} {
+		if err := b.Purge(t.Context(), subject.Snap, subject.SnapRun(snapDestination, run), 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := <-done; err != nil {
 		t.Fatal(err)
