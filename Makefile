@@ -108,6 +108,7 @@ verify: cover fuzz model races ## longer proofs: the coverage, every fuzz target
 	@$(MAKE) --no-print-directory demo
 
 races: ## each change at each instant of a run, with each service killed, on real parts
+	@$(MAKE) --no-print-directory build
 	cd test/e2e && KUBESCRIBE_RACES=all GOWORK=off $(GO) test -count=1 -timeout 30m -run '^(TestRaces|TestClusterRestored)' .
 
 fuzz:
