@@ -254,9 +254,8 @@ func TestAdopt(t *testing.T) {
 	w.options.Args = append(w.options.Args, "--adopt")
 	w.apply(t, configMap(ns, "settings", "x"))
 	w.startReady(t)
-	mine := scope(ns)
-	mine.Others = func(path string) bool { return "live/"+path == stale } // nothing is deleted but by a live DELETE
-	w.settle(t, mine)
+	w.settle(t, scope(ns)) // without the orphan
+	delete(others.files, stale)
 	others.check(t, w)
 }
 

@@ -201,7 +201,7 @@ func (b *bench) cases(ctx context.Context, i *install, m Measure, want string) e
 				}
 			}
 			next := Measure{State: m.State, Objects: m.Objects, Case: c.name}
-			next, err := i.measure(ctx, next, &want, func(ctx context.Context) (string, error) { return i.ask(ctx, event.ReasonDriftCheck) })
+			next, err := i.measure(ctx, next, &want, func(ctx context.Context) (string, error) { return i.ask(ctx, event.ReasonRequested) })
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
