@@ -287,7 +287,9 @@ func (s *Stream) mark(ctx context.Context, k event.DestinationKey, dest bus.Regi
 	if err != nil {
 		return bus.Decision{}, err
 	}
-	mark.Current = phase.RunOf(rec)
+	if rec.Running() { // read again from KS_LIVE, its MARKs begin no run that has closed
+		mark.Current = phase.RunOf(rec)
+	}
 	next, fx := phase.Next(st, mark)
 	d := bus.Decision{State: next.String(), Note: note{key: k, effects: fx, items: []item{{outcome: outcomeMarked}}}}
 	if fx.Barrier {
