@@ -121,6 +121,7 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 	}
 	defer r.Close()
 	due := map[string]LedgerConfig{}
+	busy := time.Now() // when something was last done
 	for {
 		for _, c := range h.Stage.Due() {
 			due[c.OwnerFilter] = c
@@ -153,8 +154,12 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 		moved = moved || ok || worked
 		h.moves.set(nil)
 		if ok || worked {
+			busy = time.Now()
+		}
+		if time.Since(busy) < idleWait { // being woken is no quiet
 			continue
 		}
+		busy = time.Now()
 		if err := h.flush(ctx, open); err != nil {
 			return moved, err
 		}

@@ -124,7 +124,7 @@ func FuzzAppendContent(f *testing.F) {
 	f.Add("a\xffb", "<&>\u2028", " hand\r\nmade ", []byte{0xff, 0})
 	f.Fuzz(func(t *testing.T, name, path, manager string, manifest []byte) {
 		if name == "" || len(manifest) == 0 {
-			t.Skip()
+			t.Skip("a change names an object, and one with a hash has a manifest")
 		}
 		c := goldenChange()
 		c.Name, c.Path, c.FieldManager, c.Manifest = name, path, manager, manifest
