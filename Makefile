@@ -4,9 +4,15 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 SERVICES := watcher router stream reconciler git-writer
 BINARIES := kubescribe $(SERVICES)
 MODULES  := shared $(addprefix services/,$(BINARIES)) test/integration
+COVERED  := github.com/kubescribe/kubescribe/shared/...,github.com/kubescribe/kubescribe/services/...
 APART    := test/controlplane test/e2e
 GO       ?= go
 BUILD    := ../../test/scripts/progress $(GO) build -v
+
+# One set of flags for all that is compiled, so that Go's cache has each package once; and
+# once more for the race detector, which needs C.
+export CGO_ENABLED := 0
+override export GOFLAGS := $(strip $(filter-out -trimpath,$(shell $(GO) env GOFLAGS 2>/dev/null)) -trimpath)
 
 KUBERNETES := v1.37.2
 KUBE_LDFLAGS := -s -w \
@@ -18,11 +24,12 @@ KUBE_LDFLAGS := -s -w \
 GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 100000x
+RACES     ?= 100
 MODEL_STATES ?= 3000000
 MODEL_WALKS  ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help need need-build demo bench-reconcile run build test unit integration controlplane e2e races cover check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
+.PHONY: help need need-build demo bench-reconcile bench-git run build test unit integration controlplane e2e races cover check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,50 +50,59 @@ bench-reconcile: need ## measure the comparison of up to 100,000 objects against
 	@$(MAKE) --no-print-directory build bin/bench-reconcile
 	@bin/bench-reconcile $(ARGS)
 
+bench-git: need ## measure commits and pushes against git's own
+	cd services/git-writer/internal/repo && $(GO) test -run '^$$' -bench '^BenchmarkGit$$' -benchtime 1x -timeout 60m
+
 run: ## mirror the current kubectl context: make run REPO=URL [ARGS="--namespace shop"]
 	@test -n "$(REPO)" || { echo 'where to? make run REPO=https://git.example.com/me/live.git (or a path)'; exit 2; }
 	@$(MAKE) --no-print-directory bin/kubescribe
 	bin/kubescribe run --repo '$(REPO)' $(ARGS)
 
-build: $(addprefix bin/,$(BINARIES)) bin/controlplane bin/kubectl ## put every binary into bin/
+build: $(addprefix bin/,$(BINARIES)) bin/controlplane bin/kubectl bin/nats-server ## put every binary into bin/
 
 # Go knows best what is out of date; building what is not takes a second.
 $(addprefix bin/,$(BINARIES)): bin/%: FORCE | need-build
 	@echo "build $@"
-	@cd services/$* && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath \
+	@cd services/$* && GOWORK=off $(BUILD) \
 	  -ldflags '-s -w$(if $(filter kubescribe,$*), -X main.version=$(VERSION))' -o ../../$@ ./cmd/$*
 
 bin/controlplane: FORCE | need-build
 	@echo "build $@ (the first time: minutes)"
-	@cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ .
+	@cd test/controlplane && GOWORK=off $(BUILD) -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ .
 
 bin/kubectl: FORCE | need-build
 	@echo "build $@"
-	@cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ k8s.io/kubernetes/cmd/kubectl
+	@cd test/controlplane && GOWORK=off $(BUILD) -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ k8s.io/kubernetes/cmd/kubectl
 
 bin/demo bin/bench-reconcile: bin/%: FORCE | need-build
 	@echo "build $@"
-	@cd test/e2e && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath -o ../../$@ ./cmd/$*
+	@cd test/e2e && GOWORK=off $(BUILD) -o ../../$@ ./cmd/$*
 
 test: need ## unit, integration and end-to-end tests on real parts
 	@test/scripts/first-build
 	@$(MAKE) --no-print-directory build
-	@$(MAKE) --no-print-directory unit integration controlplane e2e
+	@$(MAKE) --no-print-directory cover controlplane e2e
 
+# What is all services in one is told from what it does as a whole.
 unit: ## shared and the services, with the race detector
-	$(GO) test -race $(addprefix ./,$(addsuffix /...,$(filter-out test/%,$(MODULES))))
+	@test/scripts/covered unit $(patsubst %,./%/...,$(filter-out services/kubescribe test/%,$(MODULES)))
+	@test/scripts/covered kubescribe -coverpkg='$(COVERED)' ./services/kubescribe/...
 
-integration: ## the roles on real NATS servers, with the race detector
-	$(GO) test -race -count=1 -timeout 10m ./test/integration/...
+# In a package's own directory go test shows what its tests print: how many states the
+# model has, and the seed of the chaos. The model has one goroutine: no races.
+integration: ## the roles on real NATS servers, with the race detector, and a model of their runs
+	cd test/integration/layout && $(GO) test -count=1
+	cd test/integration/model && $(GO) test -count=1
+	@cd test/integration && ../scripts/covered integration -coverpkg='$(COVERED)' -count=1 -parallel 6 -timeout 20m
 
 controlplane: ## the control plane that the tests run on
-	cd test/controlplane && GOWORK=off CGO_ENABLED=0 $(GO) test -trimpath -count=1 ./acceptance
+	cd test/controlplane && GOWORK=off $(GO) test -count=1 ./acceptance
 
 e2e: ## the binaries on a real API server and real Git servers
-	cd test/e2e && GOWORK=off $(GO) test -count=1 -timeout 20m ./...
+	cd test/e2e && GOWORK=off $(GO) test -count=1 -parallel 3 -timeout 20m ./...
 
-cover: need ## what unit and integration tests reach: over 90 % of all statements, 80 % of each package
-	@GO='$(GO)' test/scripts/cover $(filter-out test/%,$(MODULES))
+cover: need unit integration ## what these two reach: over 90 % of all statements, 80 % of each package
+	@test/scripts/cover-table
 
 check: need-build lint tidy-check ## format, lint, vet, tidiness, separate builds, import rules
 	$(GO) vet work
@@ -104,14 +120,17 @@ tidy-check:
 	@for m in $(MODULES) $(APART); do echo "tidy $$m"; (cd $$m && GOWORK=off $(GO) mod tidy -diff) || exit 1; done
 	@for m in $(MODULES); do echo "build $$m alone"; (cd $$m && GOWORK=off $(GO) build ./...) || exit 1; done
 
-verify: cover fuzz model races ## longer proofs: the coverage, every fuzz target with FUZZTIME inputs, the model, every race, the demo
+unless = $(if $(filter file,$(origin $1)),$1=$2)# it was given
+
+verify: ## longer proofs, a part of each: fuzz targets, the model, the races; and the demo
+	@$(MAKE) --no-print-directory fuzz model races $(call unless,FUZZTIME,20000x) $(call unless,MODEL_STATES,300000) $(call unless,RACES,30)
 	@$(MAKE) --no-print-directory demo
 
-races: ## each change at each instant of a run, with each service killed, on real parts
+races: ## each service, and the NATS server, killed at each instant of a run, with each change: on real parts
 	@$(MAKE) --no-print-directory build
-	cd test/e2e && KUBESCRIBE_RACES=all GOWORK=off $(GO) test -count=1 -timeout 30m -run '^(TestRaces|TestClusterRestored)' .
+	cd test/e2e && KUBESCRIBE_RACES=$(RACES) GOWORK=off $(GO) test -count=1 -timeout 40m -run '^(TestRaces|TestClusterRestored)' .
 
-fuzz:
+fuzz: ## every fuzz target, with FUZZTIME inputs each
 	@FUZZTIME='$(FUZZTIME)' GO='$(GO)' test/scripts/fuzz $(MODULES)
 
 model: ## the protocol of runs as a model, in more orders than the tests play
@@ -123,12 +142,12 @@ need-docker:
 need-compose:
 	@test/scripts/need docker compose
 
-images: need-docker build bin/nats-server ## container images of every program, from scratch
+images: need-docker build ## container images of every program, from scratch
 	@for p in $(BINARIES) nats-server; do docker build -q -t kubescribe/$$p --build-arg PROGRAM=$$p -f deploy/docker/Dockerfile . || exit 1; done
 
 bin/nats-server: FORCE | need-build
 	@echo "build $@"
-	@cd test/integration && GOWORK=off CGO_ENABLED=0 $(BUILD) -trimpath -o ../../$@ github.com/nats-io/nats-server/v2
+	@cd test/integration && GOWORK=off $(BUILD) -o ../../$@ github.com/nats-io/nats-server/v2
 
 up: need-compose images ## run the services in containers: make up KUBECONFIG=FILE CONFIG=FILE
 	KUBECONFIG='$(KUBECONFIG)' CONFIG='$(CONFIG)' docker-compose up -d
