@@ -30,7 +30,7 @@ func manifest(i, version int) []byte {
 }
 
 // filled serves a repository of n files and returns its URL.
-func filled(b *testing.B, layout string, n int) string {
+func filled(b testing.TB, layout string, n int) string {
 	b.Helper()
 	server, err := gittest.Serve(gittest.Options{Dir: b.TempDir()})
 	if err != nil {
@@ -65,7 +65,7 @@ func filled(b *testing.B, layout string, n int) string {
 	return server.URL("bench.git")
 }
 
-func opened(b *testing.B, url string) *Branch {
+func opened(b testing.TB, url string) *Branch {
 	b.Helper()
 	w := New(Config{URL: url, Branch: "main", Dir: b.TempDir()})
 	b.Cleanup(w.Close)

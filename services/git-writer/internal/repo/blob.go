@@ -88,5 +88,5 @@ func (b *Branch) fetchBlobs(ctx context.Context, st *store, hashes []plumbing.Ha
 	return b.remote.fetchFirst(ctx, up, []want{
 		{objects: hashes},
 		{objects: []plumbing.Hash{up.tip}, depth: 1},
-	}, st.receive)
+	}, st.receiveBlobs)
 }

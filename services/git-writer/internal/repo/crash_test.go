@@ -27,8 +27,12 @@ import (
 const childEnv = "REPO_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	if job := os.Getenv(childEnv); job != "" {
-		if err := child(job); err != nil {
+	for env, run := range map[string]func(string) error{childEnv: child, builderEnv: builder} {
+		job := os.Getenv(env)
+		if job == "" {
+			continue
+		}
+		if err := run(job); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -61,7 +65,7 @@ func child(job string) error {
 		return err
 	}
 	for at < total {
-		for range min(3, total-at) {
+		for range min(1+at*7919%60, total-at) { // pushes of all sizes
 			at++
 			path := fmt.Sprintf("shop/file-%d.yaml", at%10)
 			if _, err := b.Commit(newCommit(at, Op{Path: path, Content: fmt.Append(nil, at)})); err != nil {
@@ -79,7 +83,7 @@ func child(job string) error {
 // A writer is killed again and again while others push, too: every commit is
 // there once, in order.
 func TestKilledAtAnyTime(t *testing.T) {
-	const total = 100
+	const total = 3000
 	r := newRemoteRepo(t, gittest.Options{})
 	if err := gittest.AllowFilter(r.dir, true); err != nil {
 		t.Fatal(err)
@@ -90,8 +94,8 @@ func TestKilledAtAnyTime(t *testing.T) {
 	kills := 0
 	for done := false; !done; {
 		// The context's end is a SIGKILL.
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond+time.Duration(rnd.IntN(700))*time.Millisecond)
-		if kills >= 12 {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond+time.Duration(rnd.IntN(250))*time.Millisecond)
+		if kills >= 40 {
 			ctx = t.Context()
 		}
 		cmd := exec.CommandContext(ctx, os.Args[0])
@@ -116,7 +120,9 @@ func TestKilledAtAnyTime(t *testing.T) {
 			other.Close()
 		}
 	}
-	t.Logf("killed %d times", kills)
+	if kills < 10 {
+		t.Errorf("it was killed %d times only", kills)
+	}
 	r.check()
 	var got, want []string
 	for _, c := range r.log("--reverse", "main", "--", "shop") {

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
@@ -115,6 +116,7 @@ type PathConflictError struct {
 	Path     string            // of the operation
 	At       string            // the path that is taken: Path itself or one above it
 	Mode     filemode.FileMode // of what stands there
+	Blob     plumbing.Hash     // a file's that stands at Path instead of what Op.Replaces names; else zero
 	Position uint64            // of the pending commit
 }
 

@@ -539,6 +539,30 @@ func TestReadBlobs(t *testing.T) {
 	}
 }
 
+// TestBlobPacks: however often blobs are read one by one, few files stay open.
+func TestBlobPacks(t *testing.T) {
+	r := newRemoteRepo(t, gittest.Options{})
+	if err := gittest.AllowFilter(r.dir, true); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for i := range 2 * maxBlobPacks {
+		files[fmt.Sprintf("%d.yaml", i)] = fmt.Sprintf("n: %d\n", i)
+	}
+	r.foreign("main", "start", files)
+	b := r.fetched()
+	for range 2 {
+		for _, e := range listed(t, b, "") {
+			if got, err := b.ReadBlob(t.Context(), e.Hash); err != nil || string(got) != files[e.Path] {
+				t.Errorf("%s is %q, %v", e.Path, got, err)
+			}
+		}
+	}
+	if n := len(b.store.packs); n != 1+maxBlobPacks {
+		t.Errorf("%d packs are open", n)
+	}
+}
+
 func TestFiles(t *testing.T) {
 	r := newRemoteRepo(t, gittest.Options{})
 	r.foreign("main", "start", map[string]string{"a/b/c": "1", "a/x": "100755 2", "a/link": "120000 x"})

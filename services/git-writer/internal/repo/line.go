@@ -107,7 +107,7 @@ func (l *line) add(c Commit, ops []pendingOp) (added bool, replaced []string, er
 				return false, nil, err
 			}
 			if applied[i] && op.New && op.was != (item{}) && op.was.hash != op.Replaces {
-				blocked := &PathConflictError{Path: op.Path, At: op.Path, Mode: op.was.mode}
+				blocked := &PathConflictError{Path: op.Path, At: op.Path, Mode: op.was.mode, Blob: op.was.hash}
 				undo()
 				return false, nil, firstError(err, blocked)
 			}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,8 +22,8 @@ import (
 )
 
 // store holds what was fetched for one tip of the remote branch: a pack of its
-// commit and all its trees, named after it, and packs of history and of single
-// blobs, which have no name and live as long as the store.
+// commit and all its trees, named after it, and packs without a name: of history,
+// which live as long as the store, and the newest ones of blobs.
 //
 // The name is given when the pack is complete and was read once, so that a
 // crash leaves either an incoming-* file, which the next fetch removes, or a whole
@@ -34,10 +35,11 @@ type store struct {
 
 	users atomic.Int32 // who holds it; the files are closed after the last
 
-	mu    sync.Mutex
-	packs []*packfile.Packfile
-	bases cache.Object
-	bad   bool // an object that should be there could not be read
+	mu        sync.Mutex
+	packs     []*packfile.Packfile
+	blobPacks []*packfile.Packfile // those of packs that hold blobs alone, the oldest first
+	bases     cache.Object
+	bad       bool // an object that should be there could not be read
 
 	deep  plumbing.Hash // where the history fetched last begins
 	depth int           // and how many commits deep it is; 0: all
@@ -48,6 +50,9 @@ const (
 
 	// baseCache is the memory for objects that others are deltas of.
 	baseCache = 8 * cache.MiByte
+
+	// maxBlobPacks bounds how many packs of blobs are kept: each is an open file.
+	maxBlobPacks = 16
 )
 
 // errTorn says that a pack file is not what was written.
@@ -74,14 +79,14 @@ func (s *store) release() {
 	for _, p := range s.packs {
 		_ = p.Close()
 	}
-	s.packs = nil
+	s.packs, s.blobPacks = nil, nil
 }
 
 func (s *store) tipPack() string { return filepath.Join(s.dir, s.tip.String()+".pack") }
 
 // openTip reads the pack of the tip that an earlier process left.
 func (s *store) openTip() error {
-	err := s.open(s.tipPack())
+	_, err := s.open(s.tipPack())
 	if err == nil {
 		err = s.checkTip()
 	}
@@ -94,7 +99,8 @@ func (s *store) receiveTip(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.open(path), s.checkTip()); err != nil {
+	_, err = s.open(path)
+	if err = errors.Join(err, s.checkTip()); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	// A crash before this leaves an incoming file that nobody reads; after it,
@@ -107,13 +113,35 @@ func (s *store) receiveTip(r io.Reader) error {
 
 // receive stores a pack for as long as the store lives.
 func (s *store) receive(r io.Reader) error {
-	path, err := s.download(r)
+	_, err := s.receivePack(r)
+	return err
+}
+
+// receiveBlobs stores a pack until so many others of blobs were stored.
+func (s *store) receiveBlobs(r io.Reader) error {
+	p, err := s.receivePack(r)
 	if err != nil {
 		return err
 	}
-	err = s.open(path)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.blobPacks = append(s.blobPacks, p); len(s.blobPacks) > maxBlobPacks {
+		oldest := s.blobPacks[0]
+		s.blobPacks = s.blobPacks[1:]
+		s.packs = slices.DeleteFunc(s.packs, func(p *packfile.Packfile) bool { return p == oldest })
+		_ = oldest.Close()
+	}
+	return nil
+}
+
+func (s *store) receivePack(r io.Reader) (*packfile.Packfile, error) {
+	path, err := s.download(r)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.open(path)
 	// The open descriptor is all that keeps the pack from here on.
-	return errors.Join(err, os.Remove(path))
+	return p, errors.Join(err, os.Remove(path))
 }
 
 func (s *store) download(r io.Reader) (path string, err error) {
@@ -138,10 +166,10 @@ func (s *store) download(r io.Reader) (path string, err error) {
 }
 
 // open reads a pack through, which checks all of it, and adds it.
-func (s *store) open(path string) (err error) {
+func (s *store) open(path string) (p *packfile.Packfile, err error) {
 	f, err := osfs.New(filepath.Dir(path)).Open(filepath.Base(path))
 	if err != nil {
-		return fmt.Errorf("opening pack: %w", err)
+		return nil, fmt.Errorf("opening pack: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -149,24 +177,25 @@ func (s *store) open(path string) (err error) {
 		}
 	}()
 	if err := checkSum(f); err != nil {
-		return fmt.Errorf("checking pack: %w", err)
+		return nil, fmt.Errorf("checking pack: %w", err)
 	}
 	index := new(idxfile.Writer)
 	parser, err := packfile.NewParser(packfile.NewScanner(f), index)
 	if err != nil {
-		return fmt.Errorf("reading pack: %w", err)
+		return nil, fmt.Errorf("reading pack: %w", err)
 	}
 	if _, err := parser.Parse(); err != nil {
-		return fmt.Errorf("reading pack: %w", err)
+		return nil, fmt.Errorf("reading pack: %w", err)
 	}
 	offsets, err := index.Index()
 	if err != nil {
-		return fmt.Errorf("indexing pack: %w", err)
+		return nil, fmt.Errorf("indexing pack: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.packs = append(s.packs, packfile.NewPackfileWithCache(offsets, nil, f, s.bases, 0))
-	return nil
+	p = packfile.NewPackfileWithCache(offsets, nil, f, s.bases, 0)
+	s.packs = append(s.packs, p)
+	return p, nil
 }
 
 // checkSum compares the last 20 bytes of a pack with the SHA-1 of the others
