@@ -68,7 +68,8 @@ type Writer struct {
 	statuses *bus.Bucket[event.Status]
 
 	mu      sync.Mutex
-	workers map[string]*running // by branch key; guarded by mu
+	workers map[string]*running     // by branch key; guarded by mu
+	paces   map[string]*branch.Pace // by URL; guarded by mu
 }
 
 type running struct {
@@ -82,7 +83,7 @@ type running struct {
 func New(ctx context.Context, cfg Config, d Deps) (*Writer, error) {
 	w := &Writer{
 		cfg: cfg, bus: d.Bus, log: d.Log.With("role", "git-writer"), metrics: branch.NewMetrics(d.Metrics),
-		registry: bus.NewRegistry(), workers: map[string]*running{},
+		registry: bus.NewRegistry(), workers: map[string]*running{}, paces: map[string]*branch.Pace{},
 	}
 	var err error
 	if w.hints, err = bus.OpenBucket[event.Hint](ctx, d.Bus, subject.BucketCursor); err != nil {
@@ -158,14 +159,25 @@ func branches(all map[event.DestinationKey]bus.Registered) map[string]event.Dest
 	return found
 }
 
+// pace is that of a remote, with mu held. It outlives workers: one that begins anew does
+// not push too soon.
+func (w *Writer) pace(url string) *branch.Pace {
+	p := w.paces[url]
+	if p == nil {
+		p = &branch.Pace{}
+		w.paces[url] = p
+	}
+	return p
+}
+
 // start starts the worker of a branch, once the one before it, if any, has given
-// the cache back.
+// the cache back. mu is held.
 func (w *Writer) start(ctx context.Context, d event.Destination, before *running) *running {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	r.Worker = branch.New(branch.Config{
 		BranchKey: d.BranchKey, URL: d.URL, Branch: d.Branch, CacheDir: filepath.Join(w.cfg.CacheDir, d.BranchKey),
-		Auth: w.auth, Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
+		Auth: w.auth, Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
 		Log: w.log, Metrics: w.metrics,
 	})
 	go func() {

@@ -24,9 +24,11 @@ func (m *manager) do(ctx context.Context, d *destination, a plan.Action) error {
 		}
 		return err
 	case plan.AskStates:
-		return m.ask(ctx, d, a.Parts, event.RequestClusterState, subject.CtlClusterState, d.attempt.asked)
+		return m.ask(ctx, d, a, event.RequestClusterState, subject.CtlClusterState, d.attempt.asked)
 	case plan.AskContents:
-		return m.ask(ctx, d, a.Parts, event.RequestResources, subject.CtlResources, d.attempt.contents)
+		return m.ask(ctx, d, a, event.RequestResources, subject.CtlResources, d.attempt.contents)
+	case plan.Leave:
+		return m.leave(ctx, d, a.Parts)
 	case plan.Compare:
 		m.compare(ctx, d)
 		return nil
@@ -64,11 +66,11 @@ func (m *manager) expected(d *destination) uint64 {
 // ask sends a request to the owner of each lane. A crash between two leaves lanes
 // that were not asked: the next process asks all that have not ended their series,
 // and whoever was asked before answers nothing new.
-func (m *manager) ask(ctx context.Context, d *destination, parts []int, kind string, subj func(string, int, string, uint64) string, asked map[int]bool) error {
-	for _, part := range parts {
+func (m *manager) ask(ctx context.Context, d *destination, a plan.Action, kind string, subj func(string, int, string, uint64) string, asked map[int]bool) error {
+	for _, part := range a.Parts {
 		q := event.Request{
 			V: event.Version, Kind: kind, Destination: d.key, Part: part,
-			Run: d.record.Run, Attempt: d.record.Attempt, Registered: d.record.Registered, Reason: d.record.Reason,
+			Run: d.record.Run, Attempt: d.record.Attempt, Registered: d.record.Registered, Reason: d.record.Reason, Room: a.Room,
 		}
 		if err := m.bus.Ask(ctx, subj(d.key.Cluster, part, d.record.Run, d.record.Attempt), q); err != nil {
 			return err
@@ -85,6 +87,30 @@ func (m *manager) compare(ctx context.Context, d *destination) {
 	m.pool.add(ctx, cctx, comparison{key: d.key, record: d.record, prune: d.registered.Prune, ends: d.endsOf(epochOf(d.record))})
 }
 
+// leave closes the contents of lanes that are not asked, as all left. A crash in the
+// middle leaves lanes that the next process finds to be left, as this one did.
+func (m *manager) leave(ctx context.Context, d *destination, parts []int) error {
+	ctx, cancel := context.WithTimeout(ctx, handInFor)
+	defer cancel()
+	for _, part := range parts {
+		series := m.series(d, subject.SideContent(part))
+		if _, err := m.bus.WriteSeries(series).Close(ctx, event.End{Left: d.attempt.found.wanted[part]}); err != nil {
+			return fmt.Errorf("leaving the contents of lane %d: %w", part, err)
+		}
+		end, err := m.bus.SeriesEnd(ctx, series) // whoever has closed it
+		if err != nil {
+			return fmt.Errorf("leaving the contents of lane %d: %w", part, err)
+		}
+		d.hear(series, stored{End: end}, m.clock.Now())
+	}
+	return nil
+}
+
+// series names what one side says in the attempt that is under way.
+func (m *manager) series(d *destination, side subject.Side) subject.Series {
+	return subject.Series{Destination: d.key, Run: d.record.Run, Attempt: d.record.Attempt, Side: side}
+}
+
 // handIn closes the results of the run: from here on they are the destination
 // stream's. If somebody handed some in before, those count.
 //
@@ -94,18 +120,28 @@ func (m *manager) handIn(ctx context.Context, d *destination) error {
 	ctx, cancel := context.WithTimeout(ctx, handInFor)
 	defer cancel()
 	f := d.attempt.found
-	series := subject.Series{Destination: d.key, Run: d.record.Run, Attempt: d.record.Attempt, Side: subject.SideRun}
-	end := event.End{Parts: f.parts, Outcome: &f.outcome, Dry: plan.Dry(d.record.Reason)}
+	series := m.series(d, subject.SideRun)
+	out := plan.Outcome(d.record, f.outcome, d.endsOf(epochOf(d.record)))
+	end := event.End{Parts: f.parts, Outcome: &out, Dry: plan.Dry(d.record.Reason)}
 	won, err := m.bus.WriteSeries(series).Close(ctx, end)
 	if err != nil {
 		return fmt.Errorf("handing in the results: %w", err)
 	}
 	d.hear(series, stored{End: end}, m.clock.Now())
-	if won {
-		d.attempt.won = true
-		if !end.Dry {
-			m.metrics.found(f.outcome)
-		}
+	if !won {
+		return nil
+	}
+	d.attempt.won = true
+	if end.Dry {
+		return nil
+	}
+	m.metrics.found(out)
+	log := m.log.With("destination", d.key.String(), "run", d.record.Run, "left", out.Left.Count())
+	switch {
+	case out.Continues:
+		log.Info("contents are left, another run follows for them")
+	case out.Left.Count() > 0:
+		log.Warn("contents are left, and runs have brought twice as much as there are objects: something undoes it, or keeps it from the folder; the next drift check tries again", "runs", out.Before.Runs+1)
 	}
 	return nil
 }

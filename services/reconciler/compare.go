@@ -28,9 +28,12 @@ type comparison struct {
 // found is what a comparison says.
 type found struct {
 	outcome event.Outcome
-	parts   []int // the lanes that have results
-	wanted  []int // those of them of which contents are wanted
+	parts   []int                // the lanes that have results
+	wanted  map[int]event.Wanted // those of them of which contents are wanted
 }
+
+// lanes are those of which contents are wanted.
+func (f found) lanes() []int { return slices.Sorted(maps.Keys(f.wanted)) }
 
 func (c comparison) series(s subject.Side) subject.Series {
 	return subject.Series{Destination: c.key, Run: c.record.Run, Attempt: c.record.Attempt, Side: s}
@@ -61,7 +64,7 @@ func compare(ctx context.Context, b *bus.Bus, c comparison) (found, error) {
 		lanes[part] = b.Entries(ctx, c.series(side), end)
 	}
 	repo := b.Entries(ctx, c.series(subject.SideRepo), c.ends[subject.SideRepo])
-	writers, wants := map[int]*bus.SeriesWriter{}, map[int]int{}
+	writers, wanted := map[int]*bus.SeriesWriter{}, map[int]event.Wanted{}
 	out, err := diff.Merge(cfg, lanes, repo, func(part int, e event.Entry) error {
 		w := writers[part]
 		if w == nil {
@@ -69,16 +72,16 @@ func compare(ctx context.Context, b *bus.Bus, c comparison) (found, error) {
 			writers[part] = w
 		}
 		if e.What != event.ResultDelete {
-			wants[part]++
+			wanted[part] = wanted[part].With(e.What)
 		}
 		return w.Entry(ctx, e)
 	})
 	if err != nil {
 		return found{}, err
 	}
-	f := found{outcome: out, parts: slices.Sorted(maps.Keys(writers)), wanted: slices.Sorted(maps.Keys(wants))}
+	f := found{outcome: out, parts: slices.Sorted(maps.Keys(writers)), wanted: wanted}
 	for _, part := range f.parts {
-		if _, err := writers[part].Close(ctx, event.End{Wanted: wants[part]}); err != nil {
+		if _, err := writers[part].Close(ctx, event.End{Wanted: wanted[part].Count()}); err != nil {
 			return found{}, fmt.Errorf("closing the results of lane %d: %w", part, err)
 		}
 	}

@@ -56,12 +56,12 @@ func (a *attempt) stop() {
 }
 
 // situation is what the plan is made from.
-func (d *destination) situation(now time.Time) plan.Situation {
+func (d *destination) situation(now time.Time, room int) plan.Situation {
 	s := plan.Situation{
 		Now: now, Key: d.key, Registered: d.registered.Revision > 0, Revision: d.registered.Revision, Interval: d.registered.Interval,
 		Exists: d.exists, Record: d.record, Ends: d.endsOf(epochOf(d.record)), Series: len(d.ends) > 0,
 		AskedStates: d.attempt.asked, AskedContents: d.attempt.contents, Comparison: d.attempt.comparison,
-		Wanted: d.attempt.found.wanted, Failed: d.attempt.failed, Progress: d.attempt.progress,
+		Wanted: d.attempt.found.lanes(), Room: room, Failed: d.attempt.failed, Progress: d.attempt.progress,
 	}
 	return s
 }

@@ -220,7 +220,7 @@ func (m *manager) look(ctx context.Context, d *destination) {
 		return
 	}
 	for ctx.Err() == nil && m.all[d.key] == d {
-		a := plan.Next(d.situation(m.clock.Now()))
+		a := plan.Next(d.situation(m.clock.Now(), m.room))
 		if a.Kind == plan.Wait {
 			d.due = a.Until
 			m.troubles.set(d.key.String(), nil)
@@ -230,7 +230,7 @@ func (m *manager) look(ctx context.Context, d *destination) {
 		switch {
 		case err == nil:
 			d.backoff.Reset()
-		case errors.Is(err, bus.ErrConflict), errors.Is(err, errBehind):
+		case errors.Is(err, bus.ErrConflict), errors.Is(err, bus.ErrFenced), errors.Is(err, errBehind):
 			d.due = m.clock.Now().Add(behindWait) // the news of it come before
 			return
 		default:

@@ -19,13 +19,19 @@ type Deps struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Clock   Clock // nil: the system's
+	Room    int   // for the contents of one run, in bytes; 0: 48 MiB
 }
+
+// contentRoom is how much of KS_SNAP the contents of one run may take: with both states
+// and the results it stays below 64 MB.
+const contentRoom = 48 << 20
 
 // Reconciler is the role. Make it with [New].
 type Reconciler struct {
 	bus          *bus.Bus
 	log          *slog.Logger
 	clock        Clock
+	room         int
 	metrics      metrics
 	registry     *bus.Registry
 	destinations *bus.Bucket[event.Destination]
@@ -41,11 +47,14 @@ type Reconciler struct {
 // New makes a reconciler of all destinations.
 func New(ctx context.Context, d Deps) (*Reconciler, error) {
 	r := &Reconciler{
-		bus: d.Bus, log: d.Log.With("role", "reconciler"), clock: d.Clock, registry: bus.NewRegistry(),
+		bus: d.Bus, log: d.Log.With("role", "reconciler"), clock: d.Clock, room: d.Room, registry: bus.NewRegistry(),
 		phaseNews: make(chan phaseNews), endNews: make(chan endNews),
 	}
 	if r.clock == nil {
 		r.clock = systemClock{}
+	}
+	if r.room == 0 {
+		r.room = contentRoom
 	}
 	var err1, err2, err3 error
 	r.destinations, err1 = bus.OpenBucket[event.Destination](ctx, d.Bus, subject.BucketDestination)

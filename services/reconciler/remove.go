@@ -52,6 +52,11 @@ func (r *Reconciler) remove(ctx context.Context, k event.DestinationKey) error {
 	if rec.Run != "" {
 		left = append(left, struct{ stream, filter string }{subject.Ctl, subject.CtlOfRun(k.Cluster, rec.Run)})
 	}
+	for part := range subject.Parts { // the router's cursors must not go with what it routed there
+		if err := r.bus.MoveCursor(ctx, subject.Live, subject.LivePart(part), subject.LiveCheckpoint(part), subject.LiveData(part, k)); err != nil {
+			return err
+		}
+	}
 	for _, l := range left {
 		if err := r.bus.Purge(ctx, l.stream, l.filter, reach[l.stream]); err != nil {
 			return err

@@ -95,6 +95,35 @@ func ledger(part int) bus.LedgerConfig {
 	}
 }
 
+// Lost tells every destination, where what KS_EVENTS lacks would stand: it may have been
+// for any of them. What comes behind may have been routed before, where the log is
+// another one, since watchers begin again at their last bookmark.
+func (r *Router) Lost(ctx context.Context, l bus.LedgerConfig, state string, loss *bus.Loss) (bus.Decision, error) {
+	part, err := subject.ParseLiveCheckpoint(l.Checkpoint)
+	if err != nil {
+		return bus.Decision{}, err
+	}
+	newest, err := r.bus.LastSeq(ctx, "KV_"+subject.BucketDestination)
+	if err != nil {
+		return bus.Decision{}, err
+	}
+	if err := r.hold(ctx, newest); err != nil {
+		return bus.Decision{}, err
+	}
+	reason := event.ReasonCheckpointLost
+	if errors.Is(loss, bus.ErrCut) {
+		reason = event.ReasonHistoryGap
+	}
+	d := bus.Decision{State: state}
+	all, _ := r.registry.All()
+	for k := range all {
+		h, body := event.Fence{Reason: reason, After: loss.After, Until: loss.Until}.Message()
+		h[event.HeaderID] = []string{subject.OutputID(r.bus.Install.Incarnation, loss.Until, k, reason)}
+		d.Outputs = append(d.Outputs, bus.Output{Subject: subject.LiveData(part, k), Header: h, Data: body})
+	}
+	return d, nil
+}
+
 // Decide routes one event.
 func (r *Router) Decide(ctx context.Context, m bus.Message, state string) (bus.Decision, error) {
 	kind, err := event.KindOf(m.Header)

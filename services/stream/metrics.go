@@ -2,15 +2,9 @@ package stream
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// What became of a change.
-const (
-	outcomeForwarded    = "forwarded"
-	outcomeSuppressed   = "suppressed"   // the same content as the last one of its object
-	outcomePruned       = "pruned"       // a deletion, and prune.mode is Never
-	outcomeLate         = "late"         // a run's result, and something newer had passed
-	outcomeMarked       = "marked"       // a MARK
-	outcomeUnregistered = "unregistered" // its destination left while it was under way
-)
+// outcomeUnregistered is what became of a change whose destination left while it was
+// under way. The others are those of package decide.
+const outcomeUnregistered = "unregistered"
 
 type metrics struct {
 	changes *prometheus.CounterVec // by outcome and origin
@@ -22,7 +16,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_stream_changes_total",
-			Help: "Changes and results taken, by what became of them: forwarded, suppressed, pruned, late, marked or unregistered.",
+			Help: "Changes and results taken, by what became of them: forwarded, suppressed, pruned, late, covered, marked or unregistered.",
 		}, []string{"outcome", "origin"}),
 		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kubescribe_stream_held_messages", Help: "Changes held back until a run closes, by destination.",

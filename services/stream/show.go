@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math/bits"
 	"time"
 
 	"github.com/kubescribe/kubescribe/services/stream/phase"
@@ -16,6 +17,8 @@ import (
 const (
 	// heldEvery is how often what is held back is counted.
 	heldEvery = time.Second
+	// stopWait bounds what a stopping stream may still show.
+	stopWait = time.Second
 )
 
 // record is a destination's entry in KS_PHASE, from the leader; empty if there is
@@ -34,8 +37,11 @@ func (s *Stream) show(ctx context.Context, k event.DestinationKey, st phase.Stat
 	if st.Epoch == (phase.Epoch{}) {
 		return nil
 	}
-	return s.change(ctx, k, st.Epoch, func(rec *event.PhaseRecord) error {
-		m := s.memory(k)
+	shown, err := s.change(ctx, k, func(rec *event.PhaseRecord) (worth bool, err error) {
+		if phase.RunOf(*rec).Epoch != st.Epoch {
+			return false, nil
+		}
+		was := *rec
 		if rec.Phase != st.Phase() {
 			rec.Since = time.Now().UTC()
 		}
@@ -43,61 +49,88 @@ func (s *Stream) show(ctx context.Context, k event.DestinationKey, st phase.Stat
 		if !st.Holds() {
 			rec.Counts.Held = 0
 		}
-		if m.counts != (event.Counts{}) {
-			rec.Counts.Forwarded += m.counts.Forwarded
-			rec.Counts.Suppressed += m.counts.Suppressed
-			rec.Counts.Pruned += m.counts.Pruned
-		}
+		s.count(k, rec)
 		rec.Cursor = max(rec.Cursor, cursor)
 		if !st.Closed || !rec.Closed.IsZero() {
-			return nil
+			return !same(was, *rec), nil
 		}
 		rec.Closed, rec.Overrun = time.Now().UTC(), uint64(st.Late)
 		if !st.Settled {
-			return nil // what a run found before is to be done yet, or approved
+			return true, nil // what a run found before is to be done yet, or approved
 		}
-		rec.Settled, rec.Outcome = rec.Closed, nil
+		rec.Outcome = nil
 		end, err := s.bus.SeriesEnd(ctx, series(k, st, subject.SideRun))
 		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
-			return err
+			return false, err
 		}
-		rec.Outcome = end.Outcome
-		return nil
+		if rec.Outcome = end.Outcome; !rec.Continues() {
+			rec.Settled = rec.Closed
+		}
+		return true, nil
 	})
+	if shown {
+		delete(s.counts, k)
+	}
+	return err
 }
 
-// change writes a record that is of an epoch, and says when its phase became
-// another.
-func (s *Stream) change(ctx context.Context, k event.DestinationKey, of phase.Epoch, f func(*event.PhaseRecord) error) error {
+// counted is what was counted of a destination since it was last shown.
+type counted struct {
+	event.Counts
+	since uint64 // the destination was registered: one that is made again begins anew
+}
+
+func (s *Stream) counted(k event.DestinationKey) counted {
+	d, _ := s.registry.Get(k)
+	if n := s.counts[k]; n.since == d.Since() {
+		return n
+	}
+	return counted{since: d.Since()}
+}
+
+// count adds what was counted since it was last shown.
+func (s *Stream) count(k event.DestinationKey, rec *event.PhaseRecord) {
+	n := s.counted(k)
+	rec.Counts.Forwarded += n.Forwarded
+	rec.Counts.Suppressed += n.Suppressed
+	rec.Counts.Pruned += n.Pruned
+}
+
+// showCounts shows, at a stop, what was counted since the last phase. After a crash
+// KS_PHASE lacks it, and the metrics of that process had it.
+func (s *Stream) showCounts(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWait)
+	defer cancel()
+	for k := range s.counts {
+		if _, err := s.change(ctx, k, func(rec *event.PhaseRecord) (bool, error) { s.count(k, rec); return true, nil }); err != nil {
+			s.log.Warn("counts not shown at stop", "destination", k.String(), "err", err)
+		}
+	}
+}
+
+// change writes what f makes of a record, if f says that it is worth that, and says
+// when its phase became another.
+func (s *Stream) change(ctx context.Context, k event.DestinationKey, f func(*event.PhaseRecord) (bool, error)) (changed bool, err error) {
 	key := subject.DestinationToken(k)
 	for {
 		// From the leader: a replica that lags shows the run before, and this
 		// one would be left at its phase.
 		rec, rev, err := s.phases.Newest(ctx, key)
 		if errors.Is(err, bus.ErrNoMessage) {
-			return nil // the destination is being removed
+			return false, nil // the destination is being removed
 		}
 		if err != nil {
-			return err
-		}
-		if phase.RunOf(rec).Epoch != of {
-			return nil
+			return false, err
 		}
 		was := rec
-		if err := f(&rec); err != nil {
-			return err
-		}
-		if same(was, rec) {
-			return nil
+		if worth, err := f(&rec); err != nil || !worth {
+			return false, err
 		}
 		if _, err = s.phases.Put(ctx, key, rec, rev); errors.Is(err, bus.ErrConflict) {
 			continue
 		}
 		if err != nil {
-			return err
-		}
-		if m := s.known[k]; m != nil {
-			m.counts = event.Counts{}
+			return false, err
 		}
 		if was.Phase != rec.Phase {
 			s.log.Info("phase changed", "destination", k.String(), "phase", rec.Phase, "run", rec.Run)
@@ -105,7 +138,7 @@ func (s *Stream) change(ctx context.Context, k event.DestinationKey, of phase.Ep
 		if was.Running() && !rec.Running() {
 			s.log.Info("run closed", "destination", k.String(), "run", rec.Run, "attempt", rec.Attempt, "late", rec.Overrun)
 		}
-		return nil
+		return true, nil
 	}
 }
 
@@ -116,9 +149,9 @@ func same(a, b event.PhaseRecord) bool {
 }
 
 // countHeld tells how much is held back, for as long as it is: in the metrics each
-// time, in KS_PHASE, whose history is for the phases, when it has doubled.
+// time, in KS_PHASE, whose history is for the phases, less and less often.
 func (s *Stream) countHeld(ctx context.Context) {
-	shown := map[event.DestinationKey]uint64{}
+	counted := map[event.DestinationKey]uint{} // how often it was, of those with something
 	for fault.Wait(ctx, heldEvery) == nil {
 		s.mu.Lock()
 		held := maps.Clone(s.held)
@@ -135,24 +168,28 @@ func (s *Stream) countHeld(ctx context.Context) {
 				s.metrics.held.WithLabelValues(k.String()).Set(float64(n))
 			}
 			s.mu.Unlock()
-			if still && n >= 2*shown[k] && n > 0 {
-				shown[k] = n
+			if !still || n == 0 {
+				continue
+			}
+			if counted[k]++; showsHeld(counted[k]) {
 				s.showHeld(ctx, k, n)
 			}
 		}
-		maps.DeleteFunc(shown, func(k event.DestinationKey, _ uint64) bool { _, still := held[k]; return !still })
+		maps.DeleteFunc(counted, func(k event.DestinationKey, _ uint) bool { _, still := held[k]; return !still })
 	}
 }
 
+// showsHeld reports whether the n-th count goes into KS_PHASE: the first, the 4th, the
+// 16th and so on are six entries within half an hour.
+func showsHeld(n uint) bool { return bits.OnesCount(n) == 1 && bits.TrailingZeros(n)%2 == 0 }
+
 // showHeld puts the count into KS_PHASE; failing that, the next one does.
 func (s *Stream) showHeld(ctx context.Context, k event.DestinationKey, n uint64) {
-	key := subject.DestinationToken(k)
-	rec, rev, err := s.phases.Newest(ctx, key)
-	if err == nil && rec.Running() {
+	if _, err := s.change(ctx, k, func(rec *event.PhaseRecord) (bool, error) {
+		another := rec.Running() && rec.Counts.Held != n
 		rec.Counts.Held = n
-		_, err = s.phases.Put(ctx, key, rec, rev)
-	}
-	if err != nil {
+		return another, nil
+	}); err != nil {
 		s.log.Debug("what is held back was not shown", "destination", k.String(), "err", err)
 	}
 }

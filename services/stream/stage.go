@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/kubescribe/kubescribe/services/stream/decide"
 	"github.com/kubescribe/kubescribe/services/stream/phase"
+	"github.com/kubescribe/kubescribe/services/stream/results"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
-	"github.com/kubescribe/kubescribe/shared/manifest"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -16,23 +17,22 @@ import (
 // read again.
 type memory struct {
 	passed  phase.Passed
-	results *results // being taken; nil while none are
-	counts  event.Counts
+	results *results.Reader // being taken; nil while none are
+	run     event.End       // what has closed them
+}
+
+// drop stops the taking of results.
+func (m *memory) drop() {
+	if m.results != nil {
+		m.results.Stop()
+	}
+	m.results = nil
 }
 
 // note is what Decide and Work tell Stored.
 type note struct {
-	key     event.DestinationKey
-	effects phase.Effects
-	items   []item
-}
-
-// item is one change, and what became of it.
-type item struct {
-	outcome string
-	origin  event.Origin
-	path    string
-	hash    string
+	key event.DestinationKey
+	decide.Decision
 }
 
 // Ledgers is one for each registered destination.
@@ -76,10 +76,16 @@ func (s *Stream) Ledger(ctx context.Context, m bus.Message) (bus.LedgerConfig, e
 		return bus.LedgerConfig{}, err
 	}
 	if _, ok := s.registry.Get(k); !ok {
-		s.metrics.changes.WithLabelValues(outcomeUnregistered, "").Inc()
-		return bus.LedgerConfig{}, fault.As(fault.Poison, fmt.Errorf("%w: %s", bus.ErrUnknownDestination, k))
+		return bus.LedgerConfig{}, s.unknown(k)
 	}
 	return ledger(k), nil
+}
+
+// unknown counts what is meant for a destination that is not registered, and is the error
+// that sends it to the dead letters.
+func (s *Stream) unknown(k event.DestinationKey) error {
+	s.metrics.changes.WithLabelValues(outcomeUnregistered, "").Inc()
+	return fault.As(fault.Poison, fmt.Errorf("%w: %s", bus.ErrUnknownDestination, k))
 }
 
 // Left reports whether a ledger's destination is not registered any more.
@@ -92,6 +98,7 @@ func (s *Stream) Left(l bus.LedgerConfig) bool {
 		return false
 	}
 	s.forget(k)
+	delete(s.counts, k)
 	return true
 }
 
@@ -102,7 +109,7 @@ func ledger(k event.DestinationKey) bus.LedgerConfig {
 	}
 }
 
-// Reset forgets everything: another owner may have written since.
+// Reset forgets everything that another owner may have made another.
 func (s *Stream) Reset() {
 	s.recent.Purge()
 	for k := range s.known {
@@ -112,8 +119,8 @@ func (s *Stream) Reset() {
 
 // forget drops what is remembered of a destination.
 func (s *Stream) forget(k event.DestinationKey) {
-	if m := s.known[k]; m != nil && m.results != nil {
-		m.results.stop()
+	if m := s.known[k]; m != nil {
+		m.drop()
 	}
 	delete(s.known, k)
 	s.release(k)
@@ -140,61 +147,14 @@ func (s *Stream) Opened(ctx context.Context, l bus.LedgerConfig, state string, c
 	if err != nil {
 		return err
 	}
-	if err := s.checkpointLost(ctx, k, st); err != nil {
-		return err
-	}
 	m := s.memory(k)
-	if m.passed, err = s.readPassed(ctx, k, st, cursor); err != nil {
+	consumed := s.bus.Range(ctx, subject.Live, subject.LiveDestination(k), st.From, cursor)
+	if m.passed, err = decide.Passed(st, consumed); err != nil {
 		return err
 	}
 	s.due.add(k)
 	s.retain(k, st, cursor)
 	return s.show(ctx, k, st, cursor)
-}
-
-// checkpointLost asks for a run where the state is that of a destination nobody has
-// reconciled, and KS_PHASE tells of a run that has closed: somebody has removed the
-// checkpoint, and with it what says how far KS_LIVE was consumed.
-func (s *Stream) checkpointLost(ctx context.Context, k event.DestinationKey, st phase.State) error {
-	if st != (phase.State{}) {
-		return nil
-	}
-	rec, err := s.record(ctx, k)
-	if err != nil || rec.Run == "" || rec.Running() {
-		return err
-	}
-	s.log.Warn("the checkpoint of a destination is gone, asking for a run", "destination", k.String(), "run", rec.Run)
-	q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: k, Reason: event.ReasonCheckpointLost}
-	return s.bus.Ask(ctx, subject.CtlRun(k), q)
-}
-
-// readPassed feeds the machine what was consumed since the run's first MARK. What
-// it does not find any more may have been anything.
-func (s *Stream) readPassed(ctx context.Context, k event.DestinationKey, st phase.State, cursor uint64) (passed phase.Passed, err error) {
-	if st.Step == phase.Idle {
-		return passed, nil
-	}
-	run, was := st.Began()
-	for m, err := range s.bus.Range(ctx, subject.Live, subject.LiveDestination(k), st.From, cursor) {
-		if err != nil {
-			return passed, err
-		}
-		in, path, err := input(m, run)
-		if err != nil {
-			continue // it was dead-lettered
-		}
-		var fx phase.Effects
-		if was, fx = phase.Next(was, in); fx.Remember {
-			passed.Add(path)
-		}
-		if passed.Full() {
-			break
-		}
-	}
-	if was.Epoch != st.Epoch || was.Marked() != st.Marked() {
-		passed.Fill()
-	}
-	return passed, nil
 }
 
 // Waits reports whether a state holds changes back.
@@ -203,38 +163,9 @@ func (s *Stream) Waits(state string) bool {
 	return err == nil && st.Holds()
 }
 
-// input is a message as the phase machine is fed it, and of a change the path of
-// its object's file.
-func input(m bus.Message, current phase.Run) (phase.Input, string, error) {
-	part, _, err := subject.ParseLiveData(m.Subject)
-	if err != nil {
-		return nil, "", err
-	}
-	kind, err := event.KindOf(m.Header)
-	if err != nil {
-		return nil, "", err
-	}
-	switch kind {
-	case event.KindChange:
-		c, err := event.ParseChange(m.Header, m.Data)
-		return phase.Change{Part: part}, path(c), err
-	case event.KindMark:
-		mark, err := event.ParseMark(m.Header)
-		return phase.Mark{Part: part, Of: phase.Epoch{Run: mark.Run, Attempt: mark.Attempt}, Seq: m.Seq, Current: current}, "", err
-	case event.KindFence, event.KindCheckpoint, event.KindRepoState:
-	}
-	return nil, "", fmt.Errorf("%w: a %s among the changes", event.ErrMalformed, kind)
-}
-
-// path is where the object of a change stands.
-func path(c event.Change) string {
-	id := manifest.Identity{Group: c.Group, Resource: c.Resource, Namespace: c.Namespace, Name: c.Name}
-	return id.Path()
-}
-
-// Decide takes one change or MARK into its destination stream.
+// Decide takes one change, MARK or fence into its destination stream.
 func (s *Stream) Decide(ctx context.Context, m bus.Message, state string) (bus.Decision, error) {
-	_, k, err := subject.ParseLiveData(m.Subject)
+	part, k, err := subject.ParseLiveData(m.Subject)
 	if err != nil {
 		return bus.Decision{}, err
 	}
@@ -242,102 +173,73 @@ func (s *Stream) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 	if err != nil {
 		return bus.Decision{}, err
 	}
-	dest, ok := s.registry.Get(k)
-	if !ok { // since Ledger looked
-		return bus.Decision{State: state, Note: note{key: k, items: []item{{outcome: outcomeUnregistered}}}}, nil
+	dest, ok := s.destination(k)
+	if !ok { // it has left since Ledger looked
+		return bus.Decision{}, s.unknown(k)
 	}
-	in, path, err := input(m, phase.Run{})
+	if f, is := decide.Fence(m); is {
+		return s.fenced(ctx, k, st, part, f)
+	}
+	in, err := decide.Parse(m)
 	if err != nil {
 		return bus.Decision{}, err
 	}
-	if mark, is := in.(phase.Mark); is {
-		return s.mark(ctx, k, dest, mark, st)
+	if in.IsMark() {
+		rec, err := s.record(ctx, k)
+		if err != nil {
+			return bus.Decision{}, err
+		}
+		return decision(k, decide.Mark(dest, st, in, rec)), nil
 	}
-	c, err := event.ParseChange(m.Header, m.Data)
-	if err != nil {
-		return bus.Decision{}, err
-	}
-	st, fx := phase.Next(st, in)
-	if !fx.Forward {
-		return bus.Decision{}, fmt.Errorf("a change of %s came although it waits", k)
-	}
-	i := item{origin: event.Live, path: path, hash: c.Hash, outcome: outcomeForwarded}
-	last, known := s.recent.Get(object{k, path})
-	d := bus.Decision{State: st.String()}
-	switch phase.FateOf(c, fx, last, known, dest.Prune.Mode) {
-	case phase.Suppressed:
-		i.outcome = outcomeSuppressed
-	case phase.Pruned:
-		i.outcome, fx.Remember = outcomePruned, false
-	case phase.Forwarded:
-		d.Outputs = []bus.Output{{
-			Subject: subject.WriteData(dest.BranchKey, k),
-			Header:  event.Forward(m.Header, subject.OutputID(s.bus.Install.Incarnation, m.Seq, k, c.Hash)),
-			Data:    m.Data,
-		}}
-	}
-	d.Note = note{key: k, effects: fx, items: []item{i}}
-	return d, nil
+	last, _ := s.recent.Get(object{k, in.Path()})
+	d, err := decide.Change(dest, st, in, last)
+	return decision(k, d), err
 }
 
-// mark takes a MARK. The last one stores the BARRIER in the message that consumes
-// it: there is one of each, or neither.
-func (s *Stream) mark(ctx context.Context, k event.DestinationKey, dest bus.Registered, mark phase.Mark, st phase.State) (bus.Decision, error) {
-	rec, err := s.record(ctx, k)
-	if err != nil {
-		return bus.Decision{}, err
-	}
-	if rec.Running() { // read again from KS_LIVE, its MARKs begin no run that has closed
-		mark.Current = phase.RunOf(rec)
-	}
-	next, fx := phase.Next(st, mark)
-	d := bus.Decision{State: next.String(), Note: note{key: k, effects: fx, items: []item{{outcome: outcomeMarked}}}}
-	if fx.Barrier {
-		h, body := event.Barrier{Run: rec.Run, Attempt: rec.Attempt, Registry: rec.Registered}.Message()
-		h[event.HeaderID] = []string{subject.ResultID(k, rec.Run, rec.Attempt, 0)}
-		d.Outputs = []bus.Output{{Subject: subject.WriteData(dest.BranchKey, k), Header: h, Data: body}}
-	}
-	return d, nil
+// destination is a destination as it is registered.
+func (s *Stream) destination(k event.DestinationKey) (decide.Destination, bool) {
+	d, ok := s.registry.Get(k)
+	return decide.Destination{Registered: d, Incarnation: s.bus.Install.Incarnation}, ok
+}
+
+func decision(k event.DestinationKey, d decide.Decision) bus.Decision {
+	return bus.Decision{Outputs: d.Outputs, State: d.State.String(), Note: note{k, d}}
 }
 
 // Stored remembers what was stored, and shows it.
 func (s *Stream) Stored(ctx context.Context, d bus.Decision, state string, cursor uint64) error {
 	n, ok := d.Note.(note)
 	if !ok {
-		return nil // dead-lettered
+		return nil // nobody's: dead-lettered
 	}
 	st, err := phase.Parse(state)
 	if err != nil {
 		return err
 	}
-	m := s.memory(n.key)
-	if n.effects.Forget {
-		m.passed = phase.Passed{}
+	m, counts := s.memory(n.key), s.counted(n.key)
+	n.Remember(&m.passed)
+	if st.Step != phase.Applying {
+		m.drop()
 	}
-	if st.Step != phase.Applying && m.results != nil {
-		m.results.stop()
-		m.results = nil
-	}
-	for _, i := range n.items {
-		s.metrics.changes.WithLabelValues(i.outcome, string(i.origin)).Inc()
-		switch i.outcome {
-		case outcomeForwarded:
-			m.counts.Forwarded++
-			s.recent.Add(object{n.key, i.path}, i.hash)
-			if n.effects.Remember {
-				m.passed.Add(i.path)
-			}
-		case outcomeSuppressed:
-			m.counts.Suppressed++
-		case outcomePruned:
-			m.counts.Pruned++
+	for _, i := range n.Items {
+		s.metrics.changes.WithLabelValues(string(i.Outcome), string(i.Origin)).Inc()
+		switch i.Outcome {
+		case decide.Forwarded:
+			counts.Forwarded++
+			s.recent.Add(object{n.key, i.Path}, phase.Last{Known: true, Of: st.Epoch, Hash: i.Hash})
+		case decide.Suppressed:
+			counts.Suppressed++
+		case decide.Pruned:
+			counts.Pruned++
+		case decide.Late, decide.Covered, decide.Marked:
 		}
 	}
+	s.counts[n.key] = counts
 	s.retain(n.key, st, cursor)
-	if n.effects.Barrier {
+	if n.Effects.Barrier {
 		s.due.add(n.key) // the answer may be there already
 	}
-	if !n.effects.Show && !n.effects.Barrier {
+	if !n.Effects.Show && !n.Effects.Barrier {
 		return nil
 	}
 	// A crash here leaves KS_PHASE behind the checkpoint: Opened completes it.

@@ -11,6 +11,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kubescribe/kubescribe/services/stream/phase"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -18,7 +19,7 @@ import (
 
 const (
 	// recentObjects bounds how many objects' last contents are remembered, of
-	// all destinations together: about 16 MB. For an object beyond it the
+	// all destinations together: about 20 MB. For an object beyond it the
 	// git-writer sees that its content stands already.
 	recentObjects = 1 << 16
 	// registryWait bounds how long one change may wait for the registry before
@@ -46,8 +47,9 @@ type Stream struct {
 	due      *dueSet
 
 	// What follows is the hop's goroutine's alone.
-	recent *lru.Cache[object, string] // last content hash forwarded, "" once deleted
+	recent *lru.Cache[object, phase.Last]
 	known  map[event.DestinationKey]*memory
+	counts map[event.DestinationKey]counted // not shown yet
 
 	mu   sync.Mutex
 	held map[event.DestinationKey]uint64 // the cursor behind which changes wait; guarded by mu
@@ -66,14 +68,14 @@ func New(ctx context.Context, d Deps) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	recent, err := lru.New[object, string](recentObjects)
+	recent, err := lru.New[object, phase.Last](recentObjects)
 	if err != nil {
 		return nil, fmt.Errorf("making the memory of recent objects: %w", err)
 	}
 	s := &Stream{
 		bus: d.Bus, log: log, owner: d.Owner, registry: bus.NewRegistry(), phases: phases, recent: recent,
 		metrics: newMetrics(d.Metrics), due: newDueSet(),
-		known: map[event.DestinationKey]*memory{}, held: map[event.DestinationKey]uint64{},
+		known: map[event.DestinationKey]*memory{}, counts: map[event.DestinationKey]counted{}, held: map[event.DestinationKey]uint64{},
 	}
 	filters := make([]string, subject.LiveShards)
 	for i := range filters {
@@ -97,6 +99,7 @@ func (s *Stream) Run(ctx context.Context) error {
 	err := s.hop.Run(ctx)
 	cancel()
 	beside.Wait()
+	s.showCounts(ctx)
 	s.Reset() // results that were being taken
 	return err
 }

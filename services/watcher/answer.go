@@ -15,6 +15,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
 	"github.com/kubescribe/kubescribe/services/watcher/mark"
+	"github.com/kubescribe/kubescribe/services/watcher/owing"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
@@ -22,13 +23,12 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// patience is how long a run waits for a type that cannot be listed while the API
-// server answers about others.
-const patience = 2 * time.Minute
-
 // errNotExact ends a freeze that came upon a type whose index was lost, or that
 // appeared, since it was waited for.
 var errNotExact = errors.New("a type has no exact index")
+
+// errLater has a request come again.
+var errLater = errors.New("KS_PHASE does not show the attempt yet")
 
 // answerState carries out one REQUEST_CLUSTER_STATE: it freezes the indexes of all
 // types of the lane that the destination's rules touch, stores the MARK, and
@@ -43,31 +43,37 @@ func (s *session) answerState(ctx context.Context, q event.Request) error {
 		return err
 	}
 	series := subject.Series{Destination: d.Key, Run: q.Run, Attempt: q.Attempt, Side: subject.SideCluster(q.Part)}
-	switch end, err := s.bus.SeriesEnd(ctx, series); {
+	switch _, err := s.bus.SeriesEnd(ctx, series); {
 	case err == nil: // answered, and the acknowledgement was lost, or what comes before it
-		return s.owe(ctx, d, q.Part, s.debtOf(lane{d.Key, q.Part}, series, end.Incomplete))
+		return s.oweRecalled(ctx, d, q.Part)
 	case !errors.Is(err, bus.ErrNoMessage):
+		return err
+	}
+	rec, err := s.record(ctx, d.Key)
+	if err != nil {
 		return err
 	}
 	newest, err := s.lastMark(ctx, q.Part, d.Key)
 	if err != nil {
 		return err
 	}
-	switch mark.Answer(newest, q) {
-	case mark.Drop:
-		return nil
+	switch mark.Answer(rec, newest, q) {
+	case mark.Drop: // answered perhaps, and the acknowledgement lost until the run had closed
+		return s.oweRecalled(ctx, d, q.Part)
+	case mark.Later:
+		return errLater
 	case mark.Fail:
 		s.freezes.WithLabelValues("failed").Inc()
 		s.log.Warn("the lane was frozen by a watcher that did not say how: another attempt is needed", "destination", d.Key.String(), "run", q.Run, "attempt", q.Attempt, "part", q.Part)
 		_, err := s.bus.WriteSeries(series).Close(ctx, event.End{Failed: "the watcher that froze the lane ended before it answered"})
 		return err
-	case mark.Freeze:
+	case mark.Carry:
 	}
 	f, err := s.frozen(ctx, d, q)
 	if err != nil {
 		return err
 	}
-	return s.answerFrozen(ctx, d, q.Part, series, f)
+	return s.answerFrozen(ctx, d, q, series, f)
 }
 
 // asked is the destination that a request is about; ok is false if it left while
@@ -97,12 +103,12 @@ type frozen struct {
 }
 
 type frozenType struct {
-	schema.GroupResource
+	schema.GroupVersionResource
 	objects []capture.Frozen
 }
 
 func (f frozen) has(t discover.Type) bool {
-	return slices.ContainsFunc(f.types, func(ft frozenType) bool { return ft.GroupResource == t.GroupResource() })
+	return slices.ContainsFunc(f.types, func(ft frozenType) bool { return ft.GroupVersionResource == t.GroupVersionResource })
 }
 
 // frozen waits for the indexes, and freezes them.
@@ -113,9 +119,12 @@ func (s *session) frozen(ctx context.Context, d event.Destination, q event.Reque
 			func(ctx context.Context) error {
 				_, err := discover.Types(ctx, s.discovery)
 				return err
-			})
+			}, s.Patience)
 		if err != nil {
 			return f, err
+		}
+		for _, r := range late {
+			r.givenUp.Store(true)
 		}
 		err = s.lanes[q.Part].Freeze(ctx, func() (string, bus.Output, error) {
 			if f, err = s.freeze(d, q.Part, late); err != nil {
@@ -136,7 +145,7 @@ func (s *session) frozen(ctx context.Context, d event.Destination, q event.Reque
 // awaitAll waits until await has nothing left to wait for. It gives up what is left
 // after patience, if the API server was up when it began and when it ended: what an
 // outage keeps from being listed is waited for.
-func awaitAll[T any](ctx context.Context, await func(context.Context) []T, up func(context.Context) error) ([]T, error) {
+func awaitAll[T any](ctx context.Context, await func(context.Context) []T, up func(context.Context) error, patience time.Duration) ([]T, error) {
 	var backoff fault.Backoff
 	for {
 		began := up(ctx)
@@ -157,13 +166,20 @@ func awaitAll[T any](ctx context.Context, await func(context.Context) []T, up fu
 
 // await waits for the indexes of the types of a lane that a destination's rules
 // touch, and returns those that were not exact when ctx ended. One that is refused,
-// or whose worker ended, is not waited for.
+// or whose worker ended, is not waited for; one that was given up is late unless it is
+// exact by now.
 func (s *session) await(ctx context.Context, d event.Destination, part int) (late []*running) {
 	s.mu.Lock()
 	touched := s.touched(d, part)
 	s.mu.Unlock()
+	now, cancel := context.WithCancel(ctx)
+	cancel()
 	for _, r := range touched {
-		if err := r.Exact(ctx); err != nil && ctx.Err() != nil && !capture.Refused(err) {
+		until := ctx
+		if r.givenUp.Load() {
+			until = now
+		}
+		if err := r.Exact(until); err != nil && until.Err() != nil && !capture.Refused(err) {
 			late = append(late, r)
 		}
 	}
@@ -222,10 +238,10 @@ func (s *session) freeze(d event.Destination, part int, late []*running) (frozen
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := frozen{incomplete: slices.Clone(s.failed)}
-	objects := map[schema.GroupResource][]capture.Frozen{}
-	left := map[schema.GroupResource]bool{} // whether they are still served will be seen
+	objects := map[schema.GroupVersionResource][]capture.Frozen{}
+	left := map[schema.GroupVersionResource]bool{} // whether they are still served will be seen
 	for _, r := range s.touched(d, part) {
-		of := r.typ.GroupResource()
+		of := r.typ.GroupVersionResource
 		found, exact := r.Freeze(d)
 		_, refused := r.State()
 		switch {
@@ -235,7 +251,7 @@ func (s *session) freeze(d event.Destination, part int, late []*running) (frozen
 			objects[of] = append(objects[of], found...)
 			f.exact = append(f.exact, r)
 		case refused || slices.Contains(late, r):
-			f.incomplete = append(f.incomplete, of.String())
+			f.incomplete = append(f.incomplete, owing.Name(of.GroupResource(), r.namespace))
 		default:
 			return frozen{}, errNotExact
 		}
@@ -245,12 +261,12 @@ func (s *session) freeze(d event.Destination, part int, late []*running) (frozen
 			f.types = append(f.types, frozenType{of, found})
 		}
 	}
-	f.exact = slices.DeleteFunc(f.exact, func(r *running) bool { return left[r.typ.GroupResource()] })
+	f.exact = slices.DeleteFunc(f.exact, func(r *running) bool { return left[r.typ.GroupVersionResource] })
 	return f, nil
 }
 
 // answerFrozen writes the state that was frozen, sorted by path.
-func (s *session) answerFrozen(ctx context.Context, d event.Destination, part int, series subject.Series, f frozen) error {
+func (s *session) answerFrozen(ctx context.Context, d event.Destination, q event.Request, series subject.Series, f frozen) error {
 	// A type that is served, and was not frozen, may have had objects at the MARK. So
 	// the types are looked at behind it: one that appears later had none.
 	found, err := s.served(ctx)
@@ -259,18 +275,24 @@ func (s *session) answerFrozen(ctx context.Context, d event.Destination, part in
 	}
 	missing := f.incomplete
 	for gv := range found.Failed {
-		missing = append(missing, wholeGroup(gv.Group))
+		missing = append(missing, owing.Group(gv.Group))
 	}
 	for _, t := range found.Types {
-		if subject.Part(s.cfg.Cluster, t.Group, t.Resource) == part && (touches(d, t, "") && !f.has(t) || leaves(d, t)) {
+		if subject.Part(s.cfg.Cluster, t.Group, t.Resource) != q.Part {
+			continue
+		}
+		if touches(d, t, "") && !f.has(t) {
 			missing = append(missing, t.GroupResource().String())
+		}
+		if leaves(d, t) {
+			missing = append(missing, owing.Others(t.GroupVersionResource))
 		}
 	}
 	slices.Sort(missing)
 	missing = slices.Compact(missing)
 	unmirrored := exclude.Types()
 	for _, gr := range found.Others {
-		if subject.Part(s.cfg.Cluster, gr.Group, gr.Resource) == part {
+		if subject.Part(s.cfg.Cluster, gr.Group, gr.Resource) == q.Part {
 			unmirrored = append(unmirrored, gr.String())
 		}
 	}
@@ -284,23 +306,22 @@ func (s *session) answerFrozen(ctx context.Context, d event.Destination, part in
 			return err
 		}
 	}
-	if _, err := w.Close(ctx, event.End{Incomplete: missing, Unmirrored: slices.Compact(unmirrored)}); err != nil {
+	end := event.End{Incomplete: missing, Unmirrored: slices.Compact(unmirrored)}
+	if _, err := w.Close(ctx, end); err != nil {
 		return err
 	}
 	s.freezes.WithLabelValues("answered").Inc()
 	s.entries.Add(float64(n))
-	s.log.Debug("the state of a lane was answered", "destination", d.Key.String(), "run", series.Run, "attempt", series.Attempt, "part", part, "objects", n)
+	s.log.Debug("the state of a lane was answered", "destination", d.Key.String(), "run", series.Run, "attempt", series.Attempt, "part", q.Part, "objects", n)
 	// Of groups that fail it is said when they begin to.
-	if types := slices.DeleteFunc(slices.Clone(missing), func(m string) bool { return strings.HasPrefix(m, wholeGroup("")) }); len(types) > 0 {
+	if types := slices.DeleteFunc(slices.Clone(missing), func(m string) bool { return strings.HasPrefix(m, owing.Group("")) }); len(types) > 0 {
 		s.log.Warn("types are missing from the run: nothing of them is taken for absent, and another run follows once they can be listed in a version that the rules select", "destination", d.Key.String(), "run", series.Run, "types", types)
 	}
-	o := &debt{of: series, missing: missing, held: map[*running]bool{}}
-	for _, r := range f.exact {
-		if isMissing(missing, r.typ) { // by the rest of its group, or in other namespaces
-			o.held[r] = true
-		}
+	if !owing.Owed(q.Reason, end) {
+		return nil
 	}
-	return s.owe(ctx, d, part, o)
+	// Some of what is missing may be in it: by the rest of its group, or in other namespaces.
+	return s.owe(ctx, d, q.Part, owing.Of(series, missing, f.exact...))
 }
 
 // served looks at the types that are served, as often as it takes.

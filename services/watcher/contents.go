@@ -11,6 +11,8 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/capture"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/services/watcher/mark"
+	"github.com/kubescribe/kubescribe/services/watcher/owing"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
@@ -20,9 +22,11 @@ import (
 
 // answerResources carries out one REQUEST_RESOURCES: it answers with the contents
 // of the lane's results, of those objects that still have the hash that the lane
-// was frozen with. A newer version of the others is behind the MARK.
+// was frozen with. A newer version of the others is behind the MARK. Those for which
+// there is no room are left, from one path on.
 //
-// A crash leaves the request, and chunks that nobody reads: it is carried out anew.
+// A crash leaves the request, and chunks that nobody reads: it is carried out anew. Where
+// the run has closed by then it may have been answered, and what the answer lacked be owed.
 func (s *session) answerResources(ctx context.Context, q event.Request) error {
 	d, ok, err := s.asked(ctx, q)
 	if err != nil || !ok {
@@ -31,15 +35,29 @@ func (s *session) answerResources(ctx context.Context, q event.Request) error {
 	results := subject.Series{Destination: d.Key, Run: q.Run, Attempt: q.Attempt, Side: subject.SideResult(q.Part)}
 	contents := results
 	contents.Side = subject.SideContent(q.Part)
-	if _, err := s.bus.SeriesEnd(ctx, contents); !errors.Is(err, bus.ErrNoMessage) {
-		return err // answered, with the acknowledgement lost
+	if end, err := s.bus.SeriesEnd(ctx, contents); !errors.Is(err, bus.ErrNoMessage) {
+		if err == nil { // answered, and the acknowledgement was lost, or what comes before it
+			s.lost(d, q, end.Incomplete)
+		}
+		return err
 	}
 	end, err := s.bus.SeriesEnd(ctx, results)
-	if errors.Is(err, bus.ErrNoMessage) {
-		return nil // the run is over, and its series are purged
+	if errors.Is(err, bus.ErrNoMessage) { // the run has closed, and its series are purged
+		return s.oweRecalled(ctx, d, q.Part)
 	}
 	if err != nil {
 		return err
+	}
+	rec, err := s.record(ctx, d.Key)
+	if err != nil {
+		return err
+	}
+	switch mark.Asked(rec, q) {
+	case mark.Later:
+		return errLater
+	case mark.Drop, mark.Fail:
+		return s.oweRecalled(ctx, d, q.Part)
+	case mark.Carry:
 	}
 	var wanted []want
 	if end.Wanted > 0 {
@@ -52,7 +70,7 @@ func (s *session) answerResources(ctx context.Context, q event.Request) error {
 				return err
 			}
 			if e.What == event.ResultCreate || e.What == event.ResultReconcile {
-				wanted = append(wanted, want{e.Path, e.Hash, e.What == event.ResultCreate})
+				wanted = append(wanted, want{e.Path, e.Hash, e.What})
 			}
 		}
 	}
@@ -63,38 +81,62 @@ func (s *session) answerResources(ctx context.Context, q event.Request) error {
 	}
 	defer func() { <-s.contents }()
 	w := s.bus.WriteSeries(contents)
-	answered := 0
-	missing, err := contentsOf(ctx, wanted, windowBytes, func(ctx context.Context, wanted []want, dropped func(string) bool, each func(event.Change) error) ([]string, error) {
+	w.Room = q.Room
+	limit := windowBytes
+	if q.Room > 0 {
+		limit = min(limit, q.Room)
+	}
+	answered, found := 0, map[string]bool{}
+	left, missing, err := contentsOf(ctx, wanted, limit, func(ctx context.Context, wanted []want, dropped func(string) bool, each func(event.Change) error) ([]string, error) {
 		return s.fetch(ctx, d, q.Part, wanted, dropped, each)
-	}, func(c event.Change, created bool) error {
+	}, func(c event.Change, what event.What) error {
 		c.Op = event.Update
-		if created {
+		if what == event.ResultCreate {
 			c.Op = event.Create
 		}
 		c.Origin, c.Run, c.Attempt = event.Reconcile, q.Run, q.Attempt
+		found[c.Path] = true
 		err := w.Content(ctx, c)
 		if fault.ClassOf(err) == fault.Poison { // no lane holds it either
 			s.log.Error("content left out of the run", "resource", c.Object.String(), "destination", d.Key.String(), "run", q.Run, "err", err)
 			return nil
 		}
-		answered++
+		if err == nil {
+			answered++
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if _, err := w.Close(ctx, event.End{Incomplete: missing}); err != nil {
+	answer := event.End{Incomplete: missing, Skipped: typesWithout(wanted[:len(wanted)-len(left)], found)}
+	for _, e := range left {
+		answer.Left = answer.Left.With(e.what)
+	}
+	if _, err := w.Close(ctx, answer); err != nil {
 		return err
 	}
+	skipped := len(wanted) - len(left) - answered
 	s.contentsOf.WithLabelValues("answered").Add(float64(answered))
-	s.contentsOf.WithLabelValues("skipped").Add(float64(len(wanted) - answered))
-	s.log.Debug("the contents of a run were answered", "destination", d.Key.String(), "run", q.Run, "part", q.Part, "objects", answered, "skipped", len(wanted)-answered)
-	if len(missing) == 0 {
-		return nil
-	}
-	s.log.Warn("types are not to be had since the lane was frozen: a run follows once they are", "destination", d.Key.String(), "run", q.Run, "types", missing)
-	s.lost(lane{d.Key, q.Part}, missing)
+	s.contentsOf.WithLabelValues("skipped").Add(float64(skipped))
+	s.contentsOf.WithLabelValues("left").Add(float64(len(left)))
+	s.log.Debug("the contents of a run were answered", "destination", d.Key.String(), "run", q.Run, "part", q.Part, "objects", answered, "skipped", skipped, "left", len(left))
+	s.lost(d, q, missing)
 	return nil
+}
+
+// typesWithout are the types of what is wanted, which is sorted by path, and was not found.
+func typesWithout(wanted []want, found map[string]bool) (types []string) {
+	for _, e := range wanted {
+		if found[e.path] {
+			continue
+		}
+		if id, err := manifest.ParsePath(e.path); err == nil || errors.Is(err, manifest.ErrShortened) {
+			types = append(types, schema.GroupResource{Group: id.Group, Resource: id.Resource}.String())
+		}
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
 }
 
 // fetch gives the objects of a lane that are wanted, in no order and without those that
@@ -136,14 +178,14 @@ func (s *session) fetch(ctx context.Context, d event.Destination, part int, want
 			return nil, err
 		}
 		if !had {
-			missing = append(missing, r.typ.GroupResource().String())
+			missing = append(missing, owing.Name(r.GroupResource(), r.namespace))
 		}
 	}
 	return missing, nil
 }
 
-// fetchType goes on trying while it takes no longer than patience, or the API server
-// does not answer at all. had is false if the type is not to be had.
+// fetchType goes on trying while it takes no longer than patience, and was not given up
+// before, or the API server does not answer at all. had is false if the type is not to be had.
 func (s *session) fetchType(ctx context.Context, r *running, q capture.Wanted, each func(event.Change) error) (had bool, err error) {
 	var backoff fault.Backoff
 	for began := time.Now(); ; {
@@ -158,7 +200,8 @@ func (s *session) fetchType(ctx context.Context, r *running, q capture.Wanted, e
 		}
 		if _, down := discover.Types(ctx, s.discovery); down != nil {
 			began = time.Now()
-		} else if time.Since(began) >= patience {
+		} else if r.givenUp.Load() || time.Since(began) >= s.Patience {
+			r.givenUp.Store(true)
 			return false, nil
 		}
 		s.log.Warn("contents that a run wants cannot be read, retrying", "resource", r.typ.GroupResource().String(), "err", err)

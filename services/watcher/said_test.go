@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
+	"github.com/kubescribe/kubescribe/shared/event"
 )
 
 // resetting is an API server that resets each connection, and each had another
@@ -103,4 +105,34 @@ func TestFailingGroup(t *testing.T) {
 	look(nil, custom.Group)
 	look(nil)
 	look(map[schema.GroupVersion]error{metrics: down}, "level=WARN")
+}
+
+// TestLeftIsSaidOnce: rules that name a version which is not followed are said once, with
+// the version to name, and again once that is another.
+func TestLeftIsSaidOnce(t *testing.T) {
+	var log bytes.Buffer
+	s := newSession(&Watcher{log: slog.New(slog.NewTextHandler(&log, nil))}, "cluster-uid", []event.Destination{
+		{Key: event.DestinationKey{Cluster: "c", Namespace: "n", Name: "old"}, Rules: []event.Rule{{Groups: []string{"batch"}, Versions: []string{"v1beta1"}, Resources: []string{"*"}}}},
+		{Key: event.DestinationKey{Cluster: "c", Namespace: "n", Name: "all"}, Rules: []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}}}},
+	}, registry.Synced{})
+	served := func(version string) (all []discover.Type) {
+		for _, name := range []string{"cronjobs", "jobs"} {
+			all = append(all, discover.Type{GroupVersionResource: schema.GroupVersionResource{Group: "batch", Version: version, Resource: name}, Namespaced: true})
+		}
+		return append(all, discover.Type{GroupVersionResource: schema.GroupVersionResource{Version: "v1", Resource: "pods"}, Namespaced: true})
+	}
+	s.sayLeft(served("v1"))
+	if said := log.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, `destination=c/n/old types="cronjobs.batch v1, jobs.batch v1"`) {
+		t.Errorf("it says %q", said)
+	}
+	log.Reset()
+	s.sayLeft(served("v1"))
+	s.sayLeft(served("v1beta1"))
+	if log.Len() > 0 {
+		t.Errorf("it says again, or of what is followed, %q", &log)
+	}
+	s.sayLeft(served("v1"))
+	if log.Len() == 0 {
+		t.Error("after an upgrade it says nothing")
+	}
 }

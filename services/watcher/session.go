@@ -5,7 +5,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +17,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher/internal/capture"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
+	"github.com/kubescribe/kubescribe/services/watcher/owing"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
@@ -48,8 +51,18 @@ type running struct {
 	namespace string // "" for all
 	cancel    context.CancelFunc
 	done      chan struct{}
-	missing   time.Time // since when discovery does not name it; guarded by session.mu
+	givenUp   atomic.Bool // patience ran out: no run waits for it until its index is exact
+	missing   time.Time   // since when discovery does not name it; guarded by session.mu
 }
+
+// GroupResource is what it follows.
+func (r *running) GroupResource() schema.GroupResource { return r.typ.GroupResource() }
+
+// Version is the one that it follows.
+func (r *running) Version() string { return r.typ.Version }
+
+// Follows is the namespace that it follows, "" for all.
+func (r *running) Follows() string { return r.namespace }
 
 // session is the time during which a watcher holds its lanes.
 type session struct {
@@ -61,14 +74,16 @@ type session struct {
 	revisions    map[event.DestinationKey]uint64
 	lanes        [subject.Parts]*bus.Lane
 	requests     []*bus.Responder
-	failing      map[schema.GroupVersion]error // what failed when discover last looked; its alone
-	contents     chan struct{}                 // held by the one answer whose contents are in memory
+	failing      map[schema.GroupVersion]error   // what failed when discover last looked; its alone
+	left         map[event.DestinationKey]string // what was said to be selected in other versions; discover's alone
+	contents     chan struct{}                   // held by the one answer whose contents are in memory
 
+	noting  sync.Mutex             // held while what is owed is read from the bus and noted
 	mu      sync.Mutex             // never held while waiting
 	workers map[workerKey]*running // guarded by mu; changed by discover alone
 	failed  []string               // groups whose types are unknown; guarded by mu
 	known   chan struct{}          // closed once the types are known
-	owed    map[lane]*debt         // what the newest answers lacked; guarded by mu, and so is what is in it
+	owed    map[lane]debt          // what the newest answers lacked; guarded by mu
 }
 
 // newSession begins with nothing followed.
@@ -76,7 +91,8 @@ func newSession(w *Watcher, clusterID string, destinations []event.Destination, 
 	return &session{
 		Watcher: w, clusterID: clusterID, destinations: destinations,
 		newest: synced.Newest, registered: synced.Whole, revisions: synced.Revisions,
-		contents: make(chan struct{}, 1), workers: map[workerKey]*running{}, known: make(chan struct{}), owed: map[lane]*debt{},
+		left:     map[event.DestinationKey]string{},
+		contents: make(chan struct{}, 1), workers: map[workerKey]*running{}, known: make(chan struct{}), owed: map[lane]debt{},
 	}
 }
 
@@ -135,10 +151,11 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 	var failed []string
 	unknown := map[string]bool{}
 	for gv := range found.Failed {
-		failed = append(failed, "*."+gv.Group)
+		failed = append(failed, owing.Group(gv.Group))
 		unknown[gv.Group] = true
 	}
 	s.sayFailing(found.Failed)
+	s.sayLeft(found.Types)
 	slices.Sort(failed)
 
 	s.mu.Lock()
@@ -200,6 +217,30 @@ func (s *session) sayFailing(now map[schema.GroupVersion]error) {
 	s.failing = now
 }
 
+// sayLeft logs which types rules select in versions that are not followed: whoever
+// wrote them would wait for objects that never come.
+func (s *session) sayLeft(served []discover.Type) {
+	for _, d := range s.destinations {
+		left := strings.Join(leftBy(d, served), ", ")
+		if left != "" && left != s.left[d.Key] {
+			s.log.Warn("apiVersions of rules are not those that the API server prefers, in which alone objects are mirrored: "+
+				"name these versions, or none; until then the files of these types stay as they are", "destination", d.Key.String(), "types", left)
+		}
+		s.left[d.Key] = left
+	}
+}
+
+// leftBy are the types that a destination's rules select in other versions alone, each
+// with the version to name.
+func leftBy(d event.Destination, served []discover.Type) (left []string) {
+	for _, t := range served {
+		if leaves(d, t) {
+			left = append(left, t.GroupResource().String()+" "+t.Version)
+		}
+	}
+	return left
+}
+
 // namespacesOf is where a type is to be followed: nowhere, in every namespace
 // (""), or in some.
 func (s *session) namespacesOf(t discover.Type) []string {
@@ -245,7 +286,13 @@ func (s *session) start(ctx context.Context, lost context.CancelCauseFunc, key w
 		AskRun: func(ctx context.Context, d event.DestinationKey, reason string) error {
 			return s.askRun(ctx, part, d, reason)
 		},
-		OnExact:  func(ctx context.Context) error { return s.settle(ctx, part, r) },
+		CaughtUp: func(ctx context.Context, d event.DestinationKey) error {
+			return s.caughtUp(ctx, part, d, t.GroupResource())
+		},
+		OnExact: func(ctx context.Context) error {
+			r.givenUp.Store(false)
+			return s.settle(ctx, part, r)
+		},
 		Registry: s.registered, Log: s.log, Events: s.events,
 	})
 	go func() {

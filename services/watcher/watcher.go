@@ -30,6 +30,10 @@ import (
 // took them, at first.
 const takeOverAfter = time.Minute
 
+// patience is how long a run waits for a type that cannot be read while the API server
+// answers about others.
+const patience = 2 * time.Minute
+
 // answerWait bounds a request for one object. Nothing else would end it: the
 // server, or a proxy before it, may take the connection and never say anything.
 const answerWait = 30 * time.Second
@@ -51,6 +55,10 @@ type Deps struct {
 
 // Watcher is the role. Make it with [New].
 type Watcher struct {
+	// Patience is how long a run waits for a type that cannot be read while the API server
+	// answers about others; no other run waits for it again. Set before Run.
+	Patience time.Duration
+
 	cfg           Config
 	bus           *bus.Bus
 	log           *slog.Logger
@@ -74,7 +82,7 @@ type Watcher struct {
 
 // New makes a watcher of one cluster. It does not talk to the API server yet.
 func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
-	w := &Watcher{cfg: cfg, bus: d.Bus, log: d.Log.With("role", "watcher"), why: errors.New("starting")}
+	w := &Watcher{Patience: patience, cfg: cfg, bus: d.Bus, log: d.Log.With("role", "watcher"), why: errors.New("starting")}
 	rc := clientOf(cfg.REST)
 	var err error
 	if w.dynamic, err = dynamic.NewForConfig(rc); err != nil {
@@ -106,7 +114,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 	})
 	w.contentsOf = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "kubescribe_watcher_contents_total",
-		Help: "Contents that runs asked for, by what became of them: answered, or skipped because the object is not as it was.",
+		Help: "Contents that runs asked for, by what became of them: answered, skipped because the object is not as it was, or left to another run because there was no room.",
 	}, []string{"outcome"})
 	w.events = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "kubescribe_watcher_events_total",

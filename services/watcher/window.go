@@ -3,8 +3,10 @@ package watcher
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
+	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -15,17 +17,18 @@ const windowBytes = 16 << 20
 // want is one content that a run asks for.
 type want struct {
 	path, hash string
-	create     bool
+	what       event.What
 }
 
 // contentsOf gives what fetch finds of what is wanted, which is sorted by path, in
 // that order. fetch gives in any order, some perhaps twice, and says which types
 // are missing. Of what is more than limit bytes the end, by path, is dropped, and
-// fetched again once the beginning was given: each time at least one.
+// fetched again once the beginning was given: each time at least one. What give has no
+// room for, and all behind it, is left.
 func contentsOf(ctx context.Context, wanted []want, limit int,
 	fetch func(ctx context.Context, wanted []want, dropped func(path string) bool, each func(event.Change) error) (missing []string, err error),
-	give func(c event.Change, created bool) error,
-) (missing []string, err error) {
+	give func(c event.Change, what event.What) error,
+) (left []want, missing []string, err error) {
 	for len(wanted) > 0 {
 		w := window{limit: limit}
 		absent, err := fetch(ctx, wanted, w.drops, func(c event.Change) error {
@@ -33,27 +36,20 @@ func contentsOf(ctx context.Context, wanted []want, limit int,
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		missing = append(missing, absent...)
-		w.sort()
-		given := 0
-		for _, e := range wanted {
-			if w.drops(e.path) {
-				break
-			}
-			given++
-			if len(w.held) > 0 && w.held[0].Path == e.path {
-				if err := give(w.held[0], e.create); err != nil {
-					return nil, err
-				}
-				w.held = w.held[1:]
-			}
-		}
+		given, err := w.give(wanted, give)
 		wanted = wanted[given:]
+		if errors.Is(err, bus.ErrNoRoom) {
+			break
+		}
+		if err != nil {
+			return nil, nil, err
+		}
 	}
 	slices.Sort(missing)
-	return slices.Compact(missing), nil
+	return wanted, slices.Compact(missing), nil
 }
 
 // window holds the first contents, by path, of all that were added.
@@ -62,6 +58,25 @@ type window struct {
 	held  []event.Change
 	bytes int
 	cut   string // the first path that was dropped; "" while none was
+}
+
+// give gives what is held of what is wanted, in order, as far as it is known. n is how
+// many are done.
+func (w *window) give(wanted []want, give func(event.Change, event.What) error) (n int, err error) {
+	w.sort()
+	for _, e := range wanted {
+		if w.drops(e.path) {
+			break
+		}
+		if len(w.held) > 0 && w.held[0].Path == e.path {
+			if err := give(w.held[0], e.what); err != nil {
+				return n, err
+			}
+			w.held = w.held[1:]
+		}
+		n++
+	}
+	return n, nil
 }
 
 // drops reports whether what has a path, or one behind it, is not held any more.

@@ -11,11 +11,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
 // TestContentsInOrder: whatever the order in which they are fetched, and how little
-// may be held, all contents that are there are given once, in the order of paths.
+// may be held, all contents that are there are given once, in the order of paths, for as
+// long as there is room; then all that is behind is left.
 func TestContentsInOrder(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -23,20 +25,24 @@ func TestContentsInOrder(t *testing.T) {
 		there := map[string]int{} // bytes, by path
 		for n := range rnd.IntN(40) {
 			path := fmt.Sprintf("shop/configmaps/%03d.yaml", n)
-			wanted = append(wanted, want{path, "h", n%2 == 0})
+			wanted = append(wanted, want{path, "h", []event.What{event.ResultCreate, event.ResultReconcile}[n%2]})
 			if rnd.IntN(4) > 0 {
 				there[path] = rnd.IntN(100)
 			}
 		}
-		limit := 1 + rnd.IntN(300)
+		limit, room := 1+rnd.IntN(300), rnd.IntN(40)
 		var expected, got []string
-		for _, w := range wanted {
-			if _, ok := there[w.path]; ok {
-				expected = append(expected, fmt.Sprint(w.path, w.create))
+		var tail []want // behind those that there is room for
+		for i, w := range wanted {
+			if _, ok := there[w.path]; ok && len(expected) == room {
+				tail = wanted[i:]
+				break
+			} else if ok {
+				expected = append(expected, fmt.Sprint(w.path, w.what))
 			}
 		}
 		rounds := 0
-		missing, err := contentsOf(t.Context(), wanted, limit, func(_ context.Context, left []want, dropped func(string) bool, each func(event.Change) error) ([]string, error) {
+		left, missing, err := contentsOf(t.Context(), wanted, limit, func(_ context.Context, left []want, dropped func(string) bool, each func(event.Change) error) ([]string, error) {
 			if rounds++; rounds > len(wanted)+1 {
 				t.Fatalf("seed %d: %d rounds for %d contents", seed, rounds, len(wanted))
 			}
@@ -49,12 +55,15 @@ func TestContentsInOrder(t *testing.T) {
 				}
 			}
 			return []string{"b", "a"}, nil
-		}, func(c event.Change, created bool) error {
-			got = append(got, fmt.Sprint(c.Path, created))
+		}, func(c event.Change, what event.What) error {
+			if len(got) == room {
+				return bus.ErrNoRoom
+			}
+			got = append(got, fmt.Sprint(c.Path, what))
 			return nil
 		})
-		if err != nil || !slices.Equal(got, expected) {
-			t.Fatalf("seed %d, %d bytes held: %v\n\t%s\nwant\n\t%s", seed, limit, err, strings.Join(got, "\n\t"), strings.Join(expected, "\n\t"))
+		if err != nil || !slices.Equal(got, expected) || !slices.Equal(left, tail) {
+			t.Fatalf("seed %d, %d bytes held, room for %d: %v, %d left\n\t%s\nwant %d left\n\t%s", seed, limit, room, err, len(left), strings.Join(got, "\n\t"), len(tail), strings.Join(expected, "\n\t"))
 		}
 		if len(wanted) > 0 && !slices.Equal(missing, []string{"a", "b"}) {
 			t.Fatalf("seed %d: missing are %q", seed, missing)
@@ -104,7 +113,7 @@ func TestAwaitAll(t *testing.T) {
 						<-ctx.Done()
 					}
 					return make([]int, n)
-				}, func(context.Context) error { looks++; return tt.up[looks-1] })
+				}, func(context.Context) error { looks++; return tt.up[looks-1] }, patience)
 				if err != nil || len(late) != tt.want || waits != tt.waits {
 					t.Errorf("%d are given up after %d waits, %v", len(late), waits, err)
 				}

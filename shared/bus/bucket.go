@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -122,10 +123,13 @@ type Entry[R event.Record] struct {
 }
 
 // Watch calls entry for each key there is, then synced once, then entry for
-// each further write, in the order of the revisions, until ctx ends or a
-// callback fails. Entries that cannot be read are an error: guessing at
-// configuration is worse than standing still.
+// each further write, in the order of the revisions, until ctx ends, a callback
+// fails, or the connection was lost and is back: the library would notice only by
+// heartbeats that it misses, after 20 s, that its watch is gone. Entries that cannot
+// be read are an error: guessing at configuration is worse than standing still.
 func (b *Bucket[R]) Watch(ctx context.Context, entry func(Entry[R]) error, synced func() error) error {
+	back := b.bus.nc.StatusChanged(nats.CONNECTED)
+	defer b.bus.nc.RemoveStatusListener(back)
 	w, err := b.kv.WatchAll(ctx)
 	if err != nil {
 		return fmt.Errorf("watching %s: %w", b.name, err)
@@ -135,6 +139,8 @@ func (b *Bucket[R]) Watch(ctx context.Context, entry func(Entry[R]) error, synce
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-back:
+			return fmt.Errorf("watching %s: the connection was lost meanwhile", b.name)
 		case e, open := <-w.Updates():
 			switch {
 			case !open:

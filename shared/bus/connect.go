@@ -38,6 +38,7 @@ type Bus struct {
 	js      jetstream.JetStream
 	log     *slog.Logger
 	Install Install
+	FullFor time.Duration // how long a series waits for room in KS_SNAP: two minutes
 }
 
 // CheckURL refuses what is no server's URL, or list of them with commas between,
@@ -122,7 +123,7 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 			return nil, fault.As(fault.Terminate, fmt.Errorf("connecting to NATS at %s: the server refused the credentials: %w", cfg.URL, err))
 		}
 		if werr := fault.Wait(ctx, backoff.Next()); werr != nil {
-			return nil, fmt.Errorf("connecting to NATS at %s: %w", cfg.URL, errors.Join(err, werr))
+			return nil, fmt.Errorf("connecting to NATS at %s: %w (%w)", cfg.URL, err, werr)
 		}
 		log.Warn("NATS is not reachable, retrying", "url", cfg.URL, "err", err)
 	}
@@ -134,7 +135,7 @@ func newBus(nc *nats.Conn, log *slog.Logger) (*Bus, error) {
 		nc.Close()
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
-	return &Bus{nc: nc, js: js, log: log}, nil
+	return &Bus{nc: nc, js: js, log: log, FullFor: fullFor}, nil
 }
 
 // Close flushes what is on its way out and disconnects.

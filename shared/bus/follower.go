@@ -1,15 +1,14 @@
 package bus
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // follower is a ledger's place in a hop: with the reader of all, or behind it.
 type follower struct {
 	*Ledger
 	waits  bool    // it takes nothing for now
 	passed uint64  // the newest input that the reader of all passed over for it
+	behind uint64  // how many it has passed over, and that were not taken yet
+	from   uint64  // what it had taken when it began to take those
 	reader *Reader // of its own inputs alone, until it has those; may be nil
 }
 
@@ -20,17 +19,43 @@ func (f *follower) passes(seq uint64) bool {
 	if f.Consumed(seq) || (!f.waits && f.passed <= f.lead.Seq) {
 		return false
 	}
-	f.passed = seq
+	if seq > f.passed {
+		f.passed = seq
+		f.behind++
+	}
 	return true
+}
+
+// passesAll passes over all inputs there are, up to the newest one.
+func (f *follower) passesAll(ctx context.Context, newest uint64) error {
+	after, err := f.bus.Waiting(ctx, f.Input, f.InputFilter, f.lead.Seq)
+	if err != nil {
+		return err
+	}
+	since, err := f.bus.Waiting(ctx, f.Input, f.InputFilter, newest) // it grows: none is counted that is none
+	if err != nil {
+		return err
+	}
+	f.passed, f.behind = newest, after-min(after, since)
+	return nil
+}
+
+// caughtUp counts an input as taken, 0 for none, and reports whether there is no more
+// of what was passed over. Should somebody have removed the rest, there is none.
+func (f *follower) caughtUp(ctx context.Context, seq uint64) (bool, error) {
+	if seq > 0 {
+		if seq <= f.passed && f.behind > 0 {
+			f.behind--
+		}
+		return f.passed <= f.lead.Seq, nil
+	}
+	newest, err := f.newest(ctx)
+	return err == nil && newest <= f.lead.Seq, err
 }
 
 // newest is the sequence of the newest input there is for the ledger, 0 if none.
 func (f *follower) newest(ctx context.Context) (uint64, error) {
-	m, err := f.bus.LastFor(ctx, f.Input, f.InputFilter)
-	if errors.Is(err, ErrNoMessage) {
-		return 0, nil
-	}
-	return m.Seq, err
+	return f.bus.newest(ctx, f.Input, f.InputFilter)
 }
 
 func (f *follower) close() {

@@ -47,6 +47,7 @@ type Hop struct {
 
 	moves   condition
 	reached uint64 // every input up to here is consumed, as far as is known
+	end     uint64 // of the input, before any of this round's ledgers was opened
 	known   bool   // that reached means something: the ledgers were opened once
 }
 
@@ -175,6 +176,7 @@ func (h *Hop) begin(ctx context.Context, open map[string]*follower) (uint64, err
 	if err != nil {
 		return 0, err
 	}
+	h.end = last
 	start := last + 1
 	configs, err := h.Stage.Ledgers(ctx)
 	if err != nil {
@@ -192,7 +194,9 @@ func (h *Hop) begin(ctx context.Context, open map[string]*follower) (uint64, err
 		switch {
 		case f.Consumed(newest):
 		case f.waits:
-			f.passed = newest
+			if err := f.passesAll(ctx, newest); err != nil {
+				return 0, err
+			}
 		default:
 			start = min(start, f.cursor.Seq+1)
 		}
@@ -205,6 +209,13 @@ func (h *Hop) open(ctx context.Context, c LedgerConfig, open map[string]*followe
 		return f, nil
 	}
 	l, err := h.Bus.OpenLedger(ctx, c)
+	var loss *Loss
+	if errors.As(err, &loss) {
+		if errors.Is(loss, ErrLogWentBack) {
+			loss.Until = h.end // whatever is asked for from here on comes behind it
+		}
+		_, err = h.mend(ctx, l, loss)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +225,17 @@ func (h *Hop) open(ctx context.Context, c LedgerConfig, open map[string]*followe
 	f := &follower{Ledger: l, waits: h.Stage.Waits(l.State())}
 	open[c.OwnerFilter] = f
 	return f, nil
+}
+
+// mend has the stage say how a ledger goes on whose input lacks something, and
+// stores that. A crash before it is stored leaves the loss to be found again.
+func (h *Hop) mend(ctx context.Context, l *Ledger, loss *Loss) (Decision, error) {
+	h.Log.Error("an input lacks what was to be taken", "ledger", l.OwnerFilter, "missing", loss.Missing, "err", loss)
+	d, err := h.Stage.Lost(ctx, l.LedgerConfig, l.State(), loss)
+	if err != nil {
+		return d, fmt.Errorf("mending %s: %w", l.OwnerFilter, err)
+	}
+	return d, l.rebase(ctx, loss.Until, d)
 }
 
 // poison reports whether an input is wrong by itself. One of a newer version is
@@ -323,14 +345,15 @@ func (h *Hop) work(ctx, late context.Context, due map[string]LedgerConfig, open 
 
 // catchUp takes some of what was passed over for ledgers that wait no more.
 func (h *Hop) catchUp(ctx, late context.Context, open map[string]*follower) (moved bool, err error) {
-	for _, f := range open {
-		if f.waits || f.passed <= f.lead.Seq {
+	for key, f := range open {
+		if f.waits || f.passed <= f.lead.Seq || h.left(key, open) {
 			continue
 		}
 		if f.reader == nil {
 			if f.reader, err = h.Bus.Read(ctx, h.Input, []string{f.InputFilter}, f.lead.Seq+1); err != nil {
 				return moved, err
 			}
+			f.from = f.lead.Seq
 		}
 		moved = true
 		for range catchUpInputs {
@@ -340,14 +363,23 @@ func (h *Hop) catchUp(ctx, late context.Context, open map[string]*follower) (mov
 			}
 			if ok {
 				err = h.take(ctx, late, m, f)
-			} else {
-				// Should somebody have removed what was passed over, there is no more.
-				f.passed, err = f.newest(ctx)
 			}
 			if err != nil {
 				return moved, err
 			}
-			if f.waits || f.passed <= f.lead.Seq {
+			caughtUp, err := f.caughtUp(ctx, m.Seq)
+			if err != nil {
+				return moved, err
+			}
+			if caughtUp && f.behind > 0 {
+				if err := h.cut(ctx, late, f); err != nil {
+					return moved, err
+				}
+			}
+			if caughtUp {
+				f.passed = min(f.passed, f.lead.Seq)
+			}
+			if f.waits || caughtUp {
 				f.close()
 			}
 			if !ok || f.reader == nil {
@@ -358,6 +390,17 @@ func (h *Hop) catchUp(ctx, late context.Context, open map[string]*follower) (mov
 	return moved, nil
 }
 
+// cut tells the stage that some of what was passed over for a ledger was removed.
+func (h *Hop) cut(ctx, late context.Context, f *follower) error {
+	loss := &Loss{Why: ErrCut, Input: h.Input, After: f.from, Until: max(f.passed, f.lead.Seq), Missing: f.behind}
+	d, err := h.mend(ctx, f.Ledger, loss)
+	if err != nil {
+		return err
+	}
+	f.behind = 0
+	return h.stored(late, d, f)
+}
+
 // stop stores what leads in memory; failing that, the next start consumes it
 // again.
 func (h *Hop) stop(ctx context.Context, open map[string]*follower) {
@@ -366,13 +409,21 @@ func (h *Hop) stop(ctx context.Context, open map[string]*follower) {
 	}
 }
 
+// left closes a ledger that is no more.
+func (h *Hop) left(key string, open map[string]*follower) bool {
+	if !h.Stage.Left(open[key].LedgerConfig) {
+		return false
+	}
+	open[key].close()
+	delete(open, key)
+	return true
+}
+
 // flush stores the cursors that lead in memory, and closes the ledgers that are
 // no more.
 func (h *Hop) flush(ctx context.Context, open map[string]*follower) error {
 	for key, f := range open {
-		if h.Stage.Left(f.LedgerConfig) {
-			f.close()
-			delete(open, key)
+		if h.left(key, open) {
 			continue
 		}
 		if f.idle > 0 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,9 +34,13 @@ type Lane struct {
 	bus     *Bus
 	part    int
 	subject string        // of the fence
+	made    time.Time     // when KS_EVENTS was
 	fence   uint64        // sequence of this owner's fence message
 	turn    chan struct{} // held by the one publish, or freeze, in flight
 	moves   condition
+
+	mu   sync.Mutex
+	last uint64 // the newest sequence that is known to be stored; guarded by mu
 }
 
 // TakeLane makes the caller the owner of a cluster's part: everyone before it is refused
@@ -49,13 +55,17 @@ func (b *Bus) TakeLane(ctx context.Context, part int, cluster, owner string) (*L
 	case !errors.Is(err, ErrNoMessage):
 		return nil, fmt.Errorf("taking lane %d: %w", part, err)
 	}
+	made, _, err := b.Reached(ctx, subject.Events)
+	if err != nil {
+		return nil, fmt.Errorf("taking lane %d: %w", part, err)
+	}
 	h := event.NewHeader(event.KindFence)
 	h[event.HeaderReason] = []string{event.Escape(owner)}
 	ack, err := b.js.PublishMsg(ctx, Output{Subject: s, Header: h}.msg(), jetstream.WithExpectLastSequencePerSubject(last))
 	if err != nil {
 		return nil, fmt.Errorf("taking lane %d: %w", part, fenced(err))
 	}
-	return &Lane{bus: b, part: part, subject: s, fence: ack.Sequence, turn: make(chan struct{}, 1)}, nil
+	return &Lane{bus: b, part: part, subject: s, made: made, fence: ack.Sequence, last: ack.Sequence, turn: make(chan struct{}, 1)}, nil
 }
 
 // Publish stores a message under an ID and returns once it is durable. The same
@@ -120,6 +130,9 @@ func (l *Lane) publish(ctx context.Context, id string, out Output) (duplicate bo
 			jetstream.WithMsgID(id),
 			jetstream.WithExpectLastSequenceForSubject(l.fence, l.subject))
 		if err == nil {
+			l.mu.Lock()
+			l.last = max(l.last, ack.Sequence)
+			l.mu.Unlock()
 			return ack.Duplicate, nil
 		}
 		if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) || isCode(err, errTooLarge) {
@@ -143,6 +156,13 @@ func (l *Lane) publish(ctx context.Context, id string, out Output) (duplicate bo
 			return false, nil
 		}
 	}
+}
+
+// Reached is when KS_EVENTS was made, and a sequence that it has reached for this owner.
+func (l *Lane) Reached() (made time.Time, seq uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.made, l.last
 }
 
 // Ready is nil unless a publish is being retried.

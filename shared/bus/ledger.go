@@ -14,7 +14,6 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/kubescribe/kubescribe/shared/event"
-	"github.com/kubescribe/kubescribe/shared/fault"
 )
 
 // A batch holds at most so many messages (the server's limit) and bytes; what
@@ -29,8 +28,23 @@ const (
 // remembers of it: it was restored from a backup, or made anew.
 var ErrLogWentBack = errors.New("the log went back behind a checkpoint")
 
-// wentBackRemedy is what a person can do about it.
-const wentBackRemedy = "restore all streams from one backup, or remove them all and start afresh with --adopt (Git keeps what was written)"
+// ErrCut says that a part of an input stream was removed before it was consumed.
+var ErrCut = errors.New("the log was cut before it was consumed")
+
+// Loss is the error of an input that lacks what a ledger was to consume.
+type Loss struct {
+	Why     error  // ErrLogWentBack or ErrCut
+	Input   string // the stream
+	After   uint64 // what was consumed last
+	Until   uint64 // what lacks something ends here: the ledger goes on behind it
+	Missing uint64 // how many inputs of the ledger were removed; 0: nobody knows
+}
+
+func (l *Loss) Error() string {
+	return fmt.Sprintf("%v: %s, from behind %d up to %d", l.Why, l.Input, l.After, l.Until)
+}
+
+func (l *Loss) Unwrap() error { return l.Why }
 
 // Cursor says how far an input has been consumed: everything up to Seq, and of
 // the next message all outputs up to the subject After.
@@ -102,8 +116,8 @@ type Ledger struct {
 	idle   int    // how many inputs lead is ahead of cursor
 }
 
-// OpenLedger reads where a ledger stands. Its error is ErrLogWentBack when the
-// input contradicts it.
+// OpenLedger reads where a ledger stands. With an error that is a [Loss], the ledger
+// is open, and has to be rebased before it consumes anything.
 func (b *Bus) OpenLedger(ctx context.Context, cfg LedgerConfig) (*Ledger, error) {
 	l := &Ledger{LedgerConfig: cfg, bus: b}
 	m, err := b.LastFor(ctx, cfg.Output, cfg.OwnerFilter)
@@ -129,30 +143,62 @@ func (b *Bus) OpenLedger(ctx context.Context, cfg LedgerConfig) (*Ledger, error)
 }
 
 // verify holds the cursor against the input: the message it names must be the
-// one remembered. One that was trimmed is fine, one beyond the log's end is not.
+// one remembered. One that was trimmed is fine, as long as the log reaches up to it
+// and what follows it is there.
+//
+// Whether what follows was for this ledger is not known once it is gone, so that
+// it is taken to be: a cursor is that of the ledger's newest input, and one that has
+// had none for long may find something missing that was not for it.
 func (l *Ledger) verify(ctx context.Context) error {
-	if l.cursor.Seq == 0 {
+	at := l.cursor.Seq
+	if at == 0 {
 		return nil
 	}
-	m, err := l.bus.MessageAt(ctx, l.Input, l.cursor.Seq)
-	switch {
-	case errors.Is(err, ErrNoMessage):
-		last, err := l.bus.LastSeq(ctx, l.Input)
-		if err != nil {
-			return err
-		}
-		if last >= l.cursor.Seq {
-			return nil
-		}
-		err = fmt.Errorf("%w: %s ends at %d, ledger %s consumed up to %d; %s", ErrLogWentBack, l.Input, last, l.OwnerFilter, l.cursor.Seq, wentBackRemedy)
-		return fault.As(fault.Terminate, err)
-	case err != nil:
+	m, err := l.bus.MessageAt(ctx, l.Input, at)
+	if err == nil && m.ID() == l.cursor.ID {
+		return nil
+	}
+	if err != nil && !errors.Is(err, ErrNoMessage) {
 		return err
-	case m.ID() != l.cursor.ID:
-		err = fmt.Errorf("%w: message %d of %s is %q, ledger %s consumed %q; %s", ErrLogWentBack, l.cursor.Seq, l.Input, m.ID(), l.OwnerFilter, l.cursor.ID, wentBackRemedy)
-		return fault.As(fault.Terminate, err)
+	}
+	first, last, serr := l.bus.span(ctx, l.Input)
+	switch {
+	case serr != nil:
+		return serr
+	case err == nil || last < at:
+		return &Loss{Why: ErrLogWentBack, Input: l.Input, After: at, Until: last}
+	case first > at+1:
+		return &Loss{Why: ErrCut, Input: l.Input, After: at, Until: first - 1}
 	}
 	return nil
+}
+
+// rebase makes everything up to a sequence of the input consumed, and stores the
+// outputs and the state with which the owner goes on. Those beyond a batch go before
+// it: a crash between leaves some of them, and the old cursor. After any error the
+// ledger must be opened anew.
+func (l *Ledger) rebase(ctx context.Context, seq uint64, d Decision) error {
+	to := Cursor{Seq: seq}
+	if seq > 0 {
+		m, err := l.bus.MessageAt(ctx, l.Input, seq)
+		if err != nil && !errors.Is(err, ErrNoMessage) {
+			return err
+		}
+		to.ID = m.ID()
+	}
+	outs := d.Outputs
+	for {
+		piece := pieceOf(outs)
+		if len(piece) == len(outs) {
+			break
+		}
+		if err := l.store(ctx, l.cursor, l.state, piece); err != nil {
+			return err
+		}
+		outs = outs[len(piece):]
+	}
+	l.lead = to
+	return l.Extend(ctx, d.State, outs)
 }
 
 // Consumed reports whether an input was consumed before.

@@ -75,11 +75,29 @@ func (b *Bus) leaderGet(ctx context.Context, stream string, req map[string]any) 
 
 // LastSeq is the sequence of the newest message a stream ever stored.
 func (b *Bus) LastSeq(ctx context.Context, stream string) (uint64, error) {
+	_, last, err := b.span(ctx, stream)
+	return last, err
+}
+
+// Reached is when a stream was made, and its LastSeq: where it was lost and made anew,
+// or restored from a backup, one of the two is not what it was.
+func (b *Bus) Reached(ctx context.Context, stream string) (made time.Time, last uint64, err error) {
 	s, err := b.js.Stream(ctx, stream)
 	if err != nil {
-		return 0, fmt.Errorf("reading stream %s: %w", stream, err)
+		return made, 0, fmt.Errorf("reading stream %s: %w", stream, err)
 	}
-	return s.CachedInfo().State.LastSeq, nil
+	return s.CachedInfo().Created.UTC(), s.CachedInfo().State.LastSeq, nil
+}
+
+// span is the sequences of the oldest message that a stream holds, and of the newest
+// one it ever stored: first is last+1 if it holds none.
+func (b *Bus) span(ctx context.Context, stream string) (first, last uint64, err error) {
+	s, err := b.js.Stream(ctx, stream)
+	if err != nil {
+		return 0, 0, fmt.Errorf("reading stream %s: %w", stream, err)
+	}
+	st := s.CachedInfo().State
+	return st.FirstSeq, st.LastSeq, nil
 }
 
 // Waiting is how many messages under a filter have a sequence above after.
@@ -109,7 +127,9 @@ const readAhead = MaxPayload + 64<<10
 // that leaves with it: nobody else's cursor moves. It is not safe for
 // concurrent use.
 type Reader struct {
+	bus    *Bus
 	stream string
+	c      jetstream.Consumer
 	it     jetstream.MessagesContext
 	cancel context.CancelFunc
 	last   uint64
@@ -132,7 +152,7 @@ func (b *Bus) Read(ctx context.Context, stream string, filters []string, start u
 		return nil, fmt.Errorf("reading %s: %w", stream, err)
 	}
 	rctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until Close
-	r := &Reader{stream: stream, it: it, cancel: cancel, last: max(start, 1) - 1, out: make(chan Message)}
+	r := &Reader{bus: b, stream: stream, c: c, it: it, cancel: cancel, last: max(start, 1) - 1, out: make(chan Message)}
 	go func() {
 		defer close(r.out)
 		r.err = r.receive(rctx)
@@ -172,27 +192,60 @@ func (r *Reader) receive(ctx context.Context) error {
 	}
 }
 
+// rangeWait is how long a range waits for a message before it looks whether there
+// is one.
+const rangeWait = time.Second
+
 // Range reads the messages of a stream under a filter from a sequence to another,
-// both included, as far as they are there. An error is the last thing it yields.
+// both included, as far as they are there: of those that were acknowledged before the
+// call all that nobody has removed. An error is the last thing it yields.
 func (b *Bus) Range(ctx context.Context, stream, filter string, from, to uint64) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
-		for seq := from; seq <= to; {
-			m, err := b.leaderGet(ctx, stream, map[string]any{"seq": seq, "next_by_subj": filter})
-			if errors.Is(err, ErrNoMessage) {
-				return
-			}
-			if err != nil || m.Seq > to {
-				if err != nil {
-					yield(Message{}, err)
-				}
-				return
-			}
-			if !yield(m, nil) {
-				return
-			}
-			seq = m.Seq + 1
+		if err := b.readRange(ctx, stream, filter, from, to, func(m Message) bool { return yield(m, nil) }); err != nil {
+			yield(Message{}, err)
 		}
 	}
+}
+
+// readRange calls each for the messages of a range, until it returns false.
+//
+// How far they go is asked of the leader: who sends them may lag behind it.
+func (b *Bus) readRange(ctx context.Context, stream, filter string, from, to uint64, each func(Message) bool) error {
+	newest, err := b.newest(ctx, stream, filter)
+	if err != nil || newest < from || to < from {
+		return err
+	}
+	r, err := b.Read(ctx, stream, []string{filter}, from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for next := from; next <= min(newest, to); {
+		m, ok, err := r.Next(ctx, rangeWait)
+		switch {
+		case err != nil || ctx.Err() != nil:
+			return errors.Join(err, ctx.Err())
+		case !ok: // the rest may have been removed
+			if newest, err = b.newest(ctx, stream, filter); err != nil {
+				return err
+			}
+			continue
+		case m.Seq > to || !each(m):
+			return nil
+		}
+		next = m.Seq + 1
+	}
+	return nil
+}
+
+// newest is the sequence of a stream's newest message under a filter, from the leader;
+// 0 if there is none.
+func (b *Bus) newest(ctx context.Context, stream, filter string) (uint64, error) {
+	m, err := b.LastFor(ctx, stream, filter)
+	if errors.Is(err, ErrNoMessage) {
+		return 0, nil
+	}
+	return m.Seq, err
 }
 
 // Next waits up to wait for a message; ok is false when none came, or ctx ended.
@@ -219,8 +272,15 @@ func (r *Reader) NextOr(ctx context.Context, wait time.Duration, wake <-chan str
 }
 
 // Close ends the reading; its consumer is removed. It does not wait: the library
-// may just be waiting for a server that is away.
+// may just be waiting for a server that is away, and then the consumer goes by itself.
 func (r *Reader) Close() {
 	r.cancel()
-	go r.it.Stop()
+	go func() {
+		r.it.Stop()
+		ctx, cancel := context.WithTimeout(context.Background(), answerWait)
+		defer cancel()
+		if at := r.c.CachedInfo(); at != nil {
+			_ = r.bus.js.DeleteConsumer(ctx, r.stream, at.Name)
+		}
+	}()
 }

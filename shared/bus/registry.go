@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,9 @@ type Registered struct {
 	event.Destination
 	Revision uint64
 }
+
+// Since is the revision at which it was registered, however often it has changed.
+func (r Registered) Since() uint64 { return cmp.Or(r.First, r.Revision) }
 
 // NewRegistry is empty until [Registry.Run] has read the bucket.
 func NewRegistry() *Registry {

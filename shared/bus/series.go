@@ -35,11 +35,16 @@ const fullFor = 2 * time.Minute
 // up: another attempt, behind which the room of this one is free, may find some.
 var ErrSnapFull = errors.New("the stream " + subject.Snap + " is full: runs that close make room; if it stays full, raise its limit (nats stream edit " + subject.Snap + " --max-bytes)")
 
+// ErrNoRoom says that a content is not in its series, because the series would hold more
+// bytes with it than it may. The series goes on without it.
+var ErrNoRoom = errors.New("a series of contents has no room for another one")
+
 // SeriesWriter writes one side's answer to an attempt at a run. Any number of
 // writers may write the same series, each under a nonce of its own: the first to
 // close it is the one that is read. It is not safe for concurrent use.
 type SeriesWriter struct {
-	FullFor time.Duration // how long room in KS_SNAP is waited for; two minutes
+	FullFor time.Duration // how long room in KS_SNAP is waited for; the bus's at first
+	Room    int           // how many bytes of contents there may be, beside the first one; 0: any
 
 	bus    *Bus
 	series subject.Series
@@ -51,10 +56,10 @@ type SeriesWriter struct {
 	digest hash.Hash
 }
 
-// WriteSeries begins an answer. After an error that is not poison, it is not to be
-// closed: another one has to be begun.
+// WriteSeries begins an answer. After an error that is not poison or ErrNoRoom, it is not to
+// be closed: another one has to be begun.
 func (b *Bus) WriteSeries(s subject.Series) *SeriesWriter {
-	return &SeriesWriter{FullFor: fullFor, bus: b, series: s, nonce: nuid.Next(), digest: sha256.New()}
+	return &SeriesWriter{FullFor: b.FullFor, bus: b, series: s, nonce: nuid.Next(), digest: sha256.New()}
 }
 
 // Entry adds an entry, which must be behind the one before. It is durable once the
@@ -72,7 +77,7 @@ func (w *SeriesWriter) Entry(ctx context.Context, e event.Entry) error {
 
 // Content adds a change with its manifest. Its Path is set, and behind that of the one
 // before. One that no message can hold is fault.Poison, and the series goes on without
-// it.
+// it; so it does without one that Room does not hold, which is ErrNoRoom.
 func (w *SeriesWriter) Content(ctx context.Context, c event.Change) error {
 	if c.Path <= w.last {
 		return fmt.Errorf("%w: content %q after %q", event.ErrMalformed, c.Path, w.last)
@@ -80,6 +85,9 @@ func (w *SeriesWriter) Content(ctx context.Context, c event.Change) error {
 	item := event.AppendContent(nil, c)
 	if len(item) > MaxPayload {
 		return fault.As(fault.Poison, fmt.Errorf("%s is %d bytes with its envelope, and a message holds %d", c.Object, len(item), MaxPayload))
+	}
+	if w.Room > 0 && w.end.Count > 0 && w.end.Bytes+len(item) > w.Room {
+		return ErrNoRoom
 	}
 	if len(w.body) > 0 && len(w.body)+len(item) > chunkBytes {
 		if err := w.store(ctx, w.body); err != nil {
@@ -89,6 +97,7 @@ func (w *SeriesWriter) Content(ctx context.Context, c event.Change) error {
 	}
 	w.body, w.last = append(w.body, item...), c.Path
 	w.end.Count++
+	w.end.Bytes += len(item)
 	return nil
 }
 
@@ -109,7 +118,7 @@ func (w *SeriesWriter) Close(ctx context.Context, end event.End) (won bool, err 
 		}
 	}
 	end.V, end.Nonce = event.Version, w.nonce
-	end.Chunks, end.Count, end.Digest = w.end.Chunks, w.end.Count, hex.EncodeToString(w.digest.Sum(nil))
+	end.Chunks, end.Count, end.Bytes, end.Digest = w.end.Chunks, w.end.Count, w.end.Bytes, hex.EncodeToString(w.digest.Sum(nil))
 	stored, err := w.storeOnce(ctx, w.series.End(), event.Encode(end))
 	if err != nil || stored {
 		return stored, err
@@ -141,14 +150,22 @@ func (w *SeriesWriter) storeOnce(ctx context.Context, subj string, body []byte) 
 		if err == nil {
 			return true, nil
 		}
+		wait := backoff.Next()
 		if isCode(err, errLimitReached) { // of the subject, or of the whole stream
-			switch _, lerr := b.LastFor(ctx, subject.Snap, subj); {
-			case lerr == nil:
+			_, lerr := b.LastFor(ctx, subject.Snap, subj)
+			if lerr == nil {
 				return false, nil
-			case errors.Is(lerr, ErrNoMessage) && full.IsZero():
-				full = time.Now()
-			case errors.Is(lerr, ErrNoMessage) && time.Since(full) >= w.FullFor:
-				return false, fmt.Errorf("storing %s: %w", subj, ErrSnapFull)
+			}
+			if errors.Is(lerr, ErrNoMessage) {
+				if full.IsZero() {
+					full = time.Now()
+				}
+				left := w.FullFor - time.Since(full)
+				if left <= 0 {
+					w.abandon(ctx)
+					return false, fmt.Errorf("storing %s: %w", subj, ErrSnapFull)
+				}
+				wait = min(wait, left)
 			}
 		}
 		if errors.Is(err, nats.ErrMaxPayload) || isCode(err, errTooLarge) {
@@ -157,9 +174,17 @@ func (w *SeriesWriter) storeOnce(ctx context.Context, subj string, body []byte) 
 		if ctx.Err() == nil && !said {
 			b.log.Warn("a run's message is unanswered or refused, retrying", "subject", subj, "err", err)
 		}
-		if fault.Wait(ctx, backoff.Next()) != nil {
+		if fault.Wait(ctx, wait) != nil {
 			return false, fmt.Errorf("storing %s: %w", subj, err)
 		}
+	}
+}
+
+// abandon gives back the room of a series that is given up: others wait for it. Failing,
+// or after a crash before it, that goes with the attempt.
+func (w *SeriesWriter) abandon(ctx context.Context) {
+	if err := w.bus.Purge(ctx, subject.Snap, w.series.Chunks(w.nonce), 0); err != nil {
+		w.bus.log.Warn("what was given up stays until its run has closed", "subject", w.series.Chunks(w.nonce), "err", err)
 	}
 }
 

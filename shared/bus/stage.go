@@ -18,6 +18,12 @@ type Stage interface {
 	Reset()
 	// Opened is called for each ledger as it is opened, with its state and cursor.
 	Opened(ctx context.Context, l LedgerConfig, state string, cursor uint64) error
+	// Lost is called where the input lacks what a ledger was to consume. The ledger goes
+	// on behind that, with the decision. What else mends it has to be durable before
+	// Lost returns: a crash before the decision is stored has it called again, and one
+	// behind it not. Opened follows where the ledger was just opened, Stored where it
+	// was open.
+	Lost(ctx context.Context, l LedgerConfig, state string, loss *Loss) (Decision, error)
 	// Waits reports whether a ledger takes no input while it is in a state: its
 	// inputs stay where they are, and those of others go on.
 	Waits(state string) bool

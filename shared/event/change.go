@@ -73,10 +73,12 @@ type Change struct {
 	Run             string // the run that found it, if one did
 	Attempt         uint64
 	Path            string // of the file, below the base folder: set by a run
+	Replaces        string // content hash of the file that a run found without an object: no other is removed
 	More            bool   // the run has further results behind this one
 	// Registry is the revision of KS_DESTINATION its watcher had seen: a router
 	// that holds an older one waits, so no change falls between the registering
-	// of a destination and its first snapshot.
+	// of a destination and its first snapshot. A destination that was registered
+	// behind it does not get it written. Of a result, it is that of the destination.
 	Registry uint64
 	// Resume is the version a watch of this type may resume from once this
 	// message is stored. It is the change's own only when a watch delivered it;
@@ -107,6 +109,7 @@ func (c Change) Message() (Header, []byte) {
 	put(h, HeaderRun, c.Run)
 	putUint(h, HeaderAttempt, c.Attempt)
 	put(h, HeaderPath, c.Path)
+	put(h, HeaderReplaces, c.Replaces)
 	if c.More {
 		SetMore(h)
 	}
@@ -128,7 +131,7 @@ func ParseChange(h Header, body []byte) (Change, error) {
 		Op: Op(get(h, HeaderOp)), Cluster: get(h, HeaderCluster), ClusterID: get(h, HeaderClusterID),
 		UID: get(h, HeaderUID), ResourceVersion: get(h, HeaderRevision), Hash: get(h, HeaderHash),
 		FieldManager: get(h, HeaderFieldManager), Origin: Origin(get(h, HeaderOrigin)),
-		Run: get(h, HeaderRun), Path: get(h, HeaderPath), More: get(h, HeaderMore) == "true", Resume: get(h, HeaderResume),
+		Run: get(h, HeaderRun), Path: get(h, HeaderPath), Replaces: get(h, HeaderReplaces), More: get(h, HeaderMore) == "true", Resume: get(h, HeaderResume),
 	}
 	if len(body) > 0 {
 		c.Manifest = body

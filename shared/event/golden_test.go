@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -58,6 +59,10 @@ var goldenChanges = map[string]Change{
 	"change-reconcile": changed(func(c *Change) {
 		c.Origin, c.Run, c.Attempt, c.Path, c.More = Reconcile, "run-1", 2, "shop/configmaps/web.yaml", true
 	}),
+	"change-orphan": {
+		Object: Object{Resource: "configmaps", Namespace: "shop", Name: "orphan"}, Op: Delete, Cluster: "prod", ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
+		Origin: Reconcile, Run: "run-1", Attempt: 1, Path: "shop/configmaps/orphan.yaml", Replaces: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Registry: 7,
+	},
 }
 
 var goldenMarks = map[string]Mark{
@@ -68,6 +73,12 @@ var goldenMarks = map[string]Mark{
 var goldenBarriers = map[string]Barrier{
 	"barrier":         {Run: "run-1", Attempt: 1, Registry: 7},
 	"barrier-attempt": {Run: "run-1", Attempt: 3},
+}
+
+// goldenFences are those of a router.
+var goldenFences = map[string]Fence{
+	"fence-lost": {Reason: ReasonCheckpointLost, After: 1042, Until: 7},
+	"fence-gap":  {Reason: ReasonHistoryGap, After: 7, Until: 1042},
 }
 
 // goldenEntries are the chunks of entries.
@@ -117,6 +128,12 @@ var goldenRecords = map[string]record{
 		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
 		Interval: 10 * time.Minute, Prune: Prune{Mode: PruneAlways, MaxPercent: 30, MaxFiles: 10},
 	}),
+	"destination-changed": of(Destination{
+		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
+		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
+		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
+		First: 7, Prune: Prune{Mode: PruneNever},
+	}),
 	"phase": of(PhaseRecord{
 		V: 1, Phase: LiveProcessing, Run: "run-1", Attempt: 1, Reason: ReasonNewDestination, Registered: 7, Cursor: 99,
 		Counts: Counts{Forwarded: 90, Suppressed: 9}, Owner: "host-1", Since: time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC),
@@ -131,12 +148,27 @@ var goldenRecords = map[string]record{
 		Since: time.Date(2026, 3, 14, 15, 11, 0, 0, time.UTC), Closed: time.Date(2026, 3, 14, 15, 11, 1, 0, time.UTC),
 		Settled: time.Date(2026, 3, 14, 15, 10, 0, 0, time.UTC), Outcome: &goldenOutcome,
 	}),
-	"end-cluster": of(End{V: 1, Nonce: "n-1", Chunks: 2, Count: 9043, Digest: "9f86d081", Incomplete: []string{"*.metrics.example.com"}, Unmirrored: []string{"secrets"}}),
-	"end-repo":    of(End{V: 1, Nonce: "n-2", Chunks: 1, Count: 9041, Digest: "9f86d081", Others: 3}),
-	"end-result":  of(End{V: 1, Nonce: "n-3", Chunks: 1, Count: 45, Digest: "9f86d081", Wanted: 5}),
-	"end-run":     of(End{V: 1, Nonce: "n-4", Digest: "e3b0c442", Parts: []int{0, 7}, Outcome: &goldenOutcome}),
-	"end-dry":     of(End{V: 1, Nonce: "n-6", Digest: "e3b0c442", Parts: []int{0, 7}, Outcome: &goldenOutcome, Dry: true}),
-	"end-failed":  of(End{V: 1, Nonce: "n-5", Digest: "e3b0c442", Failed: "the lane's owner died between the mark and its answer"}),
+	"phase-continued": of(PhaseRecord{
+		V: 1, Phase: StartupReconcile, Run: "run-4", Attempt: 1, Reason: ReasonContinued, Registered: 8, Parts: []int{0, 7},
+		Since: time.Date(2026, 3, 14, 15, 12, 0, 0, time.UTC), Closed: time.Date(2026, 3, 14, 15, 12, 9, 0, time.UTC),
+		Outcome: &Outcome{
+			Run: "run-4", Created: 900, Updated: 1, Equal: 9000,
+			Left: Wanted{Created: 90, Updated: 10}, Continues: true, Before: Brought{Runs: 2, Created: 8990, Updated: 10, Deleted: 40},
+		},
+	}),
+	"phase-skipped": of(PhaseRecord{
+		V: 1, Phase: LiveProcessing, Run: "run-5", Attempt: 1, Reason: ReasonContentsSkipped, Registered: 8, Parts: []int{0, 7},
+		Since: time.Date(2026, 3, 14, 15, 13, 0, 0, time.UTC), Closed: time.Date(2026, 3, 14, 15, 13, 1, 0, time.UTC),
+		Outcome: &Outcome{Run: "run-5", Created: 1, Equal: 9000, Skipped: []string{"configmaps"}},
+	}),
+	"end-cluster":         of(End{V: 1, Nonce: "n-1", Chunks: 2, Count: 9043, Digest: "9f86d081", Incomplete: []string{"*.metrics.example.com"}, Unmirrored: []string{"secrets"}}),
+	"end-repo":            of(End{V: 1, Nonce: "n-2", Chunks: 1, Count: 9041, Digest: "9f86d081", Others: 3}),
+	"end-result":          of(End{V: 1, Nonce: "n-3", Chunks: 1, Count: 45, Digest: "9f86d081", Wanted: 5}),
+	"end-run":             of(End{V: 1, Nonce: "n-4", Digest: "e3b0c442", Parts: []int{0, 7}, Outcome: &goldenOutcome}),
+	"end-dry":             of(End{V: 1, Nonce: "n-6", Digest: "e3b0c442", Parts: []int{0, 7}, Outcome: &goldenOutcome, Dry: true}),
+	"end-content":         of(End{V: 1, Nonce: "n-6", Chunks: 190, Count: 9000, Digest: "9f86d081", Bytes: 48 << 20, Left: Wanted{Created: 90, Updated: 10}}),
+	"end-content-skipped": of(End{V: 1, Nonce: "n-7", Chunks: 1, Count: 1, Digest: "9f86d081", Bytes: 100, Skipped: []string{"configmaps"}}),
+	"end-failed":          of(End{V: 1, Nonce: "n-5", Digest: "e3b0c442", Failed: "the lane's owner died between the mark and its answer"}),
 	"status": of(Status{
 		V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Subject: "Update ConfigMap shop/web",
 		Pushed: time.Date(2026, 3, 14, 15, 9, 27, 0, time.UTC), Position: 99,
@@ -145,16 +177,24 @@ var goldenRecords = map[string]record{
 		V: 1, Position: 12,
 		Stalled: &Stalled{StalledFolderNotOurs, "the folder holds resources", time.Date(2026, 3, 14, 15, 9, 27, 0, time.UTC)},
 	}),
+	"status-overlaps": of(Status{
+		V: 1, Position: 12,
+		Stalled: &Stalled{StalledFolderOverlaps, "the folders of two destinations overlap", time.Date(2026, 3, 14, 15, 9, 27, 0, time.UTC)},
+	}),
 	"request-cluster-state": of(Request{
 		V: 1, Kind: RequestClusterState, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Run: "run-1", Attempt: 1, Registered: 7, Reason: ReasonSpecChanged,
 	}),
 	"request-resources": of(Request{
 		V: 1, Kind: RequestResources, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Run: "run-1", Attempt: 2, Registered: 7, Reason: ReasonDriftCheck,
 	}),
+	"request-resources-room": of(Request{
+		V: 1, Kind: RequestResources, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Run: "run-1", Attempt: 2, Registered: 7, Reason: ReasonContinued, Room: 48 << 20,
+	}),
 	"request-approved": of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonApproved, Approved: "run-0"}),
 	"request-compare":  of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonCompare}),
 	"request-run":      of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonAdmitted}),
 	"bookmark":         of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
+	"hint-id":          of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42"}),
 	"hint":             of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99}),
 }
 
@@ -263,6 +303,36 @@ func TestGoldenBarriers(t *testing.T) {
 	}
 }
 
+func TestGoldenFences(t *testing.T) {
+	for name, want := range goldenFences {
+		t.Run(name, func(t *testing.T) {
+			h, body := want.Message()
+			m := goldenMessage(t, name, h, body)
+			if k, err := KindOf(m.Header); k != KindFence || err != nil {
+				t.Errorf("kind %q, %v", k, err)
+			}
+			if got, err := ParseFence(m.Header); got != want || err != nil {
+				t.Errorf("the golden file means %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestMalformedFences(t *testing.T) {
+	for name, change := range map[string]func(Header){
+		"no reason":      func(h Header) { delete(h, HeaderReason) },
+		"another reason": func(h Header) { h[HeaderReason] = []string{ReasonDriftCheck} },
+		"no number":      func(h Header) { h[HeaderAfter] = []string{"x"} },
+		"no number, too": func(h Header) { h[HeaderUntil] = []string{"-1"} },
+	} {
+		h, _ := goldenFences["fence-gap"].Message()
+		change(h)
+		if f, err := ParseFence(h); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: read as %+v, %v", name, f, err)
+		}
+	}
+}
+
 // goldenBody compares the body of a chunk with its golden file, which shows what is
 // in it beside it, and returns the body that stands there.
 func goldenBody(t *testing.T, name string, items any, body []byte) []byte {
@@ -340,6 +410,9 @@ func TestGoldenFilesAreAllRead(t *testing.T) {
 		read[goldenFile(name)] = true
 	}
 	for name := range goldenBarriers {
+		read[goldenFile(name)] = true
+	}
+	for name := range goldenFences {
 		read[goldenFile(name)] = true
 	}
 	for name := range goldenEntries {

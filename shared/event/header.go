@@ -39,11 +39,14 @@ const (
 	HeaderAttempt      = "Ks-Attempt"
 	HeaderDestination  = "Ks-Destination"
 	HeaderPath         = "Ks-Path"
+	HeaderReplaces     = "Ks-Replaces"
 	HeaderMore         = "Ks-More"
 	HeaderRegistry     = "Ks-Registry"
 	HeaderResume       = "Ks-Resume"
 	HeaderPart         = "Ks-Part"
 	HeaderReason       = "Ks-Reason"
+	HeaderAfter        = "Ks-After"
+	HeaderUntil        = "Ks-Until"
 )
 
 // Kind tells what a message on a data stream is.
@@ -53,7 +56,7 @@ type Kind string
 const (
 	KindChange     Kind = "change"     // one version of one object's intent
 	KindMark       Kind = "mark"       // a lane was frozen here for a run
-	KindFence      Kind = "fence"      // a lane has a new owner
+	KindFence      Kind = "fence"      // a lane has a new owner; in KS_LIVE, the router has lost its place in KS_EVENTS
 	KindCheckpoint Kind = "checkpoint" // nothing but a cursor
 	// KindRepoState asks for the state of the repository at its position: see Barrier.
 	KindRepoState Kind = "REQUEST_REPO_STATE"

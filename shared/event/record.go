@@ -40,6 +40,10 @@ type Destination struct {
 	Adopt      bool           `json:"adopt,omitempty"`
 	Committer  Person         `json:"committer"`
 	Rules      []Rule         `json:"rules"`
+	// First is the revision at which it was registered, where it was written again since.
+	First uint64 `json:"first,omitempty"`
+	// MinPushInterval is the least time from one push to the remote to the next.
+	MinPushInterval time.Duration `json:"minPushInterval,omitempty"`
 	// Interval is the time from one drift check to the next; 0: none.
 	Interval time.Duration `json:"interval,omitempty"`
 	Prune    Prune         `json:"prune"`
@@ -110,7 +114,8 @@ type PhaseRecord struct {
 	// were in KS_WRITE, zero while it is under way.
 	Since  time.Time `json:"since"`
 	Closed time.Time `json:"closed,omitzero"`
-	// Settled is when the newest run closed that was no comparison for a person.
+	// Settled is when the newest run closed that was no comparison for a person, and
+	// that no other continues.
 	Settled time.Time `json:"settled,omitzero"`
 	// Next is why another run begins once this one has closed.
 	Next    string   `json:"next,omitempty"`
@@ -119,10 +124,26 @@ type PhaseRecord struct {
 	Owner   string   `json:"owner,omitempty"`
 	Outcome *Outcome `json:"outcome,omitempty"` // of the newest run that closed, and was no comparison for a person
 	Overrun uint64   `json:"overrun,omitempty"` // of its results, how many came too late: something newer had passed
+	// Gap is the newest part of the backlog that was removed before it was taken: its
+	// versions are not in Git, but for what the run found that came after it.
+	Gap *Gap `json:"gap,omitempty"`
+}
+
+// Gap is a part of a stream that was removed before a destination got what was for it.
+type Gap struct {
+	Stream  string    `json:"stream"`
+	After   uint64    `json:"after,omitempty"`   // the last sequence that was taken before it
+	Until   uint64    `json:"until,omitempty"`   // nothing behind this one is missing
+	Missing uint64    `json:"missing,omitempty"` // how many messages of the destination; 0: it is not known
+	Found   time.Time `json:"found"`
 }
 
 // Running reports whether a run is under way.
 func (p PhaseRecord) Running() bool { return p.Run != "" && p.Closed.IsZero() }
+
+// Continues reports whether another run is to bring what the newest one that closed has
+// left.
+func (p PhaseRecord) Continues() bool { return p.Outcome != nil && p.Outcome.Continues }
 
 // Counts says what a destination stream did with what reached it.
 type Counts struct {
@@ -146,11 +167,59 @@ type Outcome struct {
 	ForeignCount int      `json:"foreignCount,omitempty"`
 	Pending      *Pending `json:"pending,omitempty"`
 	// Incomplete names the types that could not be listed, as resource.group; *.group
-	// where a group did not answer. Nothing of theirs was taken for absent.
+	// where a group did not answer, "resource.group in namespace" where it could not be
+	// listed there; "resource.group other than version" where rules select it in other
+	// versions than the one that is followed. Nothing of theirs was taken for absent.
 	Incomplete []string `json:"incomplete,omitempty"`
+	// Skipped names the types of which contents were skipped, because the object was not
+	// any more what the run had found: what it has become comes by the watch.
+	Skipped []string `json:"skipped,omitempty"`
+	// Left are results beside the created and updated ones: the run had no room for
+	// their contents. Continues says that another run follows at once and brings them,
+	// or as many as it has room for; it does not where such runs have brought so much
+	// in vain that they are given up.
+	Left      Wanted `json:"left,omitzero"`
+	Continues bool   `json:"continues,omitempty"`
+	// Before is what the runs have brought that this one continues.
+	Before Brought `json:"before,omitzero"`
 }
 
-// Pending are deletions that wait for a person.
+// What stands, in Incomplete, between a type and the namespace, or the version.
+const (
+	InNamespace = " in "
+	OtherThan   = " other than "
+)
+
+// Wanted counts results that want contents.
+type Wanted struct {
+	Created int `json:"created,omitempty"`
+	Updated int `json:"updated,omitempty"`
+}
+
+// With is w with one more result, if that wants content.
+func (w Wanted) With(what What) Wanted {
+	switch what {
+	case ResultCreate:
+		w.Created++
+	case ResultReconcile:
+		w.Updated++
+	case Resource, Foreign, ResultDelete:
+	}
+	return w
+}
+
+// Count is how many they are in all.
+func (w Wanted) Count() int { return w.Created + w.Updated }
+
+// Brought counts what some runs have brought.
+type Brought struct {
+	Runs    int `json:"runs,omitempty"`
+	Created int `json:"created,omitempty"`
+	Updated int `json:"updated,omitempty"`
+	Deleted int `json:"deleted,omitempty"`
+}
+
+// Pending are deletions that wait for a person: the condition PrunePending.
 type Pending struct {
 	Run    string   `json:"run"` // the first that found exactly these
 	Count  int      `json:"count"`
@@ -175,9 +244,17 @@ type Stalled struct {
 	Since   time.Time `json:"since"`
 }
 
-// StalledFolderNotOurs is the reason of a destination whose base folder belongs
-// to somebody else: it is not retried until somebody changes something.
-const StalledFolderNotOurs = "FolderNotOurs"
+// Why a destination is refused its base folder, until somebody changes something.
+const (
+	StalledFolderNotOurs  = "FolderNotOurs"  // it belongs to somebody else
+	StalledFolderOverlaps = "FolderOverlaps" // with that of a destination that was registered before
+)
+
+// Refused reports whether a destination is refused its base folder: what is to be
+// written there is dropped.
+func (s *Stalled) Refused() bool {
+	return s != nil && (s.Reason == StalledFolderNotOurs || s.Reason == StalledFolderOverlaps)
+}
 
 // The control requests.
 const (
@@ -194,8 +271,11 @@ const (
 	ReasonHistoryRewritten = "HistoryRewritten" // the remote branch lost commits that were there
 	ReasonWatchGap         = "WatchGap"         // the API server forgot what came since the watcher's last position
 	ReasonTypeAppeared     = "TypeAppeared"     // a type is listed for the first time, and has objects
-	ReasonCheckpointLost   = "CheckpointLost"   // what says how far a destination's stream has come is gone
+	ReasonContentsSkipped  = "ContentsSkipped"  // a run skipped objects that had changed, and a gap in the watch may hide what they were
+	ReasonCheckpointLost   = "CheckpointLost"   // what says how far a hop has come is gone, or its log is another one
+	ReasonHistoryGap       = "HistoryGap"       // a part of the backlog was removed before it was taken
 	ReasonOvertaken        = "Overtaken"        // more changed during a run than is remembered
+	ReasonContinued        = "Continued"        // the run before had no room for all contents
 	ReasonDriftCheck       = "DriftCheck"       // the interval is over
 	ReasonRequested        = "Requested"        // a person asked
 	ReasonApproved         = "Approved"         // a person approved deletions
@@ -213,6 +293,7 @@ type Request struct {
 	Registered  uint64         `json:"registered,omitempty"` // the revision of the destination that the run covers
 	Reason      string         `json:"reason"`
 	Approved    string         `json:"approved,omitempty"` // the run whose pending deletions are approved
+	Room        int            `json:"room,omitempty"`     // of RequestResources: how many bytes the contents may have; 0: any
 }
 
 // End closes a series of KS_SNAP: what one side of an attempt at a run says is
@@ -232,6 +313,11 @@ type End struct {
 	Unmirrored []string `json:"unmirrored,omitempty"`
 	// Wanted, of results, is how many of them want contents.
 	Wanted int `json:"wanted,omitempty"`
+	// Bytes, of contents, is how long the chunks are in all. Left are those of the wanted
+	// ones for which there was no room; Skipped the types of others: see Outcome.
+	Bytes   int      `json:"bytes,omitempty"`
+	Left    Wanted   `json:"left,omitzero"`
+	Skipped []string `json:"skipped,omitempty"`
 	// Others, of a repository, is how many files hold no resource.
 	Others int `json:"others,omitempty"`
 	// Parts and Outcome, of a run, say which lanes have results, and what they are
@@ -249,6 +335,10 @@ type Bookmark struct {
 	V               int    `json:"v"`
 	ClusterID       string `json:"clusterID"` // names are given again: versions of another cluster mean nothing
 	ResourceVersion string `json:"resourceVersion"`
+	// Made is when KS_EVENTS was made, and Seq a sequence that it has reached: a log that
+	// was made at another time, or ends before it, does not hold what was on the bus.
+	Made time.Time `json:"made,omitzero"`
+	Seq  uint64    `json:"seq,omitempty"`
 }
 
 // Hint is a branch's entry in KS_CURSOR: Commit was on the remote branch and
@@ -258,6 +348,9 @@ type Hint struct {
 	V        int    `json:"v"`
 	Commit   string `json:"commit,omitempty"`
 	Position uint64 `json:"position"`
+	// ID is that of the message at Position, by which its log is known again; "" where
+	// none stood there any more.
+	ID string `json:"id,omitempty"`
 }
 
 // Record is any of the JSON records of this package.

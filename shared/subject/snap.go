@@ -42,6 +42,9 @@ func (s Series) Chunk(nonce string, n int) string {
 	return join(s.prefix(), Token(nonce), strconv.Itoa(n))
 }
 
+// Chunks selects all chunks of one of those who answer.
+func (s Series) Chunks(nonce string) string { return join(s.prefix(), Token(nonce), "*") }
+
 // End is where the series is closed: one message, so the first one counts.
 func (s Series) End() string { return join(s.prefix(), "end") }
 

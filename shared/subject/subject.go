@@ -145,6 +145,9 @@ func LiveData(part int, k event.DestinationKey) string {
 // output beside it.
 func LiveCheckpoint(part int) string { return join("ks.live.ckpt", strconv.Itoa(part), "0") }
 
+// ParseLiveCheckpoint is the reverse of [LiveCheckpoint].
+func ParseLiveCheckpoint(s string) (int, error) { return number(s, 3, Parts) }
+
 // LivePart selects all that the router of a part writes.
 func LivePart(part int) string { return join("ks.live.*", strconv.Itoa(part), ">") }
 

@@ -179,6 +179,9 @@ func FuzzSubjects(f *testing.F) {
 
 		checkpoint := LiveCheckpoint(part)
 		checkSubject(t, AllLive, checkpoint)
+		if p, err := ParseLiveCheckpoint(checkpoint); p != part || err != nil {
+			t.Errorf("%q reads as part %d, %v", checkpoint, p, err)
+		}
 		selects(t, checkpoint, LivePart(part))
 		ignores(t, checkpoint, LivePart((part+1)%Parts), LiveDestination(k), LiveShardData(LiveShard(k)))
 

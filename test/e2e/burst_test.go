@@ -58,6 +58,7 @@ func TestBurstKilled(t *testing.T) {
 // doubles nothing. It comes as a reader: one who may do everything would never see
 // an API server that does not know its roles yet, and forbids what it will allow.
 func TestBurstWithoutAPIServer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, ownCluster(t))
 	w.asReader(t)
 	ns := w.namespace(t, "restarted")
@@ -83,6 +84,7 @@ func TestBurstWithoutAPIServer(t *testing.T) {
 // it had told, so what was deleted while kubescribe stood still is found by what
 // is missing.
 func TestDeletedBehindItsBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, ownCluster(t))
 	ns := w.namespace(t, "behind")
 	k := w.startReady(t)

@@ -49,6 +49,9 @@ func TestDemoKept(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if code, got := runToEnd(t, "get", "--data-dir", one(t, said, `kubescribe get --data-dir (\S+)`)); code != 0 || !strings.Contains(got, "LIVE_PROCESSING") {
+		t.Errorf("kubescribe get ends with %d: %s", code, got)
+	}
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)

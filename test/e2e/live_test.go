@@ -16,6 +16,7 @@ import (
 
 // TestLive: what one can see happening to objects that live and die.
 func TestLive(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, cluster)
 	ns, doomed := w.namespace(t, "live"), w.namespace(t, "doomed")
 	w.options.Args = []string{"--namespace", ns, "--namespace", doomed}

@@ -12,7 +12,8 @@ import (
 )
 
 // What all tests of the package share. Each has its own namespaces, repository
-// and data directory; one that kills the API server starts its own.
+// and data directory; one that kills the API server starts its own. Those are parallel
+// that look at nothing but their own namespaces, or cluster, and wait most of the time.
 var (
 	bins    harness.Bins
 	cluster *harness.ControlPlane

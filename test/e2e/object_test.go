@@ -74,6 +74,7 @@ func clusterRole(t *testing.T, name string) string {
 // message could hold, because a list of YAML is many times as long as one of
 // JSON, is put aside and said so, and stops nobody else.
 func TestLargest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "large")
 	w.define(t, ns)

@@ -91,6 +91,7 @@ spec:
 // TestTwoOnOneBranch: two installs write to folders of their own of one branch at
 // the same time, and neither loses anything to the other.
 func TestTwoOnOneBranch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "two")
 	w.options.Args = []string{"--namespace", ns}
@@ -131,6 +132,7 @@ func TestTwoOnOneBranch(t *testing.T) {
 // TestRewritten: when others throw away commits of the branch, or the branch, what
 // is missing comes back.
 func TestRewritten(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "rewritten")
 	w.options.Args = []string{"--namespace", ns}

@@ -2,9 +2,11 @@ package e2e_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,8 +15,18 @@ import (
 // says.
 func script(t *testing.T, env []string, name string, args ...string) (code int, said string) {
 	t.Helper()
-	cmd := exec.CommandContext(within(t, stepLimit), "/bin/sh", append([]string{filepath.Join("..", "scripts", name)}, args...)...)
-	cmd.Env = env
+	return scriptIn(t, "", env, filepath.Join("..", "scripts", name), args...)
+}
+
+// scriptIn is script, of a path, in a directory.
+func scriptIn(t *testing.T, dir string, env []string, path string, args ...string) (code int, said string) {
+	t.Helper()
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(within(t, stepLimit), "/bin/sh", append([]string{path}, args...)...)
+	cmd.Dir, cmd.Env = dir, env
 	out, err := cmd.CombinedOutput()
 	if err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
@@ -55,34 +67,74 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestCoverTable: of each package and of all, a block counts once however many tests
-// reach it, and too little of either fails.
-func TestCoverTable(t *testing.T) {
-	const root = "github.com/kubescribe/kubescribe/"
-	profile := func(lines ...string) string {
-		path := filepath.Join(t.TempDir(), "profile")
-		if err := os.WriteFile(path, []byte(strings.Join(append([]string{"mode: set"}, lines...), "\n"+root)+"\n"), 0o600); err != nil {
+// TestCovered: go test's own words and exit status are kept, a stack trace whole, and no
+// profile of a run before counts.
+func TestCovered(t *testing.T) {
+	test := `printf 'ok  \tgithub.com/k/a\t1.2s\tcoverage: 12.0%% of statements in github.com/k/...\n\tgithub.com/k/b\t\tcoverage: 0.0%% of statements\n'
+printf 'ok  \tgithub.com/k/c\t(cached)\tcoverage: [no statements]\ncoverage: 3.1%% of statements in github.com/k/d\n'
+printf 'WARNING: DATA RACE\n  github.com/k/a.(*T).run()\n      a.go:1 +0x44\n\n'
+echo "$*" >&2
+exit `
+	root := t.TempDir()
+	profile := filepath.Join(root, "bin", "cover", "all.out")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(profile), 0o700), os.CopyFS(filepath.Join(root, "test", "scripts"), os.DirFS("../scripts"))); err != nil {
+		t.Fatal(err)
+	}
+	for status, want := range map[string]int{"0": 0, "1": 1} {
+		goTool := filepath.Join(root, "go"+status)
+		err := os.WriteFile(goTool, []byte("#!/bin/sh\n"+test+status+"\n"), 0o700) //nolint:gosec // it is to be run
+		if err = errors.Join(err, os.WriteFile(profile, nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		return path
+		code, said := scriptIn(t, root, []string{"PATH=/usr/bin:/bin", "GO=" + goTool}, filepath.Join(root, "test", "scripts", "covered"), "all", "-count=1", "./...")
+		says := "ok  \tgithub.com/k/a\t1.2s\nok  \tgithub.com/k/c\t(cached)\n" +
+			"WARNING: DATA RACE\n  github.com/k/a.(*T).run()\n      a.go:1 +0x44\n\n" +
+			"test -race -coverprofile=" + profile + " -count=1 ./...\n"
+		if code != want || said != says {
+			t.Errorf("of exit code %s it makes %d, and says\n%s, want\n%s", status, code, said, says)
+		}
+		if _, err := os.Stat(profile); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the profile of a run before is there: %v", err)
+		}
 	}
-	good := []string{"shared/a/x.go:1.1,2.2 95 0", "shared/a/x.go:3.1,4.2 5 0", "shared/a/x.go:1.1,2.2 95 1"}
+}
+
+// TestCoverTable: of each package and of all, a block counts once however many profiles
+// reach it, and too little of either fails.
+func TestCoverTable(t *testing.T) {
+	const head = "statements reached (in a browser: go tool cover -html=bin/cover.out)\n"
+	block := func(file string, statements, reached int) string {
+		return fmt.Sprintf("github.com/kubescribe/kubescribe/%s:%d.1,%d.2 %d %d", file, statements, statements, statements, reached)
+	}
+	good := [][]string{{block("shared/a/x.go", 95, 0), block("shared/a/x.go", 5, 0)}, {block("shared/a/x.go", 95, 1)}}
+	and := func(lines ...string) [][]string { return append(slices.Clone(good), lines) }
 	for name, test := range map[string]struct {
-		lines []string
-		skip  []string
-		code  int
-		want  string
+		profiles [][]string
+		code     int
+		want     string
 	}{
-		"enough":      {good, nil, 0, " 95.0 %  shared/a\n 95.0 %  all 100 statements\n"},
-		"a package":   {append(good, "b/y.go:1.1,2.2 7 1", "b/y.go:3.1,4.2 3 0"), nil, 1, " 70.0 %  b  (under 80 %)\n 95.0 %  shared/a\n 92.7 %  all 110 statements\n"},
-		"the floor":   {append(good, "b/y.go:1.1,2.2 8 1", "b/y.go:3.1,4.2 2 0"), nil, 0, " 80.0 %  b\n 95.0 %  shared/a\n 93.6 %  all 110 statements\n"},
-		"all":         {[]string{"b/y.go:1.1,2.2 9 1", "b/y.go:3.1,4.2 1 0"}, nil, 1, " 90.0 %  b\n 90.0 %  all 10 statements  (not over 90 %)\n"},
-		"left out":    {append(good, "b/z_gen.go:1.1,2.2 900 0"), []string{"b/z_gen.go"}, 0, " 95.0 %  shared/a\n 95.0 %  all 100 statements\n"},
-		"none at all": {nil, nil, 1, "  0.0 %  all 0 statements  (not over 90 %)\n"},
+		"enough":      {good, 0, " 95.0 %  shared/a\n 95.0 %  all 100 statements\n"},
+		"a package":   {and(block("b/y.go", 7, 1), block("b/y.go", 3, 0)), 1, " 70.0 %  b  (under 80 %)\n 95.0 %  shared/a\n 92.7 %  all 110 statements\n"},
+		"the floor":   {and(block("b/y.go", 8, 1), block("b/y.go", 2, 0)), 0, " 80.0 %  b\n 95.0 %  shared/a\n 93.6 %  all 110 statements\n"},
+		"all":         {[][]string{{block("b/y.go", 9, 1), block("b/y.go", 1, 0)}}, 1, " 90.0 %  b\n 90.0 %  all 10 statements  (not over 90 %)\n"},
+		"left out":    {and(block("shared/z.go", 900, 0), block("services/x/cmd/x/main.go", 900, 0), block("shared/bustest/x.go", 900, 0)), 0, " 95.0 %  shared/a\n 95.0 %  all 100 statements\n"},
+		"none at all": {[][]string{{}}, 1, "  0.0 %  all 0 statements  (not over 90 %)\n"},
 	} {
-		code, said := script(t, []string{"PATH=/usr/bin:/bin"}, "cover-table", append([]string{profile(test.lines...)}, test.skip...)...)
-		if code != test.code || said != test.want {
-			t.Errorf("%s: exit code %d, want %d; it says\n%s, want\n%s", name, code, test.code, said, test.want)
+		root := t.TempDir()
+		write := func(content, name string) {
+			path := filepath.Join(root, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(content), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("// Code generated by a program. DO NOT EDIT.\n", "shared/z.go")
+		write("package x\n", "services/x.go")
+		for i, lines := range test.profiles {
+			write(strings.Join(append([]string{"mode: atomic"}, lines...), "\n")+"\n", fmt.Sprintf("bin/cover/%d.out", i))
+		}
+		code, said := scriptIn(t, root, []string{"PATH=/usr/bin:/bin"}, filepath.Join("..", "scripts", "cover-table"))
+		if want := head + test.want; code != test.code || said != want {
+			t.Errorf("%s: exit code %d, want %d; it says\n%s, want\n%s", name, code, test.code, said, want)
 		}
 	}
 }

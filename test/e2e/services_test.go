@@ -1,64 +1,45 @@
 package e2e_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
 	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
 
 // TestServices: the five services as five processes against a NATS server of its
 // own write each version once and in order, while each of them in turn is killed
-// in the middle of changes and started again, and then the NATS server restarts.
+// in the middle of changes and started again, and then the NATS server is. No restart
+// leads to a run.
 func TestServices(t *testing.T) {
-	w := newWorld(t, cluster)
-	ns := w.namespace(t, "services")
-	nats := startBus(t)
-	f := &fleet{world: w, nats: nats.ClientURL(), running: map[string]*harness.Daemon{}}
-	f.config = w.file(t, "config.yaml", `
-apiVersion: kubescribe.dev/v1alpha1
-kind: GitRemote
-metadata: {name: live}
-spec: {url: "`+w.remote.URL+`"}
----
-apiVersion: kubescribe.dev/v1alpha1
-kind: GitDestination
-metadata: {name: live}
-spec: {remoteRef: {name: live}}
----
-apiVersion: kubescribe.dev/v1alpha1
-kind: ClusterWatchRule
-metadata: {name: live}
-spec:
-  destinationRef: {name: live, namespace: default}
-  namespaces: [`+ns+`]
-  rules: [{apiGroups: ["*"], resources: ["*"]}]
-`)
-	for _, name := range services {
-		f.start(t, name)
-	}
-	for _, name := range services {
-		must(t, f.running[name].AwaitReady(within(t, startLimit)))
-	}
+	t.Parallel()
+	f, ns := startServices(t)
+	w := f.world
 	w.settle(t, scope(ns))
 	w.sentinel(t, ns)
+	sameRun := f.newestRun(t)
 
 	burst := &harness.Burst{Namespace: ns, Objects: 400, Clients: 2}
 	running := begin(within(t, 2*stepLimit), w, burst)
 	for i, name := range services {
 		await(t, "the next to kill", func() bool { return burst.Answered() >= 100*(i+1) })
-		f.running[name].Kill()
-		f.start(t, name)
+		sameRun(t, "before the "+name+" is killed")
+		f.again(t, name)
 	}
 	await(t, "the NATS server's turn", func() bool { return burst.Answered() >= 100*(len(services)+1) })
-	nats.restart(t)
+	f.again(t, natsServer)
 	writes := running.wait(t)
 	must(t, w.awaitVersions(within(t, stepLimit), "", writes...))
 	w.sentinel(t, ns)
@@ -66,89 +47,112 @@ spec:
 	report(t, harness.Versions(w.history(t), writes))
 	for _, name := range services {
 		must(t, f.running[name].AwaitReady(within(t, startLimit)))
+	}
+	sameRun(t, "in the end")
+	for _, name := range services {
 		stop(t, f.running[name])
 	}
 }
 
-// services are the programs of the five services.
-var services = []string{"watcher", "router", "stream", "reconciler", "git-writer"}
-
-// fleet is the five services, each its own process.
-type fleet struct {
-	*world
-	nats    string // URL
-	config  string // file
-	running map[string]*harness.Daemon
-}
-
-// start starts one of the services.
-func (f *fleet) start(t *testing.T, name string) {
+// newestRun returns what fails the test unless the destination's newest run is the one
+// that it is now, which has closed, at the same attempt, and nobody has asked for another.
+func (f *fleet) newestRun(t *testing.T) func(t *testing.T, when string) {
 	t.Helper()
-	c := harness.Command{
-		Bins: bins, Program: name, Log: filepath.Join(f.dir, name+".log"),
-		Args: []string{"--nats", f.nats, "--listen", "127.0.0.1:0"},
-	}
-	switch name {
-	case "watcher":
-		c.Args = append(c.Args, "--config", f.config, "--kubeconfig", f.cluster.Kubeconfig(), "--cluster", "e2e")
-	case "git-writer":
-		c.Args = append(c.Args, "--cache-dir", filepath.Join(f.dir, "cache"))
-		c.Env = []string{"KUBESCRIBE_GIT_USERNAME=" + user, "KUBESCRIBE_GIT_PASSWORD_FILE=" + f.options.Password}
-	}
-	d, err := harness.StartDaemon(within(t, startLimit), c)
+	b := f.connect(t)
+	must(t, b.Verify(within(t, stepLimit)))
+	phases, err := bus.OpenBucket[event.PhaseRecord](within(t, stepLimit), b, subject.BucketPhase)
 	must(t, err)
-	watchOver(t, d.Process)
-	f.running[name] = d
-}
-
-// busServer is a NATS server with an install on it.
-type busServer struct {
-	*server.Server
-	options server.Options
-}
-
-// startBus runs a NATS server until the test ends.
-func startBus(t *testing.T) *busServer {
-	t.Helper()
-	s := &busServer{options: server.Options{
-		ServerName: "e2e", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: bus.MaxPayload + 64<<10,
-	}}
-	s.start(t)
-	t.Cleanup(s.stop)
-	address, ok := s.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatalf("the NATS server listens on %v", s.Addr())
-	}
-	s.options.Port = address.Port // the same after a restart
-	b, err := bus.Connect(within(t, stepLimit), bus.Config{URL: s.ClientURL(), Name: "e2e", Log: slog.New(slog.DiscardHandler)})
-	must(t, err)
-	defer b.Close()
-	must(t, b.Provision(within(t, stepLimit), bus.Options{Replicas: 1}))
-	return s
-}
-
-func (s *busServer) start(t *testing.T) {
-	t.Helper()
-	var err error
-	s.Server, err = server.NewServer(&s.options)
-	must(t, err)
-	s.Start()
-	if !s.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the NATS server is not ready")
+	key := keyOf("live")
+	var before event.PhaseRecord
+	must(t, harness.Poll(within(t, stepLimit), 10*time.Millisecond, "a run to close", func(ctx context.Context) (err error) {
+		before, _, err = phases.Newest(ctx, subject.DestinationToken(key))
+		if err == nil && before.Running() {
+			err = fmt.Errorf("it is %+v", before)
+		}
+		return err
+	}))
+	return func(t *testing.T, when string) {
+		t.Helper()
+		ctx := within(t, stepLimit)
+		now, _, err := phases.Newest(ctx, subject.DestinationToken(key))
+		must(t, err)
+		if now.Run != before.Run || now.Attempt != before.Attempt || now.Running() || now.Next != "" {
+			t.Errorf("%s there is another run than %s: %+v", when, before.Run, now)
+		}
+		for _, filter := range []string{subject.CtlRun(key), subject.CtlRunsBehind(key)} {
+			if m, err := b.LastFor(ctx, subject.Ctl, filter); !errors.Is(err, bus.ErrNoMessage) {
+				t.Errorf("%s a run is asked for: %s, %v", when, m.Data, err)
+			}
+		}
 	}
 }
 
-func (s *busServer) stop() {
-	s.Shutdown()
-	s.WaitForShutdown()
+// startServices starts the five services, with a destination of a namespace.
+func startServices(t *testing.T) (f *fleet, ns string) {
+	t.Helper()
+	w := newWorld(t, cluster)
+	ns = w.namespace(t, "services")
+	f = newFleet(t, w)
+	f.mirror(t, mirror{"live", []string{ns}})
+	for _, name := range services {
+		f.start(t, name)
+	}
+	for _, name := range services {
+		must(t, f.running[name].AwaitReady(within(t, startLimit)))
+	}
+	return f, ns
 }
 
-// restart stops the server and starts it on the same store and address.
-func (s *busServer) restart(t *testing.T) {
+// TestLogsMadeAnew: where one of the streams is another one than those who read it
+// have read, because it was lost and made anew, they go on by themselves. Git ends equal
+// to the cluster, and no version is there twice.
+func TestLogsMadeAnew(t *testing.T) {
+	t.Parallel()
+	f, ns := startServices(t)
+	w := f.world
+	for n := range 30 { // so that what goes is no mass deletion
+		w.apply(t, configMap(ns, fmt.Sprintf("kept-%d", n), "1"))
+		w.apply(t, configMap(ns, fmt.Sprintf("kept-%d", n), "2"))
+	}
+	w.sentinel(t, ns)
+	for n, log := range []struct{ stream, reader string }{{"KS_LIVE", "stream"}, {"KS_EVENTS", "router"}, {"KS_WRITE", "git-writer"}} {
+		stop(t, f.running[log.reader])
+		w.apply(t, configMap(ns, fmt.Sprintf("made-%d", n), "before"))
+		w.apply(t, configMap(ns, "kept-0", log.stream))
+		w.remove(t, configMap(ns, fmt.Sprintf("kept-%d", 1+n), ""))
+		f.recreate(t, log.stream)
+		w.apply(t, configMap(ns, fmt.Sprintf("made-%d", n), "after"))
+		f.start(t, log.reader)
+		_, err := harness.AwaitEqual(within(t, startLimit), w.cfg, w.remote.Repository, scope(ns))
+		must(t, err)
+		must(t, w.awaitVersions(within(t, stepLimit), "", w.apply(t, configMap(ns, "kept-0", "after "+log.stream))))
+	}
+	w.settle(t, scope(ns))
+	history, err := w.remote.History()
+	must(t, err)
+	report(t, slices.DeleteFunc(harness.Doubles(history), func(problem string) bool {
+		return strings.Contains(problem, "its position") // KS_WRITE counts anew
+	}))
+	for _, name := range services {
+		must(t, f.running[name].AwaitReady(within(t, startLimit)))
+		stop(t, f.running[name])
+	}
+}
+
+// recreate makes a stream anew, empty.
+func (f *fleet) recreate(t *testing.T, stream string) {
 	t.Helper()
-	s.stop()
-	s.start(t)
+	nc, err := nats.Connect(f.server.URL)
+	must(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	must(t, err)
+	st, err := js.Stream(within(t, stepLimit), stream)
+	must(t, err)
+	cfg := st.CachedInfo().Config
+	must(t, js.DeleteStream(within(t, stepLimit), stream))
+	_, err = js.CreateStream(within(t, stepLimit), cfg)
+	must(t, err)
 }
 
 // TestServiceWithoutNATS: a service that cannot reach its NATS server, or finds

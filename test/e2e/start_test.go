@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,17 +124,36 @@ func (o *others) git(t *testing.T, args ...string) string {
 	return out
 }
 
-// commit commits files.
+// commit commits files that are theirs.
 func (o *others) commit(t *testing.T, files map[string]string) {
 	t.Helper()
+	maps.Copy(o.files, files)
+	o.disfigure(t, files)
+}
+
+// disfigure commits files that are kubescribe's: what they say will not last.
+func (o *others) disfigure(t *testing.T, files map[string]string) {
+	t.Helper()
 	for path, content := range files {
-		o.files[path] = content
 		path = filepath.Join(o.clone, path)
 		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		must(t, os.WriteFile(path, []byte(content), 0o644)) //nolint:gosec // as people's files are
 	}
 	o.git(t, "add", ".")
 	o.git(t, "commit", "-q", "-m", fmt.Sprintf("Work on %d files", len(files)))
+}
+
+// pull brings the clone to what the branch is.
+func (o *others) pull(t *testing.T) {
+	t.Helper()
+	o.git(t, "fetch", "-q", "origin", harness.Branch)
+	o.git(t, "reset", "-q", "--hard", "FETCH_HEAD")
+}
+
+// remove removes a file.
+func (o *others) remove(t *testing.T, path string) {
+	t.Helper()
+	must(t, os.Remove(filepath.Join(o.clone, path)))
 }
 
 // push brings the commit to the branch, on top of what is there: as often as it
@@ -178,8 +198,12 @@ done
 // files are what they were, byte for byte.
 func (o *others) check(t *testing.T, w *world) {
 	t.Helper()
+	have := map[string]bool{}
+	for _, c := range w.history(t) {
+		have[c.Hash] = true
+	}
 	for _, c := range o.commits {
-		if !w.remote.Contains(c) {
+		if !have[c] {
 			t.Errorf("the branch has lost %s", c)
 		}
 	}
@@ -190,7 +214,6 @@ func (o *others) check(t *testing.T, w *world) {
 			t.Errorf("%s is %q, want %q", path, f, content)
 		}
 	}
-	w.history(t)
 }
 
 // stop has a daemon stop as SIGTERM promises.

@@ -51,6 +51,7 @@ func TestStop(t *testing.T) {
 // carried is neither lost nor written twice, whether it had landed or not, and
 // whether kubescribe was stopped or killed.
 func TestStopWhilePushing(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		hold hold

@@ -11,6 +11,7 @@ import (
 )
 
 func TestBus(t *testing.T) {
+	t.Parallel()
 	bustest.Run(t, func(t *testing.T) bustest.Server {
 		n := natstest.Start(t)
 		return bustest.Server{

@@ -25,6 +25,7 @@ type cluster struct {
 	rv        int
 	types     map[string]string // resource → group
 	forbidden map[string]bool   // resources, or resource/namespace, that may not be listed or watched
+	broken    map[string]bool   // resources that are watched, and cannot be listed or read
 	failing   map[string]bool   // groups that discovery gets no answer from
 	objects   map[string]map[string]any
 	history   []written
@@ -44,7 +45,7 @@ const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 // newCluster serves resources: "configmaps", or "widgets.example.com".
 func newCluster(t *testing.T, resources ...string) (*cluster, *rest.Config) {
 	t.Helper()
-	c := &cluster{rv: 100, types: map[string]string{}, forbidden: map[string]bool{}, failing: map[string]bool{}, objects: map[string]map[string]any{}}
+	c := &cluster{rv: 100, types: map[string]string{}, forbidden: map[string]bool{}, broken: map[string]bool{}, failing: map[string]bool{}, objects: map[string]map[string]any{}}
 	c.moved = sync.NewCond(&c.mu)
 	for _, r := range resources {
 		c.serve(r)
@@ -202,6 +203,8 @@ func (c *cluster) answer(path string) (int, any) {
 		return refusal(http.StatusNotFound, metav1.StatusReasonNotFound)
 	case c.forbidden[resource] || c.forbidden[resource+"/"+namespace]:
 		return refusal(http.StatusForbidden, metav1.StatusReasonForbidden)
+	case c.broken[resource]:
+		return refusal(http.StatusInternalServerError, metav1.StatusReasonInternalError)
 	case name != "":
 		if o := c.objects[resource+"/"+namespace+"/"+name]; o != nil {
 			return http.StatusOK, o

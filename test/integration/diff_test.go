@@ -13,8 +13,10 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
 
 	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
+	"github.com/kubescribe/kubescribe/services/reconciler"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -29,9 +31,28 @@ type mirror struct {
 	cluster *cluster
 	stand   *stand
 	env     []string // with which a command opens the remote
+	rest    *rest.Config
+	docs    *v1alpha1.Documents
+	creds   gitwriter.Credentials
 }
 
+// newMirror is a mirror of ConfigMaps whose first run is over.
 func newMirror(t *testing.T, prune string, objects ...string) *mirror {
+	t.Helper()
+	m := prepareMirror(t, prune, []string{"d"}, "configmaps")
+	for _, o := range objects {
+		m.cluster.put("configmaps", "shop", o, "1")
+	}
+	m.startAll(reconciler.Deps{})
+	m.until("the first run has closed", func() bool { p := m.phase("d"); return p.Run != "" && !p.Running() })
+	m.until("it is on the remote", func() bool { return m.files() == len(objects) })
+	m.tidied()
+	return m
+}
+
+// prepareMirror is a mirror of types, for destinations with a folder each, whose roles do
+// not run yet. That of d is live.
+func prepareMirror(t *testing.T, prune string, destinations []string, types ...string) *mirror {
 	t.Helper()
 	s := newStand(t)
 	s.gate.set(func(_ http.Handler, w http.ResponseWriter, r *http.Request) bool {
@@ -53,49 +74,75 @@ func newMirror(t *testing.T, prune string, objects ...string) *mirror {
 	}
 	m := &mirror{
 		install: &install{T: t, nats: s.nats, bus: s.bus, js: js, lanes: map[int]*bus.Lane{}}, stand: s,
-		env: []string{"KUBESCRIBE_GIT_USERNAME=me", "KUBESCRIBE_GIT_PASSWORD_FILE=" + password},
+		env:   []string{"KUBESCRIBE_GIT_USERNAME=me", "KUBESCRIBE_GIT_PASSWORD_FILE=" + password},
+		creds: gitwriter.Credentials{Username: "me", PasswordFile: password},
 	}
-	c, rc := newCluster(t, "configmaps")
-	m.cluster = c
-	for _, o := range objects {
-		c.put("configmaps", "shop", o, "1")
-	}
-	docs, err := v1alpha1.Load(strings.NewReader(fmt.Sprintf(`apiVersion: kubescribe.dev/v1alpha1
-kind: GitRemote
-metadata: {name: r}
-spec: {url: %q}
----
+	m.cluster, m.rest = newCluster(t, types...)
+	text := fmt.Sprintf("apiVersion: kubescribe.dev/v1alpha1\nkind: GitRemote\nmetadata: {name: r}\nspec: {url: %q}\n", s.url)
+	for _, d := range destinations {
+		folder := d
+		if d == "d" {
+			folder = "live"
+		}
+		text += fmt.Sprintf(`---
 apiVersion: kubescribe.dev/v1alpha1
 kind: GitDestination
-metadata: {name: d}
-spec: {remoteRef: {name: r}, baseFolder: live, interval: 0s, prune: %s}
+metadata: {name: %[1]s}
+spec: {remoteRef: {name: r}, baseFolder: %[2]s, interval: 0s, prune: %[3]s}
 ---
 apiVersion: kubescribe.dev/v1alpha1
 kind: ClusterWatchRule
-metadata: {name: d}
-spec: {destinationRef: {name: d, namespace: default}, rules: [{apiGroups: ['*'], resources: ['*']}]}
-`, s.url, prune)), t.Name())
-	if err != nil {
+metadata: {name: %[1]s}
+spec: {destinationRef: {name: %[1]s, namespace: default}, rules: [{apiGroups: ['*'], resources: ['*']}]}
+`, d, folder, prune)
+	}
+	if m.docs, err = v1alpha1.Load(strings.NewReader(text), t.Name()); err != nil {
 		t.Fatal(err)
 	}
-	m.watcher(rc, docs)
-	m.router()
-	m.stream()
-	m.reconciler()
-	s.startAs(gitwriter.Credentials{Username: "me", PasswordFile: password}, prometheus.NewRegistry())
-	m.until("the first run has closed", func() bool { p := m.phase("d"); return p.Run != "" && !p.Running() })
-	m.until("it is on the remote", func() bool { return m.files() == len(objects) })
-	m.tidied()
 	return m
+}
+
+// startAll runs all roles; they can be stopped one by one, but for the git-writer.
+func (m *mirror) startAll(d reconciler.Deps) map[string]role {
+	m.Helper()
+	roles := map[string]role{}
+	for _, name := range []string{"watcher", "router", "stream", "reconciler"} {
+		roles[name] = m.start(name, d)
+	}
+	m.stand.startAs(m.creds, prometheus.NewRegistry())
+	return roles
+}
+
+// start runs one of the roles.
+func (m *mirror) start(name string, d reconciler.Deps) role {
+	m.Helper()
+	switch name {
+	case "watcher":
+		r, _ := m.watcher(m.rest, m.docs)
+		return r
+	case "router":
+		return m.router()
+	case "stream":
+		return m.stream()
+	case "reconciler":
+		return m.reconcilerWith(d)
+	}
+	m.Fatalf("there is no role %s", name)
+	return role{}
 }
 
 // files is how many files of ConfigMaps are on the remote.
 func (m *mirror) files() int {
 	m.Helper()
+	return m.filesIn("live/shop/configmaps/")
+}
+
+func (m *mirror) filesIn(folder string) int {
+	m.Helper()
 	if m.stand.git("branch", "--list", "main") == "" {
 		return 0
 	}
-	return len(strings.Fields(m.stand.git("ls-tree", "-r", "--name-only", "main", "live/shop/configmaps/")))
+	return len(strings.Fields(m.stand.git("ls-tree", "-r", "--name-only", "main", folder)))
 }
 
 func (m *mirror) tidied() {
@@ -116,6 +163,7 @@ func (m *mirror) diff(code int, args ...string) string {
 
 // TestCommandDiff: what a run would change is shown, and nothing is changed.
 func TestCommandDiff(t *testing.T) {
+	t.Parallel()
 	m := newMirror(t, "{}", "a", "b", "c")
 	if got, want := m.diff(0, "--exit-code"), "test/default/d, folder live on main: 0 missing in Git, 0 orphaned, 0 different, 3 equal\n"; got != want {
 		t.Errorf("without differences it prints\n%swant\n%s", got, want)
@@ -182,6 +230,7 @@ test/default/d, folder live on main: 1 missing in Git, 1 orphaned, 1 different, 
 // TestCommandDiffKeepsPending: deletions that wait for a person wait on, and what a
 // comparison finds is nothing to approve.
 func TestCommandDiffKeepsPending(t *testing.T) {
+	t.Parallel()
 	m := newMirror(t, "{maxDeletions: 0}", "a")
 	m.stand.foreign("By hand", func(dir string) error {
 		a, err := os.ReadFile(filepath.Join(dir, "live", "shop", "configmaps", "a.yaml"))
@@ -194,7 +243,7 @@ func TestCommandDiffKeepsPending(t *testing.T) {
 	if got := m.diff(1, "--exit-code"); got != want {
 		t.Errorf("it prints\n%swant\n%s", got, want)
 	}
-	m.types("get").ends(0, "1 ("+run+")")
+	m.types("get").ends(0, "PrunePending: 1 ("+run+")")
 	m.types("approve", "d", m.phase("d").Run).ends(1, "of run "+run)
 	m.types("approve", "d", run).ends(0, "0 created, 0 updated, 1 deleted")
 	m.until("the file is gone", func() bool { return m.files() == 1 })
@@ -202,6 +251,7 @@ func TestCommandDiffKeepsPending(t *testing.T) {
 
 // TestCommandDiffTimeout: it ends, and says where it stood.
 func TestCommandDiffTimeout(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	p := in.play("d", nil)
 	in.reconciler()
@@ -214,6 +264,7 @@ func TestCommandDiffTimeout(t *testing.T) {
 // TestCommandDiffReplaced: it asks again when another run comes, or takes away what
 // the comparison has found, and gives up in the end.
 func TestCommandDiffReplaced(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	p := in.play("d", nil)
 	in.reconciler()
@@ -272,6 +323,7 @@ func TestCommandDiffReplaced(t *testing.T) {
 // TestReconcilerComparison: its results are for a person: not counted, said to be dry,
 // and there until the next run of the destination has closed.
 func TestReconcilerComparison(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	p := in.play("d", func(d *event.Destination) { d.Prune = event.Prune{Mode: event.PruneAlways} })
 	r := in.reconciler()
@@ -283,10 +335,7 @@ func TestReconcilerComparison(t *testing.T) {
 	}
 	p.takes(subject.CtlClusterState, rec, rec.Parts...)
 	p.twoStates(rec)
-	p.takes(subject.CtlResources, rec, rec.Parts...)
-	for _, part := range rec.Parts {
-		p.says(rec, subject.SideContent(part), event.End{})
-	}
+	p.brings(rec, rec.Parts...)
 	if end := p.end(rec, subject.SideRun); !end.Dry || end.Outcome.Pending == nil {
 		t.Errorf("it ends with %+v", end)
 	}
@@ -309,6 +358,7 @@ func TestReconcilerComparison(t *testing.T) {
 // TestStreamComparison: a comparison's results are not taken, and what was found
 // before stays.
 func TestStreamComparison(t *testing.T) {
+	t.Parallel()
 	l := newLive(t, "d")
 	l.stream()
 	compares := func(run string, phase event.Phase) event.PhaseRecord {
@@ -348,6 +398,7 @@ func TestStreamComparison(t *testing.T) {
 // TestGitWriterReadBlobs: files are read by their contents; one that is not there is
 // told from a remote that cannot be read.
 func TestGitWriterReadBlobs(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	s.commitFile("live/a.yaml", "a: 1\n")
 	s.commitFile("live/b.yaml", "b: 1\n")

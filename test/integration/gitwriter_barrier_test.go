@@ -21,7 +21,7 @@ import (
 // ask stores a barrier as the service stream does, and names the answer.
 func (s *stand) ask(d event.Destination, run string, attempt uint64) subject.Series {
 	s.Helper()
-	h, body := event.Barrier{Run: run, Attempt: attempt}.Message()
+	h, body := event.Barrier{Run: run, Attempt: attempt, Registry: s.rev}.Message()
 	s.store(d, bus.Output{Subject: subject.WriteData(d.BranchKey, d.Key), Header: h, Data: body})
 	return subject.Series{Destination: d.Key, Run: run, Attempt: attempt, Side: subject.SideRepo}
 }
@@ -76,6 +76,7 @@ const (
 // the server leaves blobs out of a fetch or not, and costs it one session at most
 // for what has to be looked into.
 func TestGitWriterTellsState(t *testing.T) {
+	t.Parallel()
 	for name, filter := range map[string]bool{"blobless": true, "with blobs": false} {
 		t.Run(name, func(t *testing.T) {
 			s := newStand(t)
@@ -84,7 +85,7 @@ func TestGitWriterTellsState(t *testing.T) {
 			}
 			files := map[string]string{
 				"live/shop/configmaps/web.yaml":         object,
-				"live/shop/configmaps/all.yaml":         objects, // as far as its path tells, an object's
+				"live/shop/configmaps/all.yaml":         "#\n" + objects, // as far as its path tells, an object's
 				"live/shop/configmaps/web-2.yaml":       "not: parsed\n",
 				"live/shop/apps/deployments/web.yaml":   object,
 				"live/shop/secrets/web.sops.yaml":       "sops: {}\n",
@@ -159,6 +160,7 @@ func TestGitWriterTellsState(t *testing.T) {
 // TestGitWriterTellsEmptyState: a folder, or a branch, that does not exist holds
 // nothing.
 func TestGitWriterTellsEmptyState(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	s.start()
@@ -170,6 +172,7 @@ func TestGitWriterTellsEmptyState(t *testing.T) {
 // TestGitWriterTellsForeignCommits: what somebody has pushed just before is told,
 // and built on.
 func TestGitWriterTellsForeignCommits(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	s.start()
@@ -186,6 +189,7 @@ func TestGitWriterTellsForeignCommits(t *testing.T) {
 // TestGitWriterTellsWhatLanded: a barrier is answered once all that is before it is
 // on the remote, with nothing that is behind it.
 func TestGitWriterTellsWhatLanded(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	release := make(chan struct{})
 	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
@@ -212,6 +216,7 @@ func TestGitWriterTellsWhatLanded(t *testing.T) {
 // TestGitWriterStoppedBeforeTelling: a barrier that a writer could not answer any
 // more is answered by the next, before what is behind it lands.
 func TestGitWriterStoppedBeforeTelling(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	s.write(d, configMap(event.Create, "a", "a", 1))
@@ -243,6 +248,7 @@ func TestGitWriterStoppedBeforeTelling(t *testing.T) {
 // TestGitWriterTellsOnce: a barrier that is read again was answered, and the answer
 // stays.
 func TestGitWriterTellsOnce(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	_, stop := s.start()
@@ -281,6 +287,7 @@ func TestGitWriterTellsOnce(t *testing.T) {
 // TestGitWritersTell: of two writers one answers each barrier, with what is before
 // it and nothing that is behind it, and what they write stays in order.
 func TestGitWritersTell(t *testing.T) {
+	t.Parallel()
 	const n = 40
 	s := newStand(t)
 	d := s.register("live", "live", false)
@@ -300,8 +307,34 @@ func TestGitWritersTell(t *testing.T) {
 	}
 }
 
+// TestGitWriterAnsweredByAnother: what a run has seen by another writer's answer is
+// known to who writes its results.
+func TestGitWriterAnsweredByAnother(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	s.start()
+	is := configMap(event.Create, "web", "a", 1)
+	s.write(d, is)
+	s.wantVersions(1)
+	const file = "live/shop/configmaps/web.yaml"
+	s.commitFile(file, object)
+	q := subject.Series{Destination: d.Key, Run: "r1", Attempt: 1, Side: subject.SideRepo}
+	if _, err := s.bus.WriteSeries(q).Close(t.Context(), event.End{}); err != nil {
+		t.Fatal(err)
+	}
+	s.ask(d, q.Run, q.Attempt)
+	is.Op, is.Origin, is.Run, is.Attempt, is.Path = event.Update, event.Reconcile, q.Run, q.Attempt, "shop/configmaps/web.yaml"
+	s.write(d, is, configMap(event.Create, "behind", "a", 2))
+	s.until("what is behind it is written", func() bool { return len(s.versions()) >= 2 && s.versions()[len(s.versions())-1] == "2" })
+	if got := s.git("show", "main:"+file) + "\n"; got != string(is.Manifest) {
+		t.Errorf("the run's result is not written: %q", got)
+	}
+}
+
 // TestGitWriterTellsReasons: a run that gets no state is told why.
 func TestGitWriterTellsReasons(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	s.commitFile("theirs/shop/configmaps/x.yaml", object)
 	d := s.register("live", "live", false)
@@ -331,6 +364,7 @@ func TestGitWriterTellsReasons(t *testing.T) {
 // TestGitWriterTellsOfRewrittenHistory: what was pushed and is gone from the branch
 // is not told.
 func TestGitWriterTellsOfRewrittenHistory(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	s.commitFile("live/shop/configmaps/theirs.yaml", object)
 	first := s.git("rev-parse", "main")

@@ -48,6 +48,7 @@ func (s *stand) saysNotReady(ready func() error, words ...string) {
 // TestGitWriterFolderTaken: a folder that changes hands while it is written to is
 // left alone from the first commit on that would go on top.
 func TestGitWriterFolderTaken(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	w, _ := s.start()
@@ -64,6 +65,7 @@ func TestGitWriterFolderTaken(t *testing.T) {
 // TestGitWriterRewrittenWhileWriting: what the branch holds now decides, whose the
 // folder is too.
 func TestGitWriterRewrittenWhileWriting(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	s.commitFile("live/.kubescribe.yaml", theirMarker)
 	theirs := s.git("rev-parse", "main")
@@ -83,6 +85,7 @@ func TestGitWriterRewrittenWhileWriting(t *testing.T) {
 // TestGitWriterMarkerComesBack: a marker that somebody has removed stands again
 // with the next commit.
 func TestGitWriterMarkerComesBack(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	s.start()
@@ -99,6 +102,7 @@ func TestGitWriterMarkerComesBack(t *testing.T) {
 // TestGitWriterNewerMarker: a marker of ours that reads differently, of another
 // version say, is brought up to date and is no obstacle.
 func TestGitWriterNewerMarker(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	_, stop := s.start()
@@ -118,6 +122,7 @@ func TestGitWriterNewerMarker(t *testing.T) {
 // TestGitWriterFolderBlocked: what stands where the folder would is named, and
 // nothing is written anywhere.
 func TestGitWriterFolderBlocked(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		stands func(dir string) error
 		says   string
@@ -165,6 +170,7 @@ func TestGitWriterFolderBlocked(t *testing.T) {
 // TestGitWriterFight: a folder that somebody takes again and again, and gives back
 // whenever anybody looks, costs the remote a slower and slower asking.
 func TestGitWriterFight(t *testing.T) {
+	t.Parallel()
 	const rounds = 9
 	s := newStand(t)
 	d := s.register("live", "live", false)

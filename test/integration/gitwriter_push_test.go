@@ -4,15 +4,20 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -52,6 +57,7 @@ func (s *stand) sum(from prometheus.Gatherer, name string, labels ...string) (to
 // TestGitWriterLastStatus: what a destination shows after a stop is what was
 // pushed last, although statuses are written once a second only.
 func TestGitWriterLastStatus(t *testing.T) {
+	t.Parallel()
 	const n = 5
 	s := newStand(t)
 	d := s.register("live", "live", false)
@@ -71,6 +77,143 @@ func TestGitWriterLastStatus(t *testing.T) {
 	}
 	if tip := s.git("rev-parse", "main"); st.Commit != tip {
 		t.Errorf("main is at %s, the status shows %s", tip, st.Commit)
+	}
+}
+
+// TestGitWriterPosition: a destination's status shows how far it is on the remote, also
+// where what it wrote made no commit, and after a crash before that was shown.
+func TestGitWriterPosition(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	refused := s.register("theirs", "theirs", false)
+	s.commitFile("theirs/shop/configmaps/x.yaml", object)
+	kv, err := bus.OpenBucket[event.Status](t.Context(), s.bus, subject.BucketStatus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func(d event.Destination) (st event.Status, rev uint64) {
+		st, rev, err := kv.Newest(t.Context(), subject.DestinationToken(d.Key))
+		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
+			t.Fatal(err)
+		}
+		return st, rev
+	}
+	reaches := func(what string) event.Status {
+		t.Helper()
+		m, err := s.bus.LastFor(t.Context(), subject.Write, subject.WriteData(d.BranchKey, d.Key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.until(what+" is shown", func() bool { st, _ := status(d); return st.Position >= m.Seq })
+		st, _ := status(d)
+		if tip := s.git("rev-parse", "main"); st.Commit != tip {
+			t.Errorf("%s: main is at %s, the status shows %s", what, tip, st.Commit)
+		}
+		return st
+	}
+	_, stop := s.start()
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.wantVersions(1)
+	reaches("a write")
+	s.write(d, configMap(event.Update, "web", "a", 2))
+	reaches("a write that changes nothing")
+	s.end(s.ask(d, "r1", 1))
+	reaches("a barrier")
+	s.store(d, bus.Output{Subject: subject.WriteData(d.BranchKey, d.Key), Header: event.Header{}, Data: []byte("x")})
+	st := reaches("what goes to the dead letters")
+	s.write(refused, configMap(event.Create, "web", "a", 1))
+	s.write(d, configMap(event.Update, "web", "a", 3))
+	reaches("what is behind a write that was dropped")
+	stop()
+	if got, _ := status(refused); got.Position != 0 || got.Stalled == nil {
+		t.Errorf("of what was dropped it shows %+v", got)
+	}
+	_, rev := status(d)
+	st.Position = 1
+	if _, err := kv.Put(t.Context(), subject.DestinationToken(d.Key), st, rev); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	reaches("after a crash, what is on the remote")
+}
+
+// TestGitWriterStatusOfRemoved: a push that lands after its destination has left
+// brings back nothing of it.
+func TestGitWriterStatusOfRemoved(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d, other := s.register("live", "live", false), s.register("other", "other", false)
+	pushed, removed := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if isPush(r) {
+			once.Do(func() { close(pushed) })
+			<-removed
+		}
+		return false
+	})
+	_, stop := s.start()
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	<-pushed
+	statuses, err := bus.OpenBucket[event.Status](t.Context(), s.bus, subject.BucketStatus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.unregister(d)
+	if err := statuses.Delete(t.Context(), subject.DestinationToken(d.Key)); err != nil { // as the reconciler does
+		t.Fatal(err)
+	}
+	close(removed)
+	s.write(other, configMap(event.Create, "web", "b", 2))
+	s.wantVersions(2)
+	stop()
+	if st, _, err := statuses.Get(t.Context(), subject.DestinationToken(d.Key)); !errors.Is(err, bus.ErrNoMessage) {
+		t.Errorf("the status of what has left is %+v, %v", st, err)
+	}
+	if _, _, err := statuses.Get(t.Context(), subject.DestinationToken(other.Key)); err != nil {
+		t.Errorf("that of the other one: %v", err)
+	}
+}
+
+// TestGitWriterBeginsBesideAnother: a writer that reads the branch just before
+// another one pushes does not take the history for rewritten.
+func TestGitWriterBeginsBesideAnother(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	_, stopFirst := s.start()
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.wantVersions(1)
+
+	looked, pushed := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(pushed) })
+	t.Cleanup(release)
+	var once sync.Once
+	s.gate.set(func(next http.Handler, w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Get("service") != "git-upload-pack" {
+			return false
+		}
+		seen := httptest.NewRecorder()
+		next.ServeHTTP(seen, r)
+		once.Do(func() { close(looked) })
+		<-pushed
+		maps.Copy(w.Header(), seen.Header())
+		w.WriteHeader(seen.Code)
+		_, _ = w.Write(seen.Body.Bytes())
+		return true
+	})
+	_, stopSecond := s.start()
+	<-looked
+	s.write(d, configMap(event.Update, "web", "b", 2))
+	s.wantVersions(2)
+	stopFirst() // it has noted what it pushed last
+	release()
+	s.write(d, configMap(event.Update, "web", "c", 3))
+	s.wantVersions(3)
+	stopSecond()
+	if m, err := s.bus.LastFor(t.Context(), subject.Ctl, subject.CtlRun(d.Key)); !errors.Is(err, bus.ErrNoMessage) {
+		t.Errorf("a run was asked for: %s, %v", m.Data, err)
 	}
 }
 
@@ -96,6 +239,7 @@ func (s *stand) deepened() *atomic.Int64 {
 // TestGitWriterReadsNoHistory: on a branch that was never pushed to from here there
 // is no position to be found, however long its history is.
 func TestGitWriterReadsNoHistory(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	for _, name := range []string{"a.txt", "b.txt", "c.txt"} {
 		s.commitFile(name, "theirs\n")
@@ -129,6 +273,7 @@ func TestGitWriterReadsNoHistory(t *testing.T) {
 // TestGitWriterReadsNoHistoryOfOthers: a branch that came to be after a writer had
 // found none, and that has nothing of ours, is not searched either.
 func TestGitWriterReadsNoHistoryOfOthers(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	w, stop := s.start()
@@ -149,6 +294,7 @@ func TestGitWriterReadsNoHistoryOfOthers(t *testing.T) {
 // TestGitWriterFirstPushWithoutHint: after the crash between a first push and its
 // hint the position is found, however much others have pushed since.
 func TestGitWriterFirstPushWithoutHint(t *testing.T) {
+	t.Parallel()
 	const theirs = 300
 	s := newStand(t)
 	d := s.register("live", "live", false)
@@ -188,6 +334,7 @@ func TestGitWriterFirstPushWithoutHint(t *testing.T) {
 
 // TestGitWriterOneHost: a password is given to no second host.
 func TestGitWriterOneHost(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	file := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(file, []byte("hush\n"), 0o600); err != nil {
@@ -222,8 +369,51 @@ func TestGitWriterOneHost(t *testing.T) {
 	}
 }
 
+// TestGitWriterPace: pushes to a remote are as far apart as is configured; what changes
+// meanwhile is pushed together, each a commit of its own. A stop does not wait.
+func TestGitWriterPace(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	d.MinPushInterval = time.Hour
+	s.put(d)
+	var pushes atomic.Int64
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if isPush(r) {
+			pushes.Add(1)
+		}
+		return false
+	})
+	w, stop := s.start()
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.wantVersions(1)
+	for i := 2; i <= 4; i++ {
+		s.write(d, configMap(event.Update, "web", fmt.Sprint(i), i))
+	}
+	s.until("it says when it goes on", func() bool {
+		now := w.Snapshots()[0]
+		return time.Until(now.Next) > time.Minute && now.Pending == 3 && w.Ready() == nil
+	})
+	if n := len(s.versions()); n != 1 {
+		t.Errorf("%d versions are pushed", n)
+	}
+	d.MinPushInterval = 0
+	s.put(d)
+	s.wantVersions(4)
+	if n := pushes.Load(); n != 2 {
+		t.Errorf("%d pushes", n)
+	}
+	d.MinPushInterval = time.Hour
+	s.put(d)
+	s.write(d, configMap(event.Update, "web", "5", 5))
+	s.until("it waits", func() bool { return time.Until(w.Snapshots()[0].Next) > time.Minute })
+	stop()
+	s.wantVersions(5)
+}
+
 // TestGitWriterShowsPush: a push that takes its time is seen while it does.
 func TestGitWriterShowsPush(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	release := make(chan struct{})
 	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
@@ -244,6 +434,7 @@ func TestGitWriterShowsPush(t *testing.T) {
 // TestGitWriterForgetsBranch: a branch that nothing points to any more leaves
 // nothing behind in the metrics.
 func TestGitWriterForgetsBranch(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	metrics := prometheus.NewRegistry()
@@ -263,19 +454,14 @@ func TestGitWriterForgetsBranch(t *testing.T) {
 	s.write(d, configMap(event.Create, "web", "a", 1))
 	s.wantVersions(1)
 	s.until("the lag is shown", func() bool { return series() == 1 })
-	kv, err := bus.OpenBucket[event.Destination](t.Context(), s.bus, subject.BucketDestination)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := kv.Delete(t.Context(), subject.DestinationToken(d.Key)); err != nil {
-		t.Fatal(err)
-	}
+	s.unregister(d)
 	s.until("the lag is gone", func() bool { return series() == 0 })
 }
 
 // TestGitWriterURLCorrected: a URL that is written in another way is the same
 // branch, and still the one that is asked from then on.
 func TestGitWriterURLCorrected(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	s.gate.set(func(_ http.Handler, w http.ResponseWriter, r *http.Request) bool {
 		known := strings.HasPrefix(r.URL.Path, "/repo.git/")
@@ -311,6 +497,7 @@ func TestGitWriterURLCorrected(t *testing.T) {
 // TestGitWriterNamesBranchKeys: what tells branches apart in the metrics is said
 // in the log beside the URL, whether a branch moves or not.
 func TestGitWriterNamesBranchKeys(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	r, out := io.Pipe()
 	s.log = slog.New(slog.NewJSONHandler(out, nil))

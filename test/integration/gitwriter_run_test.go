@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/gittest"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -64,9 +66,11 @@ func (s *stand) wantSubjects(want ...string) {
 // TestGitWriterCommitsRun: a run is one commit up to the bounds of one, however its
 // results come.
 func TestGitWriterCommitsRun(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
-	s.start()
+	metrics := prometheus.NewRegistry()
+	s.startAs(gitwriter.Credentials{}, metrics)
 	s.results(d, "r1", 3000)
 	s.write(d, configMap(event.Create, "web", "a", 1))
 	s.wantSubjects("Reconcile live: 3000 created", "Create configmaps shop/web")
@@ -75,11 +79,17 @@ func TestGitWriterCommitsRun(t *testing.T) {
 	if got := s.git("log", "--format=%(trailers:key=Kubescribe-Origin,valueonly,separator=)", "main"); got != "reconcile r2\nreconcile r2\nlive\nreconcile r1" {
 		t.Errorf("origins %q", got)
 	}
+	for origin, want := range map[event.Origin]float64{event.Reconcile: 3, event.Live: 1} {
+		if got := s.sum(metrics, "kubescribe_git_writer_commits_total", string(origin)); got != want {
+			t.Errorf("%v commits of origin %s are counted, %v were made", got, origin, want)
+		}
+	}
 }
 
 // TestGitWriterInterleavesRuns: a change of another destination of the branch, and
 // another run, cut a run's commit; order is kept.
 func TestGitWriterInterleavesRuns(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	o := s.register("other", "other", false)
@@ -101,6 +111,7 @@ func TestGitWriterInterleavesRuns(t *testing.T) {
 
 // TestGitWriterRemovesOrphans: of an orphan the path is all that is known.
 func TestGitWriterRemovesOrphans(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	s.write(d, configMap(event.Create, "web", "a", 1), configMap(event.Create, "api", "a", 2), configMap(event.Create, "db", "a", 3))
@@ -119,10 +130,45 @@ func TestGitWriterRemovesOrphans(t *testing.T) {
 	s.until("it is gone", func() bool { return strings.HasPrefix(s.newest(), "Delete configmaps shop/db") })
 }
 
+// TestGitWriterLeavesChangedOrphans: a run removes the file that it has seen, and none
+// that was put there since, not even while the removal is being pushed.
+func TestGitWriterLeavesChangedOrphans(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	s.write(d, configMap(event.Create, "web", "a", 1), configMap(event.Create, "api", "a", 2), configMap(event.Create, "db", "a", 3))
+	metrics := prometheus.NewRegistry()
+	w, _ := s.startAs(gitwriter.Credentials{}, metrics)
+	s.wantVersions(3)
+	orphan := func(name, content string, more bool) event.Change {
+		c := result(event.Delete, "r1", name, "", more)
+		c.Replaces = configMap(event.Create, name, content, 1).Hash
+		return c
+	}
+	var once sync.Once
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if isPush(r) {
+			once.Do(func() { s.commitFile("live/shop/configmaps/db.yaml", object) })
+		}
+		return false
+	})
+	s.write(d, orphan("web", "a", true), orphan("api", "before", true), orphan("none", "a", true), orphan("db", "a", false))
+	s.until("the run is written", func() bool { return strings.HasPrefix(s.newest(), "Delete ") })
+	if got := s.git("ls-tree", "-r", "--name-only", "main"); got != "live/.kubescribe.yaml\nlive/shop/configmaps/api.yaml\nlive/shop/configmaps/db.yaml" {
+		t.Errorf("files %q", got)
+	}
+	s.wantFiles(map[string]string{"api": "data: a\n", "db": object})
+	if n := s.sum(metrics, "kubescribe_git_writer_changes_total", "outdated"); n < 2 {
+		t.Errorf("%v are counted as outdated", n)
+	}
+	s.until("ready", func() bool { return w.Ready() == nil })
+}
+
 // TestGitWriterLeavesForeignFiles: a run changes no file that holds several
 // resources, whether it stood there before or came in between, and no file that is
 // not an object's.
 func TestGitWriterLeavesForeignFiles(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	for _, name := range []string{"several", "orphan"} {
 		s.commitFile("live/shop/configmaps/"+name+".yaml", objects)
@@ -171,5 +217,147 @@ func TestGitWriterLeavesForeignFiles(t *testing.T) {
 			t.Errorf("%s is %q", file, got)
 		}
 	}
+	// The next run is told that they are none of its.
+	s.wantTold(s.ask(d, "r3", 1), 0, "RESOURCE shop/configmaps/new.yaml", "FOREIGN shop/configmaps/one.yaml",
+		"FOREIGN shop/configmaps/orphan.yaml", "FOREIGN shop/configmaps/several.yaml")
 	s.until("ready", func() bool { return w.Ready() == nil })
+}
+
+// TestGitWriterLeavesForeignFilesAlways: neither does a live change change a file that
+// holds several resources, whether it stood there before or came in between.
+func TestGitWriterLeavesForeignFilesAlways(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	for _, name := range []string{"scaled", "gone"} {
+		s.commitFile("live/shop/configmaps/"+name+".yaml", objects)
+	}
+	s.commitFile("live/shop/configmaps/one.yaml", "# theirs\n---\n"+object)
+	d := s.register("live", "live", true)
+	metrics := prometheus.NewRegistry()
+	w, _ := s.startAs(gitwriter.Credentials{}, metrics)
+	s.write(d, configMap(event.Update, "scaled", "a", 1), configMap(event.Delete, "gone", "", 2), configMap(event.Update, "one", "a", 3))
+	s.until("the last one is written", func() bool { return s.newest() == "Update configmaps shop/one" })
+	if n := s.sum(metrics, "kubescribe_git_writer_changes_total", "foreign"); n != 2 {
+		t.Errorf("%v are counted as foreign", n)
+	}
+	s.wantFiles(map[string]string{"scaled": objects, "gone": objects, "one": "data: a\n"})
+
+	// Somebody is faster, and what was one resource are several; or is another one.
+	var once sync.Once
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if isPush(r) {
+			once.Do(func() {
+				s.commitFile("live/shop/configmaps/one.yaml", objects)
+				s.commitFile("live/shop/configmaps/new.yaml", object)
+			})
+		}
+		return false
+	})
+	s.write(d, configMap(event.Delete, "one", "", 4), configMap(event.Create, "new", "b", 5), configMap(event.Create, "last", "c", 6))
+	s.until("the last one is written", func() bool { return s.newest() == "Create configmaps shop/last" })
+	s.wantFiles(map[string]string{"scaled": objects, "gone": objects, "one": objects, "new": "data: b\n", "last": "data: c\n"})
+	s.until("ready", func() bool { return w.Ready() == nil })
+}
+
+// wantFiles checks ConfigMaps' files, by their names.
+func (s *stand) wantFiles(want map[string]string) {
+	s.Helper()
+	for name, content := range want {
+		if got := s.git("show", "main:live/shop/configmaps/"+name+".yaml"); got != strings.TrimSpace(content) {
+			s.Errorf("%s is %q", name, got)
+		}
+	}
+}
+
+// TestGitWriterLooksOnce: what live changes replace is fetched together, if it is not
+// known, and what was written here is.
+func TestGitWriterLooksOnce(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	s := newStand(t)
+	if err := gittest.AllowFilter(s.dir, true); err != nil {
+		t.Fatal(err)
+	}
+	d := s.register("live", "live", false)
+	_, stop := s.start()
+	change := func(content string) {
+		var changes []event.Change
+		for i := range n {
+			changes = append(changes, configMap(event.Update, fmt.Sprintf("o-%d", i), fmt.Sprint(content, i), i+1))
+		}
+		s.write(d, changes...)
+	}
+	landed := func(commits int) {
+		s.until(fmt.Sprintf("%d commits", commits), func() bool { return len(s.subjects()) == commits })
+	}
+	change("a")
+	landed(n)
+	stop()
+	change("b")
+	var fetches atomic.Int64
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
+			fetches.Add(1)
+		}
+		return false
+	})
+	s.start()
+	landed(2 * n)
+	const most = n / 2 // the tip, the marker, and what is replaced, a batch of it at a time
+	if got := fetches.Load(); got > most {
+		t.Errorf("%d fetches", got)
+	}
+	before := fetches.Load()
+	for i, content := range []string{"c", "d"} {
+		change(content)
+		landed((3 + i) * n)
+	}
+	if got := fetches.Load() - before; got > 0 {
+		t.Errorf("%d fetches for what was written here", got)
+	}
+}
+
+// TestGitWriterRegisteredAgain: what waits for a destination is not for one of the same
+// name that was registered since: it is dropped and counted, and a run of the former one
+// is told no state.
+func TestGitWriterRegisteredAgain(t *testing.T) {
+	t.Parallel()
+	changed := func(s *stand, d event.Destination) { d.Interval += time.Hour; s.put(d) }
+	again := func(s *stand, d event.Destination) { s.unregister(d); s.put(d) }
+	const gone = "the destination was registered since"
+	for name, tt := range map[string]struct {
+		since []func(*stand, event.Destination)
+		want  string // of what the run of before is told
+	}{
+		"unchanged":                 {nil, ""},
+		"changed":                   {[]func(*stand, event.Destination){changed}, ""},
+		"registered again":          {[]func(*stand, event.Destination){again}, gone},
+		"registered again, changed": {[]func(*stand, event.Destination){again, changed}, gone},
+		"changed, registered again": {[]func(*stand, event.Destination){changed, again}, gone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStand(t)
+			d := s.register("live", "live", false)
+			s.write(d, configMap(event.Create, "web", "a", 1), result(event.Create, "r1", "api", "a", false))
+			before := s.ask(d, "r1", 1)
+			for _, f := range tt.since {
+				f(s, d)
+			}
+			s.write(d, configMap(event.Create, "last", "a", 2))
+			metrics := prometheus.NewRegistry()
+			s.startAs(gitwriter.Credentials{}, metrics)
+			after := s.ask(d, "r2", 1)
+			written, dropped := []string{"RESOURCE shop/configmaps/api.yaml", "RESOURCE shop/configmaps/last.yaml", "RESOURCE shop/configmaps/web.yaml"}, 0.0
+			if tt.want != "" {
+				written, dropped = written[1:2], 2
+			}
+			s.wantTold(after, 0, written...)
+			if got := s.end(before).Failed; got != tt.want {
+				t.Errorf("the run of before is told %q, want %q", got, tt.want)
+			}
+			if got := s.sum(metrics, "kubescribe_git_writer_changes_total", "unregistered"); got != dropped {
+				t.Errorf("%v are counted as unregistered, want %v", got, dropped)
+			}
+		})
+	}
 }

@@ -1,10 +1,13 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,9 +15,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
@@ -36,8 +42,11 @@ type stand struct {
 	url  string
 	gate *gate
 	log  *slog.Logger // of writers that are started
-	next int          // of the next change
-	out  map[event.DestinationKey]*bus.Ledger
+	// fullFor is how long they wait for room in KS_SNAP; 0: as long as they do.
+	fullFor time.Duration
+	next    int    // of the next change
+	rev     uint64 // of the registry, the newest
+	out     map[event.DestinationKey]*bus.Ledger
 }
 
 // gate lets a test answer for the Git server.
@@ -70,18 +79,33 @@ func newStand(t *testing.T) *stand {
 	if err := s.bus.Provision(t.Context(), bus.Options{Replicas: 1}); err != nil {
 		t.Fatal(err)
 	}
-	root := t.TempDir()
+	s.serve()
+	return s
+}
+
+// serve starts the Git server, with an empty repository.
+func (s *stand) serve() {
+	s.Helper()
+	root := s.TempDir()
 	s.dir = filepath.Join(root, "repo.git")
 	if err := gittest.InitBare(s.dir, "main"); err != nil {
-		t.Fatal(err)
+		s.Fatal(err)
 	}
 	server, err := gittest.Serve(gittest.Options{Dir: root, Wrap: s.gate.wrap})
 	if err != nil {
-		t.Fatal(err)
+		s.Fatal(err)
 	}
-	t.Cleanup(func() { _ = server.Close() })
+	s.Cleanup(func() { _ = server.Close() })
 	s.url = server.URL("repo.git")
-	return s
+}
+
+// beside is the same NATS server with another Git server.
+func (s *stand) beside() *stand {
+	s.Helper()
+	other := *s
+	other.gate, other.out = &gate{}, map[event.DestinationKey]*bus.Ledger{}
+	other.serve()
+	return &other
 }
 
 // register puts a destination into the registry.
@@ -96,7 +120,7 @@ func (s *stand) register(name, folder string, adopt bool) event.Destination {
 	return d
 }
 
-// put puts a destination into the registry as it is.
+// put puts a destination into the registry as a watcher does.
 func (s *stand) put(d event.Destination) {
 	s.Helper()
 	kv, err := bus.OpenBucket[event.Destination](s.Context(), s.bus, subject.BucketDestination)
@@ -104,11 +128,24 @@ func (s *stand) put(d event.Destination) {
 		s.Fatal(err)
 	}
 	k := subject.DestinationToken(d.Key)
-	_, rev, err := kv.Get(s.Context(), k)
+	old, rev, err := kv.Get(s.Context(), k)
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 		s.Fatal(err)
 	}
-	if _, err := kv.Put(s.Context(), k, d, rev); err != nil {
+	d.First = cmp.Or(old.First, rev)
+	if s.rev, err = kv.Put(s.Context(), k, d, rev); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// unregister removes a destination from the registry.
+func (s *stand) unregister(d event.Destination) {
+	s.Helper()
+	kv, err := bus.OpenBucket[event.Destination](s.Context(), s.bus, subject.BucketDestination)
+	if err == nil {
+		err = kv.Delete(s.Context(), subject.DestinationToken(d.Key))
+	}
+	if err != nil {
 		s.Fatal(err)
 	}
 }
@@ -117,9 +154,10 @@ func (s *stand) put(d event.Destination) {
 func (s *stand) write(d event.Destination, changes ...event.Change) {
 	s.Helper()
 	var out []bus.Output
-	for _, c := range changes {
+	for i, c := range changes {
+		c.Registry = s.rev
 		h, body := c.Message()
-		out = append(out, bus.Output{Subject: subject.WriteData(d.BranchKey, d.Key), Header: h, Data: body})
+		out = append(out, bus.Output{Subject: subject.WriteData(d.BranchKey, d.Key), Header: event.Forward(h, fmt.Sprintf("out-%d-%d", s.next, i)), Data: body})
 	}
 	s.store(d, out...)
 }
@@ -134,7 +172,8 @@ func (s *stand) store(d event.Destination, out ...bus.Output) {
 			Input: subject.Live, InputFilter: subject.LiveDestination(d.Key),
 			Output: subject.Write, OwnerFilter: subject.WriteDestination(d.Key), Checkpoint: subject.WriteCheckpoint(d.Key),
 		})
-		if err != nil {
+		var loss *bus.Loss // of KS_LIVE, which nothing is read of here
+		if err != nil && !errors.As(err, &loss) {
 			s.Fatal(err)
 		}
 		s.out[d.Key] = l
@@ -167,9 +206,18 @@ func (s *stand) start() (w *gitwriter.Writer, stop func()) {
 
 func (s *stand) startAs(creds gitwriter.Credentials, metrics *prometheus.Registry) (w *gitwriter.Writer, stop func()) {
 	s.Helper()
+	return s.startUnder(context.Background(), creds, metrics)
+}
+
+// startUnder is startAs, of one that a context stops too.
+func (s *stand) startUnder(parent context.Context, creds gitwriter.Credentials, metrics *prometheus.Registry) (w *gitwriter.Writer, stop func()) {
+	s.Helper()
 	b := s.nats.Connect(s.T)
 	if err := b.Verify(s.Context()); err != nil {
 		s.Fatal(err)
+	}
+	if s.fullFor > 0 {
+		b.FullFor = s.fullFor
 	}
 	w, err := gitwriter.New(s.Context(), gitwriter.Config{CacheDir: s.TempDir(), Credentials: creds}, gitwriter.Deps{
 		Bus: b, Log: s.log, Metrics: metrics,
@@ -177,7 +225,7 @@ func (s *stand) startAs(creds gitwriter.Credentials, metrics *prometheus.Registr
 	if err != nil {
 		s.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(parent)
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
@@ -245,6 +293,7 @@ func (s *stand) wantVersions(n int) {
 }
 
 func TestGitWriterCommitsEachChange(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	s.write(d, configMap(event.Create, "web", "a", 1))
@@ -268,6 +317,7 @@ func TestGitWriterCommitsEachChange(t *testing.T) {
 // TestGitWriterResumes stops a writer and starts the next after every 25 changes
 // of a load, without waiting for what was written to land.
 func TestGitWriterResumes(t *testing.T) {
+	t.Parallel()
 	const n = 200
 	s := newStand(t)
 	d := s.register("live", "live", false)
@@ -286,6 +336,7 @@ func TestGitWriterResumes(t *testing.T) {
 
 // TestGitWriterAnswersLost drops the answers of pushes that landed.
 func TestGitWriterAnswersLost(t *testing.T) {
+	t.Parallel()
 	const n = 40
 	s := newStand(t)
 	d := s.register("live", "live", false)
@@ -314,6 +365,7 @@ func TestGitWriterAnswersLost(t *testing.T) {
 
 // TestGitWritersCompete runs two writers of one branch, without any lease.
 func TestGitWritersCompete(t *testing.T) {
+	t.Parallel()
 	const n = 120
 	s := newStand(t)
 	d := s.register("live", "live", false)
@@ -325,10 +377,49 @@ func TestGitWritersCompete(t *testing.T) {
 	s.wantVersions(n)
 }
 
+// TestGitWritersLoseAnswers: three writers of one branch, each of whose pushes may be
+// carried out without its answer coming back, commit each change once, in order.
+func TestGitWritersLoseAnswers(t *testing.T) {
+	t.Parallel()
+	const n, together = 600, 100
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	var mu sync.Mutex
+	lots, lost := rand.New(rand.NewPCG(1, 2)), 0
+	s.gate.set(func(next http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		drop := isPush(r) && lots.IntN(5) == 0
+		if drop {
+			lost++
+		}
+		mu.Unlock()
+		if !drop {
+			return false
+		}
+		next.ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler) // closes the connection without an answer
+	})
+	for range 3 {
+		s.start()
+	}
+	for i := 1; i <= n; i++ {
+		s.write(d, configMap(event.Update, fmt.Sprintf("web-%d", i%7), strconv.Itoa(i), i))
+		if i%together == 0 {
+			s.wantVersions(i)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if lost == 0 {
+		t.Error("no answer was lost")
+	}
+}
+
 // TestGitWritersCompeteOverRuns: what runs publish is cut into commits by when it
 // was read, so two writers never make the same ones. Still nothing is doubled,
 // and no older content comes back.
 func TestGitWritersCompeteOverRuns(t *testing.T) {
+	t.Parallel()
 	const n = 150
 	s := newStand(t)
 	d := s.register("live", "live", false)
@@ -364,6 +455,7 @@ func TestGitWritersCompeteOverRuns(t *testing.T) {
 // TestGitWriterRemembersRefusals: an outage between a refusal and its end does not
 // hide that changes were dropped.
 func TestGitWriterRemembersRefusals(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	s.commitFile("live/shop/configmaps/x.yaml", "data: theirs\n")
 	d := s.register("live", "live", false)
@@ -399,6 +491,7 @@ func TestGitWriterRemembersRefusals(t *testing.T) {
 
 // TestGitWriterKeepsForeignCommits pushes somebody else's commits in between.
 func TestGitWriterKeepsForeignCommits(t *testing.T) {
+	t.Parallel()
 	const n = 30
 	s := newStand(t)
 	d := s.register("live", "live", false)
@@ -439,9 +532,73 @@ func TestGitWriterKeepsForeignCommits(t *testing.T) {
 	}
 }
 
+// TestGitWriterLooksAgain: what stood already when it last looked, and others have changed
+// since, is written, and nothing else is.
+func TestGitWriterLooksAgain(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	metrics := prometheus.NewRegistry()
+	s.startAs(gitwriter.Credentials{}, metrics)
+	s.write(d, configMap(event.Create, "web", "a", 1), configMap(event.Create, "api", "a", 2), configMap(event.Delete, "db", "", 3))
+	s.until("two versions and nothing", func() bool {
+		return len(s.versions()) == 2 && s.sum(metrics, "kubescribe_git_writer_changes_total", "unchanged") == 1
+	})
+	s.commitFile("live/shop/configmaps/web.yaml", "data: theirs\n")
+	s.commitFile("live/shop/configmaps/db.yaml", "data: theirs\n")
+	s.write(d, configMap(event.Update, "api", "a", 4), configMap(event.Update, "web", "a", 5), configMap(event.Delete, "db", "", 6))
+	s.wantSubjects("Create configmaps shop/web", "Create configmaps shop/api",
+		"Add live/shop/configmaps/web.yaml", "Add live/shop/configmaps/db.yaml", "Update configmaps shop/web", "Delete configmaps shop/db")
+	s.wantFiles(map[string]string{"web": "data: a\n", "api": "data: a\n"})
+	s.until("the rest is counted", func() bool { return s.sum(metrics, "kubescribe_git_writer_changes_total", "unchanged") == 2 })
+}
+
+// TestGitWriterLooksAgainBeforeLeaving: a file or a directory that was in the way when it
+// last looked, and is not any more, hinders nobody.
+func TestGitWriterLooksAgainBeforeLeaving(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.register("live", "live", true)
+	s.commitFile("live/shop/configmaps/web.yaml", objects)
+	s.commitFile("live/shop/configmaps/api.yaml/readme.txt", "a directory where a file belongs\n")
+	s.start()
+	s.write(d, configMap(event.Create, "db", "a", 1))
+	s.wantVersions(1)
+	s.foreign("Make room", func(dir string) error { return os.RemoveAll(filepath.Join(dir, "live/shop/configmaps/api.yaml")) })
+	s.write(d, configMap(event.Update, "api", "a", 2))
+	s.wantVersions(2)
+	s.commitFile("live/shop/configmaps/web.yaml", object)
+	s.write(d, configMap(event.Update, "web", "a", 3))
+	s.wantVersions(3)
+	s.wantFiles(map[string]string{"web": "data: a\n", "api": "data: a\n"})
+}
+
+// TestGitWriterStoppedWhileLooking: a stop lets what is being brought to the remote get
+// there, also where the remote is looked at before.
+func TestGitWriterStoppedWhileLooking(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	ctx, end := context.WithCancel(t.Context())
+	_, stop := s.startUnder(ctx, gitwriter.Credentials{}, prometheus.NewRegistry())
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.wantVersions(1)
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.RawQuery, "service=git-upload-pack") {
+			end()
+		}
+		return false
+	})
+	s.write(d, configMap(event.Create, "api", "a", 2), configMap(event.Update, "web", "a", 3))
+	<-ctx.Done()
+	stop()
+	s.wantVersions(2)
+}
+
 // TestGitWriterRefusesFolders: what is not ours is not written to, and what else
 // shares the branch goes on.
 func TestGitWriterRefusesFolders(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	s.commitFile("theirs/shop/configmaps/x.yaml", "data: theirs\n")
 	refused := s.register("theirs", "theirs", false)
@@ -477,6 +634,7 @@ func TestGitWriterRefusesFolders(t *testing.T) {
 
 // TestGitWriterPathTaken: one change without room in the tree stops nobody else.
 func TestGitWriterPathTaken(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	s.commitFile("live/shop/configmaps/web.yaml/readme.txt", "a directory where a file belongs\n")
 	d := s.register("live", "live", false)
@@ -495,8 +653,45 @@ func TestGitWriterPathTaken(t *testing.T) {
 	}
 }
 
+// TestGitWriterPathsTaken: what is in the way of many changes costs one look at the
+// remote for all that are written together.
+func TestGitWriterPathsTaken(t *testing.T) {
+	t.Parallel()
+	const n = 100
+	s := newStand(t)
+	s.commitFile("live/shop", "a file where a directory belongs\n")
+	d := s.register("live", "live", false)
+	var live, run []event.Change
+	for i := range n {
+		live = append(live, configMap(event.Create, fmt.Sprintf("live-%d", i), "a", i+1))
+		run = append(run, result(event.Create, "r1", fmt.Sprintf("run-%d", i), "a", true))
+		free := result(event.Create, "r1", fmt.Sprintf("run-%d", i), "a", i < n-1)
+		free.Namespace, free.Path = "free", strings.Replace(free.Path, "shop/", "free/", 1)
+		run = append(run, free)
+	}
+	s.write(d, live...)
+	s.write(d, run...)
+	var looks atomic.Int64
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.RawQuery, "service=git-upload-pack") {
+			looks.Add(1)
+		}
+		return false
+	})
+	metrics := prometheus.NewRegistry()
+	s.startAs(gitwriter.Credentials{}, metrics)
+	s.until("all are set aside", func() bool {
+		return s.sum(metrics, "kubescribe_git_writer_changes_total", "dead_lettered") == 2*n
+	})
+	s.wantSubjects("Add live/shop", fmt.Sprintf("Reconcile live: %d created", n))
+	if got := looks.Load(); got > n/4 {
+		t.Errorf("it looked %d times", got)
+	}
+}
+
 // TestGitWriterHistoryRewritten: nothing is forced or replayed, a run is asked for.
 func TestGitWriterHistoryRewritten(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	s.commitFile("README.md", "hello\n")
 	first := s.git("rev-parse", "main")
@@ -523,9 +718,76 @@ func TestGitWriterHistoryRewritten(t *testing.T) {
 	}
 }
 
+// TestGitWriterLogWentBack: where KS_WRITE is another one than what the branch holds is
+// of, runs are asked for, and what comes from then on is written. It may hold the
+// beginning of the former one, as a backup does, and have grown past the branch.
+func TestGitWriterLogWentBack(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ restored, again int }{
+		"made anew": {0, 1}, "made anew, longer": {0, 20}, "restored": {2, 1}, "restored, longer": {2, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStand(t)
+			d := s.register("live", "live", false)
+			_, stop := s.start()
+			for i := range 5 {
+				s.write(d, configMap(event.Update, "web", strconv.Itoa(i), i+1))
+			}
+			s.wantVersions(5)
+			stop()
+			var backup []bus.Message
+			for seq := range tt.restored {
+				m, err := s.bus.MessageAt(t.Context(), subject.Write, uint64(seq+1))
+				if err != nil {
+					t.Fatal(err)
+				}
+				backup = append(backup, m)
+			}
+			js, err := jetstream.New(s.nats.NATS(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			(&install{T: t, js: js}).recreate(subject.Write)
+			clear(s.out)
+			for _, m := range backup {
+				maps.DeleteFunc(m.Header, func(name string, _ []string) bool { return strings.HasPrefix(name, "Nats-") })
+				if _, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Data}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := range tt.again { // written before
+				s.write(d, configMap(event.Update, "web", fmt.Sprint("old ", i), 2))
+			}
+			_, stop = s.start()
+			s.until("a run is asked for", func() bool {
+				m, err := s.bus.LastFor(t.Context(), subject.Ctl, subject.CtlRun(d.Key))
+				if err != nil {
+					return false
+				}
+				q, err := event.Decode[event.Request](m.Data)
+				return err == nil && q.Reason == event.ReasonCheckpointLost
+			})
+			s.end(s.ask(d, "r1", 1))
+			s.write(d, configMap(event.Update, "web", "six", 6))
+			s.wantVersions(6)
+			stop()
+			if err := s.bus.Purge(t.Context(), subject.Ctl, subject.CtlRun(d.Key), 0); err != nil {
+				t.Fatal(err)
+			}
+			s.start() // by the position of the new log
+			s.write(d, configMap(event.Update, "web", "seven", 7))
+			s.wantVersions(7)
+			if _, err := s.bus.LastFor(t.Context(), subject.Ctl, subject.CtlRun(d.Key)); !errors.Is(err, bus.ErrNoMessage) {
+				t.Errorf("it asked again: %v", err)
+			}
+		})
+	}
+}
+
 // TestGitWriterForgedPosition: a commit that claims more than was ever written
 // skips nothing.
 func TestGitWriterForgedPosition(t *testing.T) {
+	t.Parallel()
 	s := newStand(t)
 	d := s.register("live", "live", false)
 	s.commit("README.md", "hello\n", fmt.Sprintf("Forged\n\nKubescribe-Position: %s/%s/%d\n", s.bus.Install.Incarnation, d.BranchKey, 1_000_000))
@@ -534,9 +796,9 @@ func TestGitWriterForgedPosition(t *testing.T) {
 	s.wantVersions(1)
 }
 
-// TestGitWriterOutage: a remote that is away or refuses is said, kept apart from
-// others, and recovers by itself.
+// TestGitWriterOutage: a remote that is away or refuses is said, and recovers by itself.
 func TestGitWriterOutage(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		status int
 		says   string
@@ -561,6 +823,62 @@ func TestGitWriterOutage(t *testing.T) {
 			s.gate.set(nil)
 			s.wantVersions(1)
 			s.until("ready", func() bool { return w.Ready() == nil })
+		})
+	}
+}
+
+// TestGitWriterOutageOfOne: a remote that is dead, in whatever way, keeps nothing from
+// another one, neither changes nor the answers to runs, and has what it missed once it
+// is back.
+func TestGitWriterOutageOfOne(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		stops  func(*http.Request) bool
+		status int // 0: it does not answer until it is back
+	}{
+		"silent":           {func(*http.Request) bool { return true }, 0},
+		"silent at a push": {isPush, 0},
+		"broken":           {func(*http.Request) bool { return true }, http.StatusBadGateway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const n = 20
+			s := newStand(t)
+			other := s.beside()
+			asked, back := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			s.gate.set(func(_ http.Handler, w http.ResponseWriter, r *http.Request) bool {
+				if !c.stops(r) {
+					return false
+				}
+				once.Do(func() { close(asked) })
+				if c.status == 0 {
+					<-back
+					return false
+				}
+				w.WriteHeader(c.status)
+				return true
+			})
+			dead, live := s.register("dead", "dead", false), other.register("live", "live", false)
+			s.start()
+			revive := sync.OnceFunc(func() { s.gate.set(nil); close(back) })
+			t.Cleanup(revive)
+			s.write(dead, configMap(event.Update, "web", "0", 1))
+			<-asked
+			for i := range n {
+				other.write(live, configMap(event.Update, "web", strconv.Itoa(i), i+1))
+				if i > 0 {
+					s.write(dead, configMap(event.Update, "web", strconv.Itoa(i), i+1))
+				}
+			}
+			missed := s.ask(dead, "r1", 1)
+			other.wantVersions(n)
+			other.wantTold(other.ask(live, "r1", 1), 0, "RESOURCE shop/configmaps/web.yaml")
+			if _, err := s.bus.SeriesEnd(t.Context(), missed); !errors.Is(err, bus.ErrNoMessage) || len(s.versions()) > 0 {
+				t.Fatalf("of the dead one %v are written, and its run is answered: %v", s.versions(), err)
+			}
+			revive()
+			s.wantVersions(n)
+			s.wantTold(missed, 0, "RESOURCE shop/configmaps/web.yaml")
 		})
 	}
 }

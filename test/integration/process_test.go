@@ -39,6 +39,7 @@ func readyz(t *testing.T, addr string) (int, string) {
 // TestProcess: a service that starts before its install is provisioned waits for
 // it, says so, works through a restart of the server, and ends with 0.
 func TestProcess(t *testing.T) {
+	t.Parallel()
 	n := natstest.Start(t)
 	r, w := io.Pipe()
 	listen := make(chan string, 1)

@@ -2,13 +2,11 @@ package integration
 
 import (
 	"errors"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kubescribe/kubescribe/services/reconciler"
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -61,12 +59,7 @@ func (c *handClock) advance(d time.Duration) {
 // reconcilerAt runs a reconciler by a clock.
 func (in *install) reconcilerAt(clock reconciler.Clock) role {
 	in.Helper()
-	b, reg := in.connect(), prometheus.NewRegistry()
-	r, err := reconciler.New(in.Context(), reconciler.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: reg, Clock: clock})
-	if err != nil {
-		in.Fatal(err)
-	}
-	return in.run(r.Run, role{bus: b, metrics: reg, ready: r.Ready})
+	return in.reconcilerWith(reconciler.Deps{Clock: clock})
 }
 
 // played is a destination of which the test is the watcher, the stream and the
@@ -191,6 +184,16 @@ func (p *played) says(rec event.PhaseRecord, side subject.Side, end event.End, e
 	}
 }
 
+// brings answers lanes, one after the other, as one does in which no object is what it
+// was.
+func (p *played) brings(rec event.PhaseRecord, parts ...int) {
+	p.Helper()
+	for _, part := range slices.Sorted(slices.Values(parts)) {
+		p.takes(subject.CtlResources, rec, part)
+		p.says(rec, subject.SideContent(part), event.End{})
+	}
+}
+
 // end waits for the end of a side.
 func (p *played) end(rec event.PhaseRecord, side subject.Side) event.End {
 	p.Helper()
@@ -225,8 +228,18 @@ func (p *played) closes(rec event.PhaseRecord, at time.Time) event.Outcome {
 	if out == nil {
 		p.Fatal("the run's end has no outcome")
 	}
-	p.change(func(r *event.PhaseRecord) { r.Phase, r.Closed, r.Outcome = event.LiveProcessing, at, out })
+	p.change(func(r *event.PhaseRecord) {
+		r.Phase, r.Closed, r.Settled, r.Outcome = event.LiveProcessing, at, at, out
+	})
 	return *out
+}
+
+// overtakes closes a run without its results, as the destination's stream does once
+// more has changed than it remembers.
+func (p *played) overtakes(rec event.PhaseRecord, at time.Time) {
+	p.Helper()
+	p.end(rec, subject.SideRun)
+	p.change(func(r *event.PhaseRecord) { r.Closed = at })
 }
 
 // change changes the entry of KS_PHASE by compare-and-swap.
@@ -246,12 +259,18 @@ func (p *played) change(change func(*event.PhaseRecord)) {
 // goesThrough plays a run in which both sides are equal, and closes it.
 func (p *played) goesThrough(rec event.PhaseRecord, at time.Time) {
 	p.Helper()
+	p.compares(rec)
+	p.closes(rec, at)
+}
+
+// compares has both sides of a run be equal.
+func (p *played) compares(rec event.PhaseRecord) {
+	p.Helper()
 	p.takes(subject.CtlClusterState, rec, rec.Parts...)
 	for _, part := range rec.Parts {
 		p.says(rec, subject.SideCluster(part), event.End{})
 	}
 	p.says(rec, subject.SideRepo, event.End{})
-	p.closes(rec, at)
 }
 
 // live is a destination whose first run is over.

@@ -61,11 +61,8 @@ func TestReconcilerRun(t *testing.T) {
 	}
 	p.takes(subject.CtlClusterState, rec, parts...)
 	p.twoStates(rec)
-	p.takes(subject.CtlResources, rec, parts...)
+	p.brings(rec, parts...)
 	p.checkResults(rec)
-	for _, part := range parts {
-		p.says(rec, subject.SideContent(part), event.End{})
-	}
 	end := p.end(rec, subject.SideRun)
 	if want := wantOutcome(rec.Run); !reflect.DeepEqual(*end.Outcome, want) || !reflect.DeepEqual(end.Parts, parts) {
 		t.Errorf("the run's end has parts %v and %+v, want %v and %+v", end.Parts, *end.Outcome, parts, want)
@@ -113,6 +110,7 @@ func TestReconcilerTriggers(t *testing.T) {
 	in.reconciler()
 	for reason, phase := range map[string]event.Phase{
 		event.ReasonAdmitted: event.StartupReconcile, event.ReasonHistoryRewritten: event.StartupReconcile, event.ReasonWatchGap: event.StartupReconcile,
+		event.ReasonCheckpointLost: event.StartupReconcile, event.ReasonHistoryGap: event.StartupReconcile, event.ReasonContentsSkipped: event.LiveProcessing,
 		event.ReasonTypeAppeared: event.LiveProcessing, event.ReasonOvertaken: event.LiveProcessing, event.ReasonRequested: event.LiveProcessing,
 		event.ReasonSpecChanged: event.StartupReconcile,
 	} {
@@ -232,11 +230,11 @@ func TestReconcilerRestarts(t *testing.T) {
 			},
 			func() { p.end(rec, subject.SideResult(mapLane)) },
 			func() {
-				p.takes(subject.CtlResources, rec, mapLane, deployLane)
+				p.takes(subject.CtlResources, rec, deployLane)
 				p.checkResults(rec)
-				p.says(rec, subject.SideContent(mapLane), event.End{})
+				p.says(rec, subject.SideContent(deployLane), event.End{})
 			},
-			func() { p.says(rec, subject.SideContent(deployLane), event.End{}) },
+			func() { p.brings(rec, mapLane) },
 			func() {
 				if out := p.closes(rec, time.Now()); !reflect.DeepEqual(out, wantOutcome(rec.Run)) {
 					t.Errorf("killed in stage %d, the outcome is %+v", at, out)
@@ -282,7 +280,7 @@ func TestReconcilerFindsWhatCrashed(t *testing.T) {
 
 	in.reconciler()
 	begun.takes(subject.CtlClusterState, begun.phase("begun"), parts...)
-	half.takes(subject.CtlResources, rec, parts...)
+	half.brings(rec, parts...)
 	half.checkResults(rec)
 	if again := half.end(rec, subject.SideResult(mapLane)); again.Nonce != first.Nonce {
 		t.Error("results were stored over those that stood")
@@ -329,8 +327,8 @@ func TestReconcilerFailedAttempt(t *testing.T) {
 		}},
 		{"contents cannot be given", func(p *played, rec event.PhaseRecord) {
 			p.twoStates(rec)
-			p.takes(subject.CtlResources, rec, mapLane, deployLane)
-			p.says(rec, subject.SideContent(mapLane), event.End{Failed: "no"})
+			p.takes(subject.CtlResources, rec, deployLane)
+			p.says(rec, subject.SideContent(deployLane), event.End{Failed: "no"})
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -513,8 +511,7 @@ func TestReconcilerGuard(t *testing.T) {
 			files = append(files, event.Entry{Path: deploymentFile(o), Hash: "2"})
 		}
 		p.says(rec, subject.SideRepo, event.End{}, files...)
-		p.takes(subject.CtlResources, rec, mapLane)
-		p.says(rec, subject.SideContent(mapLane), event.End{})
+		p.brings(rec, mapLane)
 		if got := p.results(rec, deployLane); len(got) != len(orphans) {
 			t.Errorf("the results are %+v", got)
 		}
@@ -602,12 +599,8 @@ func TestReconcilerTwo(t *testing.T) {
 			}
 			rec := p.begins(reason, before)
 			p.twoStates(rec)
-			p.until("contents are asked for", func() bool {
-				return len(in.subjects(subject.Ctl, "ks.ctl."+event.RequestResources+".test.*."+rec.Run+".*")) == 2
-			})
 			p.checkResults(rec)
-			p.says(rec, subject.SideContent(mapLane), event.End{})
-			p.says(rec, subject.SideContent(deployLane), event.End{})
+			p.brings(rec, mapLane, deployLane)
 			if out := p.closes(rec, time.Now()); !reflect.DeepEqual(out, wantOutcome(rec.Run)) {
 				t.Errorf("round %d: the outcome is %+v", round, out)
 			}
@@ -646,9 +639,7 @@ func TestReconcilerServerRestarts(t *testing.T) {
 	in.nats.Restart(t)
 	in.until("the test is connected again", func() bool { return in.bus.Ready() == nil })
 	p.twoStates(rec)
-	p.takes(subject.CtlResources, rec, rec.Parts...)
-	p.says(rec, subject.SideContent(mapLane), event.End{})
-	p.says(rec, subject.SideContent(deployLane), event.End{})
+	p.brings(rec, rec.Parts...)
 	p.closes(rec, time.Now())
 	p.tidied()
 }

@@ -32,6 +32,8 @@ type install struct {
 	bus   *bus.Bus // the test's own
 	js    jetstream.JetStream
 	lanes map[int]*bus.Lane
+	// fullFor is how long roles wait for room in KS_SNAP; 0: as long as they do.
+	fullFor time.Duration
 }
 
 func newInstall(t *testing.T) *install {
@@ -52,9 +54,17 @@ func newInstall(t *testing.T) *install {
 // connect opens a connection for one role.
 func (in *install) connect() *bus.Bus {
 	in.Helper()
-	b := in.nats.Connect(in.T)
+	return in.verified(in.nats.Connect(in.T))
+}
+
+// verified is a connection that knows the install.
+func (in *install) verified(b *bus.Bus) *bus.Bus {
+	in.Helper()
 	if err := b.Verify(in.Context()); err != nil {
 		in.Fatal(err)
+	}
+	if in.fullFor > 0 {
+		b.FullFor = in.fullFor
 	}
 	return b
 }
@@ -99,7 +109,12 @@ func (in *install) router() role {
 
 func (in *install) stream() role {
 	in.Helper()
-	b, reg := in.connect(), prometheus.NewRegistry()
+	return in.streamOn(in.connect())
+}
+
+func (in *install) streamOn(b *bus.Bus) role {
+	in.Helper()
+	reg := prometheus.NewRegistry()
 	s, err := stream.New(in.Context(), stream.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: reg, Owner: "test"})
 	if err != nil {
 		in.Fatal(err)
@@ -109,12 +124,25 @@ func (in *install) stream() role {
 
 func (in *install) reconciler() role {
 	in.Helper()
-	b, reg := in.connect(), prometheus.NewRegistry()
-	r, err := reconciler.New(in.Context(), reconciler.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: reg})
+	return in.reconcilerWith(reconciler.Deps{})
+}
+
+// reconcilerWith runs a reconciler with what is given of its dependencies.
+func (in *install) reconcilerWith(d reconciler.Deps) role {
+	in.Helper()
+	if d.Bus == nil {
+		d.Bus = in.connect()
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	reg := prometheus.NewRegistry()
+	d.Metrics = reg
+	r, err := reconciler.New(in.Context(), d)
 	if err != nil {
 		in.Fatal(err)
 	}
-	return in.run(r.Run, role{bus: b, metrics: reg, ready: r.Ready})
+	return in.run(r.Run, role{bus: d.Bus, metrics: reg, ready: r.Ready})
 }
 
 // until waits for a condition; the deadline is there to fail, not to measure.
@@ -142,7 +170,7 @@ func (in *install) noneLeft() {
 		stacks := make([]byte, 4<<20)
 		left = ""
 		for _, g := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
-			for _, of := range []string{"services/router.", "services/stream.", "services/reconciler.", "shared/bus.(*Hop)", "shared/bus.(*Registry)", "shared/bus.(*Responder)", "shared/bus.(*Reader)"} {
+			for _, of := range []string{"kubescribe/services/", "shared/bus.(*Hop)", "shared/bus.(*Registry)", "shared/bus.(*Responder)", "shared/bus.(*Reader)"} {
 				if strings.Contains(g, of) {
 					left = g
 				}

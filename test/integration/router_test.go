@@ -261,3 +261,46 @@ func TestRouterPoison(t *testing.T) {
 		t.Errorf("the dead letters are %v", info.State.Subjects)
 	}
 }
+
+// TestRouterBehindRemoved: what a destination leaves is removed, and with it no cursor
+// of the router's, which goes on where it stood: the others get what comes, once.
+func TestRouterBehindRemoved(t *testing.T) {
+	for _, test := range []struct {
+		leaves, stays string // each of them has the newest message of the lane in one case
+		restarts      bool
+	}{{"a", "b", false}, {"b", "a", false}, {"a", "b", true}, {"b", "a", true}} {
+		t.Run(fmt.Sprintf("%s leaves, restarts %v", test.leaves, test.restarts), func(t *testing.T) {
+			in := newInstall(t)
+			in.register("a", everything)
+			rev := in.register("b", everything)
+			r := in.router()
+			in.reconciler()
+			publish := func(name string, rv int) {
+				c := configMap(event.Update, name, "x", rv)
+				c.Registry = rev
+				in.publish(c)
+			}
+			publish("one", 1)
+			publish("two", 2)
+			in.routed("two")
+			in.until("both are reconciled", func() bool { return len(in.subjects("KV_KS_PHASE", "$KV.KS_PHASE.>")) == 2 })
+			if test.restarts {
+				r.stop()
+			}
+			in.unregister(test.leaves)
+			in.until("nothing is left", func() bool { return len(in.subjects(subject.Live, subject.LiveDestination(key(test.leaves)))) == 0 })
+			if test.restarts {
+				r = in.router()
+			}
+			publish("three", 3)
+			var got []string
+			for _, m := range in.read(subject.Live, subject.LiveDestination(key(test.stays)), named("three")) {
+				got = append(got, m.Header[event.HeaderName][0])
+			}
+			if want := []string{"one", "two", "three"}; !slices.Equal(got, want) {
+				t.Errorf("the other destination has %q, want %q", got, want)
+			}
+			r.stop()
+		})
+	}
+}

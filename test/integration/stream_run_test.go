@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/manifest"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -25,8 +26,9 @@ var (
 func (l *live) begin(run string, phase event.Phase) {
 	l.Helper()
 	l.setPhase(l.name, event.PhaseRecord{
-		Phase: phase, Run: run, Attempt: 1, Reason: event.ReasonRequested, Registered: l.rev,
-		Parts: []int{min(configMapsPart, anotherPart), max(configMapsPart, anotherPart)},
+		Phase: phase, Run: run, Attempt: l.attempt, Reason: event.ReasonRequested, Registered: l.rev,
+		Parts:  []int{min(configMapsPart, anotherPart), max(configMapsPart, anotherPart)},
+		Counts: l.phase(l.name).Counts,
 	})
 }
 
@@ -54,7 +56,7 @@ func (l *live) handIn(run string, end event.End, results ...string) {
 	l.Helper()
 	end.Outcome.Run = run
 	series := func(side subject.Side) subject.Series {
-		return subject.Series{Destination: key(l.name), Run: run, Attempt: 1, Side: side}
+		return subject.Series{Destination: key(l.name), Run: run, Attempt: l.attempt, Side: side}
 	}
 	shut := func(w *bus.SeriesWriter, end event.End) {
 		l.Helper()
@@ -66,11 +68,13 @@ func (l *live) handIn(run string, end event.End, results ...string) {
 	for _, r := range results {
 		f := append(strings.Fields(r), "")
 		e := event.Entry{Path: "shop/configmaps/" + f[1] + ".yaml", What: map[string]event.What{"CREATE": event.ResultCreate, "UPDATE": event.ResultReconcile, "DELETE": event.ResultDelete}[f[0]]}
-		if e.What != event.ResultDelete {
+		if e.What == event.ResultDelete {
+			e.Hash = orphanHash(f[1])
+		} else {
 			wanted++
 			if f[2] != "?" {
 				c := configMap(event.Op(f[0]), f[1], f[2], 1)
-				c.Origin, c.Run, c.Attempt, c.Path = event.Reconcile, run, 1, e.Path
+				c.Origin, c.Run, c.Attempt, c.Path = event.Reconcile, run, l.attempt, e.Path
 				e.Hash = c.Hash
 				if err := contents.Content(l.Context(), c); err != nil {
 					l.Fatal(err)
@@ -88,6 +92,9 @@ func (l *live) handIn(run string, end event.End, results ...string) {
 	}
 	shut(l.bus.WriteSeries(series(subject.SideRun)), end)
 }
+
+// orphanHash is the content that a run sees in the file of an orphan.
+func orphanHash(name string) string { return manifest.Hash([]byte(name)) }
 
 // closed waits for the end of a run, and returns its record.
 func (l *live) closed(run string) event.PhaseRecord {
@@ -212,6 +219,38 @@ func TestStreamDriftCheck(t *testing.T) {
 	l.wantWritten("last", "BARRIER", "BARRIER", "UPDATE web A", "UPDATE sentinel x", "UPDATE api B by run-2", "UPDATE last x")
 }
 
+// TestStreamForgetsAtRuns: what was forwarded before a run says nothing behind it of what
+// stands in the folder, which a run that finds no difference does not tell; not even
+// where the destination is another one of the same name.
+func TestStreamForgetsAtRuns(t *testing.T) {
+	l := newLive(t, "d")
+	l.stream()
+	run := func(name string) {
+		t.Helper()
+		l.begin(name, event.StartupReconcile)
+		l.marks(name)
+		l.results(name, event.Outcome{})
+		l.closed(name)
+	}
+	run("run-1")
+	l.route("web", "A")
+	l.route("web", "A") // suppressed
+	l.route("between", "x")
+	l.written("between")
+	run("run-2") // finds B in both
+	l.route("web", "A")
+	l.route("web", "A") // suppressed
+	l.route("left", "x")
+	l.written("left")
+
+	l.unregister("d")
+	l.rev = l.register("d", everything)
+	run("run-3") // the same
+	l.route("web", "A")
+	l.route("last", "x")
+	l.wantWritten("last", "BARRIER", "UPDATE web A", "UPDATE between x", "BARRIER", "UPDATE web A", "UPDATE left x", "BARRIER", "UPDATE web A", "UPDATE last x")
+}
+
 // TestStreamSuperseded: another run releases what was held back for the one before,
 // whose answers are ignored from then on.
 func TestStreamSuperseded(t *testing.T) {
@@ -249,21 +288,62 @@ func TestStreamWithholds(t *testing.T) {
 	l.wantWritten("last", "BARRIER", "CREATE web A by run-1", "UPDATE last x")
 }
 
+// pruneNever registers that nothing of the destination may be removed.
+func (l *live) pruneNever() {
+	l.Helper()
+	kv, err := bus.OpenBucket[event.Destination](l.Context(), l.bus, subject.BucketDestination)
+	if err != nil {
+		l.Fatal(err)
+	}
+	d, rev, err := kv.Newest(l.Context(), subject.DestinationToken(key(l.name)))
+	if err != nil {
+		l.Fatal(err)
+	}
+	d.Prune.Mode = event.PruneNever
+	if l.rev, err = kv.Put(l.Context(), subject.DestinationToken(key(l.name)), d, rev); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// TestStreamCounts: KS_PHASE says what became of all that has reached a destination,
+// each time a run has closed and once the stream has stopped.
+func TestStreamCounts(t *testing.T) {
+	l := newLive(t, "d")
+	l.pruneNever()
+	r := l.stream()
+	run := func(name string, results ...string) event.PhaseRecord {
+		t.Helper()
+		l.begin(name, event.StartupReconcile)
+		l.marks(name)
+		l.results(name, event.Outcome{}, results...)
+		return l.closed(name)
+	}
+	wants := func(what string, got, want event.Counts) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s it shows %+v, want %+v", what, got, want)
+		}
+	}
+	wants("after the first run", run("run-1", "CREATE api A").Counts, event.Counts{Forwarded: 1})
+	l.route("web", "A")
+	l.route("web", "A") // suppressed
+	l.route("web", "")  // pruned
+	l.route("web", "B")
+	wants("after the second run", run("run-2", "UPDATE api B").Counts, event.Counts{Forwarded: 4, Suppressed: 1, Pruned: 1})
+	l.route("zoo", "A")
+	l.route("zoo", "A") // suppressed
+	l.until("all are taken", func() bool { return l.counted(r, "kubescribe_stream_changes_total", "suppressed") == 2 })
+	r.stop()
+	wants("stopped", l.phase("d").Counts, event.Counts{Forwarded: 5, Suppressed: 2, Pruned: 1})
+	l.stream()
+	l.route("zoo", "B")
+	wants("after a restart", run("run-3").Counts, event.Counts{Forwarded: 6, Suppressed: 2, Pruned: 1})
+}
+
 // TestStreamPruneNever: deletions go no further where nothing may be pruned.
 func TestStreamPruneNever(t *testing.T) {
 	l := newLive(t, "d")
-	kv, err := bus.OpenBucket[event.Destination](t.Context(), l.bus, subject.BucketDestination)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, rev, err := kv.Newest(t.Context(), subject.DestinationToken(key("d")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Prune.Mode = event.PruneNever
-	if l.rev, err = kv.Put(t.Context(), subject.DestinationToken(key("d")), d, rev); err != nil {
-		t.Fatal(err)
-	}
+	l.pruneNever()
 	r := l.stream()
 	l.route("web", "A")
 	l.route("web", "")
@@ -483,6 +563,41 @@ func TestStreamCompletesThePhase(t *testing.T) {
 	l.noneLeft()
 }
 
+// TestStreamContinues: a run that another continues is written and closed, and settles
+// nothing: one that holds keeps its phase. So it stands after a crash between the
+// checkpoint and the bucket, too.
+func TestStreamContinues(t *testing.T) {
+	l := newLive(t, "d")
+	r := l.stream()
+	l.begin("run-1", event.StartupReconcile)
+	l.marks("run-1")
+	l.route("held", "x")
+	left := event.Outcome{Created: 1, Left: event.Wanted{Created: 2}, Continues: true}
+	l.results("run-1", left, "CREATE api x", "CREATE web ?", "CREATE zoo ?", "DELETE zz")
+	check := func(what string) {
+		t.Helper()
+		if p := l.closed("run-1"); p.Phase != event.StartupReconcile || p.Outcome == nil || p.Outcome.Left != left.Left || !p.Continues() || !p.Settled.IsZero() {
+			t.Errorf("%s it shows %+v, %+v", what, p, p.Outcome)
+		}
+	}
+	check("closed,")
+	l.route("next", "x")
+	l.wantWritten("next", "BARRIER", "CREATE api x by run-1, more", "DELETE zz by run-1", "UPDATE held x", "UPDATE next x")
+	r.stop()
+	l.begin("run-1", event.StartupReconcile) // as a crash before the bucket was written leaves it
+	r = l.stream()
+	check("after a crash")
+
+	l.begin("run-2", event.StartupReconcile)
+	l.marks("run-2")
+	l.results("run-2", event.Outcome{Created: 2}, "CREATE web y", "CREATE zoo y")
+	if p := l.closed("run-2"); p.Phase != event.LiveProcessing || p.Settled.IsZero() {
+		t.Errorf("what continues it shows %+v", p)
+	}
+	r.stop()
+	l.noneLeft()
+}
+
 // TestStreamUnknownDestination: a change for a destination that nobody has
 // registered goes to the dead letters, says why, and stops nobody else.
 func TestStreamUnknownDestination(t *testing.T) {
@@ -509,24 +624,34 @@ func TestStreamUnknownDestination(t *testing.T) {
 	l.noneLeft()
 }
 
+// TestStreamRegisteredAgain: the results of a run are not for a destination of the same
+// name that was registered since.
+func TestStreamRegisteredAgain(t *testing.T) {
+	l := newLive(t, "d")
+	r := l.stream()
+	l.begin("run-1", event.LiveProcessing)
+	l.marks("run-1")
+	l.barrier("run-1")
+	r.stop()
+	l.unregister("d")
+	l.rev = l.register("d", everything)
+	l.results("run-1", event.Outcome{Created: 1}, "CREATE web A")
+	l.stream()
+	l.route("before", "x") // a stream that begins takes results first
+	l.wantWritten("before", "BARRIER", "UPDATE before x")
+
+	l.begin("run-2", event.StartupReconcile)
+	l.marks("run-2")
+	l.results("run-2", event.Outcome{Created: 1}, "CREATE web B")
+	l.closed("run-2")
+	l.route("last", "x")
+	l.wantWritten("last", "BARRIER", "UPDATE before x", "BARRIER", "CREATE web B by run-2", "UPDATE last x")
+}
+
 // TestStreamConsumersStay: many runs leave no consumer behind.
 func TestStreamConsumersStay(t *testing.T) {
 	l := newLive(t, "d")
 	l.stream()
-	consumers := func() (n int) {
-		for _, name := range []string{subject.Live, subject.Snap, "KV_" + subject.BucketPhase} {
-			s, err := l.js.Stream(t.Context(), name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			info, err := s.Info(t.Context(), jetstream.WithSubjectFilter("none"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			n += info.State.Consumers
-		}
-		return n
-	}
 	var before int
 	for i := range 12 {
 		run := fmt.Sprintf("run-%d", i)
@@ -537,15 +662,37 @@ func TestStreamConsumersStay(t *testing.T) {
 		l.closed(run)
 		l.written("web")
 		if i <= 2 { // the most of some: readers come and go
-			before = max(before, consumers())
+			before = max(before, l.consumers())
 		}
 	}
+	l.consumersFallTo(before)
+}
+
+// consumers counts those of the streams that a destination's stream reads.
+func (in *install) consumers() (n int) {
+	in.Helper()
+	for _, name := range []string{subject.Live, subject.Snap, "KV_" + subject.BucketPhase} {
+		s, err := in.js.Stream(in.Context(), name)
+		if err != nil {
+			in.Fatal(err)
+		}
+		info, err := s.Info(in.Context(), jetstream.WithSubjectFilter("none"))
+		if err != nil {
+			in.Fatal(err)
+		}
+		n += info.State.Consumers
+	}
+	return n
+}
+
+func (in *install) consumersFallTo(n int) {
+	in.Helper()
 	// What a reader leaves goes by itself, after 30 s of silence.
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(90 * time.Second); consumers() > before; <-tick.C {
+	for end := time.Now().Add(90 * time.Second); in.consumers() > n; <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("%d consumers are left, there were %d", consumers(), before)
+			in.Fatalf("%d consumers are left, there were %d", in.consumers(), n)
 		}
 	}
 }

@@ -14,14 +14,15 @@ import (
 // live is a destination whose stream is tested, as the router feeds it.
 type live struct {
 	*install
-	name string
-	rev  uint64
-	n    int
+	name    string
+	rev     uint64
+	attempt uint64 // at the runs that are played
+	n       int
 }
 
 func newLive(t *testing.T, name string) *live {
 	t.Helper()
-	l := &live{install: newInstall(t), name: name}
+	l := &live{install: newInstall(t), name: name, attempt: 1}
 	l.rev = l.register(name, everything)
 	return l
 }
@@ -45,7 +46,7 @@ func (l *live) route(name, content string) {
 // mark stores a MARK of one lane.
 func (l *live) mark(part int, run string) {
 	l.Helper()
-	m := event.Mark{Cluster: "test", Part: part, Destination: key(l.name).String(), Run: run, Attempt: 1, Registry: l.rev}
+	m := event.Mark{Cluster: "test", Part: part, Destination: key(l.name).String(), Run: run, Attempt: l.attempt, Registry: l.rev}
 	h, body := m.Message()
 	l.store(subject.LiveData(part, key(l.name)), l.id(), h, body)
 }
@@ -65,6 +66,9 @@ func (l *live) written(last string) []string {
 		line := strings.TrimSpace(fmt.Sprintf("%s %s %s", c.Op, c.Name, content))
 		if c.Origin == event.Reconcile {
 			line += " by " + c.Run
+		}
+		if c.Origin == event.Reconcile && c.Op == event.Delete && c.Replaces != orphanHash(c.Name) {
+			l.Errorf("%s does not say which content it removes: %q", line, c.Replaces)
 		}
 		if c.More {
 			line += ", more"

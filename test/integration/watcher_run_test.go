@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,12 @@ var configmaps = subject.Part("test", "", "configmaps")
 // series names what a lane answers to the first attempt at a run.
 func seriesOf(name, run string, side subject.Side) subject.Series {
 	return subject.Series{Destination: key(name), Run: run, Attempt: 1, Side: side}
+}
+
+// underWay makes a destination one whose run is under way.
+func (in *install) underWay(name, run string) {
+	in.Helper()
+	in.setPhase(name, event.PhaseRecord{Phase: event.StartupReconcile, Run: run, Attempt: 1, Registered: in.registered()["test/"+name], Reason: event.ReasonRequested})
 }
 
 // askState asks a lane for its state.
@@ -52,6 +59,7 @@ func (in *install) closed(s subject.Series) (end event.End) {
 // state is a lane's answer to a run that it is asked about now.
 func (in *install) state(name, run string, part int) (entries []event.Entry, end event.End) {
 	in.Helper()
+	in.underWay(name, run)
 	in.askState(name, run, part)
 	s := seriesOf(name, run, subject.SideCluster(part))
 	end = in.closed(s)
@@ -108,6 +116,7 @@ func paths(entries []event.Entry) string {
 // TestWatcherAnswersState: a first list publishes nothing, and is what a run is
 // answered with, sorted by path, behind a MARK.
 func TestWatcherAnswersState(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	c, rc := newCluster(t, "configmaps", "secrets", "readings.example.com")
 	rv := c.put("configmaps", "shop", "a", "1")
@@ -161,6 +170,7 @@ func TestWatcherAnswersState(t *testing.T) {
 // TestWatcherFreezes: whatever is written while lanes are frozen, an answer is what
 // was there at first and the changes before its MARK, and no lane misses one.
 func TestWatcherFreezes(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	c, rc := newCluster(t, "configmaps")
 	for i := range 20 {
@@ -246,6 +256,7 @@ func TestWatcherFreezes(t *testing.T) {
 // TestWatcherFrozenBefore: of a lane that an owner froze, and that died before it
 // said how, nobody knows how: the attempt has failed. The next one does not.
 func TestWatcherFrozenBefore(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	c, rc := newCluster(t, "configmaps")
 	c.put("configmaps", "shop", "a", "1")
@@ -255,6 +266,7 @@ func TestWatcherFrozenBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	w, _ := in.watcher(rc, documents(t, "d"))
+	in.underWay("d", "run-1")
 	in.askState("d", "run-1", configmaps)
 	if end := in.closed(seriesOf("d", "run-1", subject.SideCluster(configmaps))); end.Failed == "" || end.Count != 0 {
 		t.Errorf("it answered %+v", end)
@@ -273,6 +285,7 @@ func TestWatcherFrozenBefore(t *testing.T) {
 // TestWatcherIncomplete: types that may not be listed, and groups that do not
 // answer, are named, and not waited for.
 func TestWatcherIncomplete(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	c, rc := newCluster(t, "configmaps", "gadgets.example.org")
 	c.put("configmaps", "shop", "a", "1")
@@ -306,34 +319,310 @@ func TestWatcherIncomplete(t *testing.T) {
 // TestWatcherMissingWhenItComes: a type that an answer left out, and that had been
 // followed before, is brought by a run once its index is exact, whoever answered.
 func TestWatcherMissingWhenItComes(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		reason          string
+		state, contents *event.End
+		outcome         *event.Outcome
+	}{
+		"in the state":                      {event.ReasonRequested, &event.End{Incomplete: []string{"configmaps"}}, nil, nil},
+		"in the contents":                   {event.ReasonRequested, &event.End{}, &event.End{Incomplete: []string{"configmaps"}}, nil},
+		"in a run whose series are gone":    {event.ReasonRequested, nil, nil, &event.Outcome{Incomplete: []string{"configmaps"}}},
+		"in the run before one that failed": {event.ReasonRequested, &event.End{Failed: "why"}, nil, &event.Outcome{Incomplete: []string{"configmaps"}}},
+		"in the run before a comparison":    {event.ReasonCompare, &event.End{}, nil, &event.Outcome{Incomplete: []string{"configmaps"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := newInstall(t)
+			c, rc := newCluster(t, "configmaps")
+			c.put("configmaps", "shop", "a", "1")
+			w, _ := in.watcher(rc, documents(t, "d"))
+			in.state("d", "run-1", configmaps)
+			w.stop()
+			in.setPhase("d", event.PhaseRecord{
+				Phase: event.LiveProcessing, Run: "before", Attempt: 1, Reason: tt.reason, Registered: in.registered()["test/d"], Closed: time.Now(), Outcome: tt.outcome,
+			})
+			for side, end := range map[subject.Side]*event.End{subject.SideCluster(configmaps): tt.state, subject.SideContent(configmaps): tt.contents} {
+				if end == nil {
+					continue
+				}
+				if _, err := in.bus.WriteSeries(seriesOf("d", "before", side)).Close(t.Context(), *end); err != nil {
+					t.Fatal(err)
+				}
+			}
+			in.watcher(rc, documents(t, "d"))
+			c.announce() // a bookmark
+			if q := in.runAsked("d"); q.Reason != event.ReasonTypeAppeared {
+				t.Errorf("it asked %+v", q)
+			}
+		})
+	}
+}
+
+// TestWatcherMissingBehindOldRequest: what the newest answer lacked stays owed when the
+// request of an older one comes again, because its acknowledgement was lost.
+func TestWatcherMissingBehindOldRequest(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	c, rc := newCluster(t, "configmaps")
 	c.put("configmaps", "shop", "a", "1")
 	w, _ := in.watcher(rc, documents(t, "d"))
 	in.state("d", "run-1", configmaps)
 	w.stop()
-	in.reconciled("d")
-	s := subject.Series{Destination: key("d"), Run: "before", Attempt: 1, Side: subject.SideCluster(configmaps)}
-	if _, err := in.bus.WriteSeries(s).Close(t.Context(), event.End{Incomplete: []string{"configmaps"}}); err != nil {
-		t.Fatal(err)
+	c.change(func() { c.broken["configmaps"] = true })
+	next, r := in.newWatcher(rc, documents(t, "d"))
+	next.Patience = time.Second
+	r.ready = func() error { return nil } // it is not while the type cannot be listed
+	in.run(next.Run, r)
+	if _, end := in.state("d", "run-2", configmaps); !slices.Equal(end.Incomplete, []string{"configmaps"}) {
+		t.Errorf("it answered %+v", end)
 	}
-	in.watcher(rc, documents(t, "d"))
-	c.announce() // a bookmark
+	in.setPhase("d", event.PhaseRecord{
+		Phase: event.LiveProcessing, Run: "run-2", Attempt: 1, Reason: event.ReasonRequested, Registered: in.registered()["test/d"], Closed: time.Now(),
+	})
+	in.askState("d", "run-1", configmaps)
+	in.notAsked("d", subject.CtlClusterState("test", configmaps, "run-1", 1))
+	c.change(func() { c.broken["configmaps"] = false })
 	if q := in.runAsked("d"); q.Reason != event.ReasonTypeAppeared {
 		t.Errorf("it asked %+v", q)
 	}
 }
 
-// notAsked fails if the answer to a lane's newest request made the watcher ask for a
-// run.
-func (in *install) notAsked(name, run string, part int) {
+// TestWatcherContentsRefused: a type that may not be read any more when a run wants its
+// contents is brought by another run once it may, although its watch went on all the
+// time.
+func TestWatcherContentsRefused(t *testing.T) {
+	t.Parallel()
+	in := newInstall(t)
+	c, rc := newCluster(t, "configmaps")
+	c.put("configmaps", "shop", "a", "1")
+	in.watcher(rc, documents(t, "d"))
+	entries, _ := in.state("d", "run-1", configmaps)
+	in.reconciled("d")
+	c.change(func() { c.forbidden["configmaps"] = true })
+	if end := in.contents("run-1", entries); end.Count != 0 || !slices.Equal(end.Incomplete, []string{"configmaps"}) {
+		t.Errorf("it answered %+v", end)
+	}
+	in.notAsked("d", subject.CtlResources("test", configmaps, "run-1", 1))
+	c.change(func() { c.forbidden["configmaps"] = false })
+	if q := in.runAsked("d"); q.Reason != event.ReasonTypeAppeared {
+		t.Errorf("it asked %+v", q)
+	}
+}
+
+// TestWatcherGivesUp: a type that cannot be listed or read, while the API server answers
+// about others, keeps one run waiting, and no other. It is named, and brought by a run once
+// it can be.
+func TestWatcherGivesUp(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ before, contents bool }{
+		"never listed":         {},
+		"followed before":      {before: true},
+		"when contents wanted": {before: true, contents: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := newInstall(t)
+			const patience = 5 * time.Second
+			c, rc := newCluster(t, "configmaps")
+			c.put("configmaps", "shop", "a", "1")
+			var entries []event.Entry
+			if tt.before {
+				w, r := in.newWatcher(rc, documents(t, "d"))
+				w.Patience = patience
+				r = in.run(w.Run, r)
+				entries, _ = in.state("d", "run-0", configmaps)
+				if !tt.contents {
+					r.stop()
+				}
+			}
+			c.change(func() { c.broken["configmaps"] = true })
+			if !tt.contents {
+				w, r := in.newWatcher(rc, documents(t, "d"))
+				w.Patience = patience
+				r.ready = func() error { return nil } // it is not while the type cannot be listed
+				in.run(w.Run, r)
+			}
+			for _, run := range []string{"run-1", "run-2"} {
+				var end event.End
+				begun := time.Now()
+				if tt.contents {
+					end = in.contents(run, entries)
+				} else {
+					_, end = in.state("d", run, configmaps)
+				}
+				took := time.Since(begun)
+				if end.Count != 0 || !slices.Equal(end.Incomplete, []string{"configmaps"}) {
+					t.Errorf("%s is told %+v", run, end)
+				}
+				if waited := took >= patience; waited != (run == "run-1") {
+					t.Errorf("%s took %v", run, took)
+				}
+			}
+			in.reconciled("d")
+			c.change(func() { c.broken["configmaps"] = false })
+			c.announce()
+			if q := in.runAsked("d"); q.Reason != event.ReasonTypeAppeared {
+				t.Errorf("it asked %+v", q)
+			}
+			if entries, end := in.state("d", "run-3", configmaps); len(entries) != 1 || len(end.Incomplete) > 0 {
+				t.Errorf("run-3 is told %s, %+v", paths(entries), end)
+			}
+		})
+	}
+}
+
+// TestWatcherContentsLackedBefore: a state that was answered, and is asked for again,
+// leaves owed what the contents behind it lacked.
+func TestWatcherContentsLackedBefore(t *testing.T) {
+	t.Parallel()
+	in := newInstall(t)
+	c, rc := newCluster(t, "configmaps")
+	c.put("configmaps", "shop", "a", "1")
+	in.watcher(rc, documents(t, "d"))
+	in.state("d", "run-1", configmaps)
+	in.reconciled("d")
+	for side, end := range map[subject.Side]event.End{subject.SideCluster(configmaps): {}, subject.SideContent(configmaps): {Incomplete: []string{"configmaps"}}} {
+		if _, err := in.bus.WriteSeries(seriesOf("d", "before", side)).Close(t.Context(), end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in.askState("d", "before", configmaps)
+	if q := in.runAsked("d"); q.Reason != event.ReasonTypeAppeared {
+		t.Errorf("it asked %+v", q)
+	}
+}
+
+// TestWatcherAskedAgain: a request that comes again, its acknowledgement lost, tells what
+// its answer lacked, to a watcher that had looked for the answer before it was given, too.
+func TestWatcherAskedAgain(t *testing.T) {
+	t.Parallel()
+	lacking := []string{"configmaps"}
+	state := func(in *install) { in.askState("d", "run-1", configmaps) }
+	contents := func(in *install) { in.askContents("run-1", 0) }
+	for name, tt := range map[string]struct {
+		ask     func(*install)
+		state   *event.End
+		outcome *event.Outcome
+	}{
+		"the state is there":    {state, &event.End{Incomplete: lacking}, nil},
+		"the state is gone":     {state, nil, &event.Outcome{Run: "run-1", Incomplete: lacking}},
+		"the contents are gone": {contents, nil, &event.Outcome{Run: "run-1", Incomplete: lacking}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := newInstall(t)
+			c, rc := newCluster(t, "configmaps")
+			c.put("configmaps", "shop", "a", "1")
+			w, _ := in.watcher(rc, documents(t, "d"))
+			in.state("d", "run-0", configmaps)
+			w.stop()
+			in.underWay("d", "run-1")
+			in.watcher(rc, documents(t, "d"))
+			other := (configmaps + 1) % subject.Parts
+			in.askState("d", "run-1", other)
+			in.closed(seriesOf("d", "run-1", subject.SideCluster(other))) // so it has looked
+			c.announce()
+			if tt.state != nil {
+				if _, err := in.bus.WriteSeries(seriesOf("d", "run-1", subject.SideCluster(configmaps))).Close(t.Context(), *tt.state); err != nil {
+					t.Fatal(err)
+				}
+			}
+			in.setPhase("d", event.PhaseRecord{
+				Phase: event.LiveProcessing, Run: "run-1", Attempt: 1, Reason: event.ReasonRequested, Registered: in.registered()["test/d"], Closed: time.Now(), Outcome: tt.outcome,
+			})
+			tt.ask(in)
+			if q := in.runAsked("d"); q.Reason != event.ReasonTypeAppeared {
+				t.Errorf("it asked %+v", q)
+			}
+		})
+	}
+}
+
+// TestWatcherLateRequests: of a run that another one has replaced, or that has closed,
+// no lane stores a MARK, nor does it read contents.
+func TestWatcherLateRequests(t *testing.T) {
+	t.Parallel()
+	in := newInstall(t)
+	c, rc := newCluster(t, "configmaps")
+	c.put("configmaps", "shop", "a", "1")
+	in.watcher(rc, documents(t, "d"))
+	entries, _ := in.state("d", "run-2", configmaps)
+	r := in.bus.WriteSeries(seriesOf("d", "run-1", subject.SideResult(configmaps)))
+	for _, e := range entries {
+		e.What = event.ResultCreate
+		if err := r.Entry(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.Close(t.Context(), event.End{Wanted: len(entries)}); err != nil {
+		t.Fatal(err)
+	}
+	late := func(run string) {
+		t.Helper()
+		in.askState("d", run, configmaps)
+		in.askContents(run, 0)
+		in.until("they are taken", func() bool { return len(in.subjects(subject.Ctl, subject.AllCtl)) == 0 })
+	}
+	late("run-1")
+	in.reconciled("d") // whose run "before" has closed
+	late("before")
+	if n, err := in.bus.Waiting(t.Context(), subject.Events, subject.EventMarks(key("d")), 0); n != 1 || err != nil {
+		t.Errorf("there are %d MARKs, %v, want that of run-2", n, err)
+	}
+	for _, run := range []string{"run-1", "before"} {
+		if _, err := in.bus.SeriesEnd(t.Context(), seriesOf("d", run, subject.SideContent(configmaps))); !errors.Is(err, bus.ErrNoMessage) {
+			t.Errorf("the contents of %s were read: %v", run, err)
+		}
+	}
+}
+
+// contents are what the lane of configmaps answers to a run that wants some. What says
+// what an entry comes to; by default it is created.
+func (in *install) contents(run string, wanted []event.Entry) event.End {
+	in.Helper()
+	return in.contentsWithin(run, 0, wanted)
+}
+
+// contentsWithin is contents, of no more bytes than there is room for.
+func (in *install) contentsWithin(run string, room int, wanted []event.Entry) event.End {
+	in.Helper()
+	r := in.bus.WriteSeries(seriesOf("d", run, subject.SideResult(configmaps)))
+	end := event.End{}
+	for _, e := range wanted {
+		if e.What == event.Resource {
+			e.What = event.ResultCreate
+		}
+		if e.What != event.ResultDelete {
+			end.Wanted++
+		}
+		if err := r.Entry(in.Context(), e); err != nil {
+			in.Fatal(err)
+		}
+	}
+	if _, err := r.Close(in.Context(), end); err != nil {
+		in.Fatal(err)
+	}
+	in.underWay("d", run)
+	in.askContents(run, room)
+	return in.closed(seriesOf("d", run, subject.SideContent(configmaps)))
+}
+
+// askContents asks for the contents of a run's results.
+func (in *install) askContents(run string, room int) {
+	in.Helper()
+	q := event.Request{V: event.Version, Kind: event.RequestResources, Destination: key("d"), Part: configmaps, Run: run, Attempt: 1, Reason: event.ReasonRequested, Room: room}
+	if err := in.bus.Ask(in.Context(), subject.CtlResources("test", configmaps, run, 1), q); err != nil {
+		in.Fatal(err)
+	}
+}
+
+// notAsked fails if the answer to a request made the watcher ask for a run.
+func (in *install) notAsked(name, request string) {
 	in.Helper()
 	in.until("the request is done", func() bool {
-		_, err := in.bus.LastFor(in.Context(), subject.Ctl, subject.CtlClusterState("test", part, run, 1))
+		_, err := in.bus.LastFor(in.Context(), subject.Ctl, request)
 		return errors.Is(err, bus.ErrNoMessage)
 	})
 	if _, err := in.bus.LastFor(in.Context(), subject.Ctl, subject.CtlRun(key(name))); !errors.Is(err, bus.ErrNoMessage) {
-		in.Errorf("a run was asked for, although %s had all that is there: %v", run, err)
+		in.Errorf("a run was asked for, although %s had all that is there: %v", request, err)
 	}
 }
 
@@ -341,6 +630,7 @@ func (in *install) notAsked(name, run string, part int) {
 // incomplete, and no reason for another run: it would be told the same. A type of
 // the group that comes later is one.
 func TestWatcherGroupFailsLater(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	c, rc := newCluster(t, "configmaps", "gadgets.example.org")
 	c.put("gadgets", "shop", "a", "1")
@@ -353,11 +643,11 @@ func TestWatcherGroupFailsLater(t *testing.T) {
 	if len(entries) != 1 || !slices.Equal(end.Incomplete, []string{"*.example.org"}) {
 		t.Errorf("it answered %s, %+v", paths(entries), end)
 	}
-	in.notAsked("d", "run-2", part)
+	in.notAsked("d", subject.CtlClusterState("test", part, "run-2", 1))
 
 	gizmos := subject.Part("test", "example.org", "gizmos")
 	in.state("d", "run-2", gizmos)
-	in.notAsked("d", "run-2", gizmos)
+	in.notAsked("d", subject.CtlClusterState("test", gizmos, "run-2", 1))
 	c.serve("gizmos.example.org")
 	c.change(func() { c.failing["example.org"] = false })
 	c.announce()
@@ -367,26 +657,63 @@ func TestWatcherGroupFailsLater(t *testing.T) {
 }
 
 // TestWatcherNamespaceForbidden: a type that may be listed in one of the namespaces
-// that are mirrored is incomplete, and what was answered is no reason for another run.
+// that are mirrored is incomplete in the other one, and what was answered is no reason for
+// another run, nor is a restart.
 func TestWatcherNamespaceForbidden(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	c, rc := newCluster(t, "configmaps")
 	c.put("configmaps", "a", "x", "1")
 	c.put("configmaps", "b", "y", "1")
 	c.change(func() { c.forbidden["configmaps/b"] = true })
-	in.watcher(rc, narrowed(t, "namespaces: [a, b], rules: [{apiGroups: ['*'], resources: ['*']}]"))
+	docs := narrowed(t, "namespaces: [a, b], rules: [{apiGroups: ['*'], resources: ['*']}]")
+	w, _ := in.watcher(rc, docs)
 	in.state("d", "run-1", configmaps)
 	in.reconciled("d")
 	entries, end := in.state("d", "run-2", configmaps)
-	if paths(entries) != "a/configmaps/x.yaml" || !slices.Equal(end.Incomplete, []string{"configmaps"}) {
+	if paths(entries) != "a/configmaps/x.yaml" || !slices.Equal(end.Incomplete, []string{"configmaps in b"}) {
 		t.Errorf("it answered %s, %+v", paths(entries), end)
 	}
-	in.notAsked("d", "run-2", configmaps)
+	in.notAsked("d", subject.CtlClusterState("test", configmaps, "run-2", 1))
+
+	w.stop()
+	in.lacked("d", "run-3", end.Incomplete)
+	in.watcher(rc, docs)
+	in.asksNothing(c, "configmaps", "", "a", "run-3")
+}
+
+// lacked makes a destination one whose newest run has lacked something, and that is being
+// compared: a comparison brings nothing, so it keeps nobody from asking for a run.
+func (in *install) lacked(name, run string, incomplete []string) {
+	in.Helper()
+	in.setPhase(name, event.PhaseRecord{
+		Phase: event.LiveProcessing, Run: run, Attempt: 1, Reason: event.ReasonCompare, Registered: in.registered()["test/"+name],
+		Outcome: &event.Outcome{Incomplete: incomplete},
+	})
+}
+
+// asksNothing fails if a watcher that has started asks for a run of d, which is being
+// compared, once its index of a type in a namespace is exact.
+func (in *install) asksNothing(c *cluster, resource, group, namespace, run string) {
+	in.Helper()
+	part := subject.Part("test", group, resource)
+	q := event.Request{V: event.Version, Kind: event.RequestClusterState, Destination: key("d"), Part: part, Run: run, Attempt: 1, Reason: event.ReasonCompare}
+	if err := in.bus.Ask(in.Context(), subject.CtlClusterState("test", part, run, 1), q); err != nil {
+		in.Fatal(err)
+	}
+	in.closed(seriesOf("d", run, subject.SideCluster(part))) // the index is exact
+	c.put(resource, namespace, "x", "2")                     // which is delivered behind that
+	in.until("the change is published", func() bool {
+		n, err := in.bus.Waiting(in.Context(), subject.Events, subject.EventType(part, "test", group, resource, namespace), 0)
+		return err == nil && n > 0
+	})
+	in.notAsked("d", subject.CtlClusterState("test", part, run, 1))
 }
 
 // TestWatcherVersionNotPreferred: of a type that rules select in another version than
 // the one the server prefers, nothing is followed, and nothing is taken for absent.
 func TestWatcherVersionNotPreferred(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	c, rc := newCluster(t, "configmaps", "widgets.example.com")
 	c.put("widgets", "shop", "w", "1")
@@ -394,16 +721,48 @@ func TestWatcherVersionNotPreferred(t *testing.T) {
 	in.reconciled("d")
 	part := subject.Part("test", "example.com", "widgets")
 	entries, end := in.state("d", "run-1", part)
-	if len(entries) != 0 || !slices.Equal(end.Incomplete, []string{"widgets.example.com"}) {
+	if len(entries) != 0 || !slices.Equal(end.Incomplete, []string{"widgets.example.com other than v1"}) {
 		t.Errorf("it answered %s, %+v", paths(entries), end)
 	}
-	in.notAsked("d", "run-1", part)
+	in.notAsked("d", subject.CtlClusterState("test", part, "run-1", 1))
+}
+
+// TestWatcherTwoVersions: of a type that rules select in the version which the server
+// prefers, and in another one elsewhere, the latter is missing. A restart is no reason
+// for another run, but that another version is preferred since.
+func TestWatcherTwoVersions(t *testing.T) {
+	t.Parallel()
+	in := newInstall(t)
+	c, rc := newCluster(t, "configmaps", "widgets.example.com")
+	c.put("widgets", "a", "x", "1")
+	c.put("widgets", "b", "y", "1")
+	docs := narrowed(t,
+		"namespaces: [a], rules: [{apiGroups: [example.com], apiVersions: [v1], resources: [widgets]}]",
+		"namespaces: [b], rules: [{apiGroups: [example.com], apiVersions: [v1beta1], resources: [widgets]}]")
+	w, _ := in.watcher(rc, docs)
+	part := subject.Part("test", "example.com", "widgets")
+	entries, end := in.state("d", "run-1", part)
+	if paths(entries) != "a/example.com/widgets/x.yaml" || !slices.Equal(end.Incomplete, []string{"widgets.example.com other than v1"}) {
+		t.Errorf("it answered %s, %+v", paths(entries), end)
+	}
+	w.stop()
+	in.lacked("d", "run-2", end.Incomplete)
+	w, _ = in.watcher(rc, docs)
+	in.asksNothing(c, "widgets", "example.com", "a", "run-2")
+
+	w.stop()
+	in.lacked("d", "run-3", []string{"widgets.example.com other than v1alpha1"})
+	in.watcher(rc, docs)
+	if q := in.runAsked("d"); q.Reason != event.ReasonTypeAppeared {
+		t.Errorf("it asked %+v", q)
+	}
 }
 
 // TestWatcherTypeAppears: a type that is served before the watcher knows of it is
 // missing from a run; its objects come by another one, which the watcher asks for
 // when it has listed them.
 func TestWatcherTypeAppears(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	c, rc := newCluster(t, "configmaps")
 	in.watcher(rc, documents(t, "d"))
@@ -426,6 +785,7 @@ func TestWatcherTypeAppears(t *testing.T) {
 
 // TestWatcherGap: what an API server forgot while no watcher ran, a run finds.
 func TestWatcherGap(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	c, rc := newCluster(t, "configmaps")
 	c.put("configmaps", "shop", "a", "1")
@@ -447,9 +807,81 @@ func TestWatcherGap(t *testing.T) {
 	}
 }
 
+// TestWatcherGapsClosed: an API server that has restarted answers every watch with 410.
+// What changed is published, and no run begins: but where one has skipped objects that
+// had changed, whoever skipped them.
+func TestWatcherGapsClosed(t *testing.T) {
+	t.Parallel()
+	closedRun := func(in *install, out event.Outcome) {
+		in.setPhase("d", event.PhaseRecord{
+			Phase: event.LiveProcessing, Run: "before", Attempt: 1, Reason: event.ReasonDriftCheck, Registered: in.registered()["test/d"], Closed: time.Now(), Outcome: &out,
+		})
+	}
+	for name, tt := range map[string]struct {
+		before func(in *install, c *cluster, entries []event.Entry)
+		want   string
+	}{
+		"nothing skipped": {func(in *install, _ *cluster, entries []event.Entry) {
+			if end := in.contents("before", entries); end.Count != 1 || len(end.Skipped) > 0 {
+				in.Errorf("it answered %+v", end)
+			}
+			closedRun(in, event.Outcome{})
+		}, ""},
+		"by this watcher": {func(in *install, c *cluster, entries []event.Entry) {
+			c.put("configmaps", "shop", "a", "changed")
+			if end := in.contents("before", entries); end.Count != 0 || !slices.Equal(end.Skipped, []string{"configmaps"}) {
+				in.Errorf("it answered %+v", end)
+			}
+		}, event.ReasonContentsSkipped},
+		"by another one": {func(in *install, _ *cluster, _ []event.Entry) {
+			closedRun(in, event.Outcome{Skipped: []string{"configmaps"}})
+		}, event.ReasonContentsSkipped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := newInstall(t)
+			c, rc := newCluster(t, "configmaps", "widgets.example.com", "gadgets.example.org")
+			c.put("configmaps", "shop", "a", "1")
+			c.put("widgets", "shop", "w", "1")
+			in.watcher(rc, documents(t, "d"))
+			entries, _ := in.state("d", "before", configmaps)
+			in.state("d", "before", subject.Part("test", "example.com", "widgets"))
+			in.state("d", "before", subject.Part("test", "example.org", "gadgets"))
+			tt.before(in, c, entries)
+			bookmarks, err := bus.OpenBucket[event.Bookmark](t.Context(), in.bus, subject.BucketCursor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rv := c.put("widgets", "shop", "w", "2")
+			c.forget()
+			in.until("the gaps are closed", func() bool {
+				for resource, group := range map[string]string{"configmaps": "", "widgets": "example.com", "gadgets": "example.org"} {
+					b, _, err := bookmarks.Get(t.Context(), subject.BookmarkKey("test", group, resource, ""))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if at, err := strconv.Atoi(b.ResourceVersion); err != nil || at <= rv {
+						return false
+					}
+				}
+				return true
+			})
+			if tt.want != "" {
+				if q := in.runAsked("d"); q.Reason != tt.want {
+					t.Errorf("it asked %+v", q)
+				}
+				return
+			}
+			if _, err := in.bus.LastFor(t.Context(), subject.Ctl, subject.CtlRuns); !errors.Is(err, bus.ErrNoMessage) {
+				t.Errorf("a run was asked for: %v", err)
+			}
+		})
+	}
+}
+
 // TestWatcherAnswersResources: the contents of the results that want some, of those
 // objects that still are what they were, in the order of paths.
 func TestWatcherAnswersResources(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	c, rc := newCluster(t, "configmaps")
 	for _, name := range []string{"a", "a-b", "changed", "deleted", "unasked"} {
@@ -463,37 +895,18 @@ func TestWatcherAnswersResources(t *testing.T) {
 	c.put("configmaps", "shop", "changed", "2")
 	c.remove("configmaps", "shop", "deleted")
 
-	ask := func(run string, wanted bool) event.End {
-		t.Helper()
-		r := in.bus.WriteSeries(seriesOf("d", run, subject.SideResult(configmaps)))
-		end := event.End{}
-		for i, e := range entries {
-			switch {
-			case strings.Contains(e.Path, "unasked"):
-				e.What = event.ResultDelete
-			case !wanted:
-				continue
-			case i%2 == 0:
-				e.What = event.ResultCreate
-				end.Wanted++
-			default:
-				e.What = event.ResultReconcile
-				end.Wanted++
-			}
-			if err := r.Entry(t.Context(), e); err != nil {
-				t.Fatal(err)
-			}
+	results := slices.Clone(entries)
+	for i := range results {
+		switch e := &results[i]; {
+		case strings.Contains(e.Path, "unasked"):
+			e.What = event.ResultDelete
+		case i%2 == 0:
+			e.What = event.ResultCreate
+		default:
+			e.What = event.ResultReconcile
 		}
-		if _, err := r.Close(t.Context(), end); err != nil {
-			t.Fatal(err)
-		}
-		q := event.Request{V: event.Version, Kind: event.RequestResources, Destination: key("d"), Part: configmaps, Run: run, Attempt: 1}
-		if err := in.bus.Ask(t.Context(), subject.CtlResources("test", configmaps, run, 1), q); err != nil {
-			t.Fatal(err)
-		}
-		return in.closed(seriesOf("d", run, subject.SideContent(configmaps)))
 	}
-	end := ask("run-1", true)
+	end := in.contents("run-1", results)
 	var got []string
 	for ch, err := range in.bus.Contents(t.Context(), seriesOf("d", "run-1", subject.SideContent(configmaps)), end) {
 		if err != nil {
@@ -512,7 +925,28 @@ func TestWatcherAnswersResources(t *testing.T) {
 	if answered, skipped := in.counted(w, "kubescribe_watcher_contents_total", "answered"), in.counted(w, "kubescribe_watcher_contents_total", "skipped"); answered != 32 || skipped != 2 {
 		t.Errorf("%d are counted as answered, %d as skipped", answered, skipped)
 	}
-	if end := ask("run-2", false); end.Count != 0 || end.Failed != "" {
+	// With room for half of them: the others are left, and those among them that are not
+	// what they were are not known to be.
+	room := end.Bytes/2 + 100 // names are not all as long
+	half := in.contentsWithin("run-half", room, results)
+	var first []string
+	for ch, err := range in.bus.Contents(t.Context(), seriesOf("d", "run-half", subject.SideContent(configmaps)), half) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		first = append(first, strings.TrimSuffix(strings.TrimPrefix(ch.Path, "shop/configmaps/"), ".yaml"))
+	}
+	if !slices.Equal(first, got[:16]) || half.Left != (event.Wanted{Created: 8, Updated: 8}) || half.Bytes > room {
+		t.Errorf("with room for half it answered %q, %+v", first, half)
+	}
+	if left := in.counted(w, "kubescribe_watcher_contents_total", "left"); left != 16 {
+		t.Errorf("%d are counted as left", left)
+	}
+	if end := in.contentsWithin("run-one", 1, results); end.Count != 1 || end.Left.Count() != 33 {
+		t.Errorf("with room for none it answered %+v", end)
+	}
+	deletions := slices.DeleteFunc(results, func(e event.Entry) bool { return e.What != event.ResultDelete })
+	if end := in.contents("run-2", deletions); end.Count != 0 || end.Failed != "" {
 		t.Errorf("asked for nothing it answered %+v", end)
 	}
 }

@@ -48,13 +48,16 @@ func documents(t *testing.T, destinations ...string) *v1alpha1.Documents {
 	return docs
 }
 
-// narrowed is a destination d that mirrors what the rest of its rule's spec says.
-func narrowed(t *testing.T, spec string) *v1alpha1.Documents {
+// narrowed is a destination d that mirrors what the rest of each of its rules' specs says.
+func narrowed(t *testing.T, specs ...string) *v1alpha1.Documents {
 	t.Helper()
-	docs, err := v1alpha1.Load(strings.NewReader("apiVersion: kubescribe.dev/v1alpha1\nkind: GitRemote\nmetadata: {name: r}\nspec: {url: /srv/live.git}\n"+
-		"---\napiVersion: kubescribe.dev/v1alpha1\nkind: GitDestination\nmetadata: {name: d}\nspec: {remoteRef: {name: r}, baseFolder: d}\n"+
-		"---\napiVersion: kubescribe.dev/v1alpha1\nkind: ClusterWatchRule\nmetadata: {name: d}\n"+
-		"spec: {destinationRef: {name: d, namespace: default}, "+spec+"}\n"), t.Name())
+	text := "apiVersion: kubescribe.dev/v1alpha1\nkind: GitRemote\nmetadata: {name: r}\nspec: {url: /srv/live.git}\n" +
+		"---\napiVersion: kubescribe.dev/v1alpha1\nkind: GitDestination\nmetadata: {name: d}\nspec: {remoteRef: {name: r}, baseFolder: d}\n"
+	for i, spec := range specs {
+		text += "---\napiVersion: kubescribe.dev/v1alpha1\nkind: ClusterWatchRule\nmetadata: {name: d" + strconv.Itoa(i) + "}\n" +
+			"spec: {destinationRef: {name: d, namespace: default}, " + spec + "}\n"
+	}
+	docs, err := v1alpha1.Load(strings.NewReader(text), t.Name())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,13 +66,20 @@ func narrowed(t *testing.T, spec string) *v1alpha1.Documents {
 
 func (in *install) watcher(cluster *rest.Config, docs *v1alpha1.Documents) (role, *watcher.Watcher) {
 	in.Helper()
+	w, r := in.newWatcher(cluster, docs)
+	return in.run(w.Run, r), w
+}
+
+// newWatcher is a watcher that does not run yet.
+func (in *install) newWatcher(cluster *rest.Config, docs *v1alpha1.Documents) (*watcher.Watcher, role) {
+	in.Helper()
 	b, reg := in.connect(), prometheus.NewRegistry()
 	w, err := watcher.New(in.Context(), watcher.Config{Cluster: "test", Documents: docs, REST: cluster, Owner: in.Name()},
 		watcher.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: reg})
 	if err != nil {
 		in.Fatal(err)
 	}
-	return in.run(w.Run, role{bus: b, metrics: reg, ready: w.Ready}), w
+	return w, role{bus: b, metrics: reg, ready: w.Ready}
 }
 
 // registered is KS_DESTINATION: revisions by name.
@@ -93,6 +103,7 @@ func (in *install) registered() map[string]uint64 {
 // TestWatcherRegisters: the registry holds what the watcher is configured with,
 // what did not change under the same revision, and what is of other clusters.
 func TestWatcherRegisters(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	cluster := emptyCluster(t)
 	kv, err := bus.OpenBucket[event.Destination](t.Context(), in.bus, subject.BucketDestination)
@@ -114,7 +125,7 @@ func TestWatcherRegisters(t *testing.T) {
 	}
 	r.stop()
 
-	_, w = in.watcher(cluster, documents(t, "same", "changed+"))
+	r, w = in.watcher(cluster, documents(t, "same", "changed+"))
 	second := in.registered()
 	if got := slices.Sorted(maps.Keys(second)); !slices.Equal(got, []string{"other/x", "test/changed", "test/same"}) {
 		t.Fatalf("registered are %q", got)
@@ -125,11 +136,22 @@ func TestWatcherRegisters(t *testing.T) {
 	if second["test/changed"] <= first["test/changed"] || w.Registered() != second["test/changed"] {
 		t.Errorf("what changed was %d, is %d, and the watcher says %d", first["test/changed"], second["test/changed"], w.Registered())
 	}
+	r.stop()
+
+	// However often it changes, it is known when it was registered.
+	in.watcher(cluster, documents(t, "same", "changed"))
+	if d, _, err := kv.Get(t.Context(), subject.DestinationToken(key("changed"))); err != nil || d.First != first["test/changed"] {
+		t.Errorf("what changed twice was registered at %d, it says %d, %v", first["test/changed"], d.First, err)
+	}
+	if third := in.registered(); third["test/same"] != first["test/same"] || third["test/changed"] <= second["test/changed"] {
+		t.Errorf("at last there are %v", third)
+	}
 }
 
 // TestWatcherLeavesTheNewersRequests: a run that covers a configuration which this
 // watcher does not have is left to the one that has it.
 func TestWatcherLeavesTheNewersRequests(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	cluster := emptyCluster(t)
 	old, w := in.watcher(cluster, documents(t, "a"))
@@ -139,6 +161,7 @@ func TestWatcherLeavesTheNewersRequests(t *testing.T) {
 			V: event.Version, Kind: event.RequestClusterState, Destination: key(d), Part: 0,
 			Run: "run-" + d, Attempt: 1, Registered: registered, Reason: event.ReasonNewDestination,
 		}
+		in.underWay(d, q.Run)
 		if err := in.bus.Ask(t.Context(), subject.CtlClusterState("test", 0, q.Run, q.Attempt), q); err != nil {
 			t.Fatal(err)
 		}
@@ -172,6 +195,7 @@ func TestWatcherLeavesTheNewersRequests(t *testing.T) {
 // TestWatcherForgetsTheRemovedsRequests: the request of a destination that was
 // taken out of the configuration is no newer one's, and keeps nobody waiting.
 func TestWatcherForgetsTheRemovedsRequests(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	cluster := emptyCluster(t)
 	old, w := in.watcher(cluster, documents(t, "a", "b"))
@@ -185,6 +209,7 @@ func TestWatcherForgetsTheRemovedsRequests(t *testing.T) {
 		{Destination: key("a"), Run: "run-a", Registered: in.registered()["test/a"], Reason: event.ReasonNewDestination},
 	} {
 		q.V, q.Kind, q.Attempt = event.Version, event.RequestClusterState, 1
+		in.underWay(q.Destination.Name, q.Run)
 		if err := in.bus.Ask(t.Context(), subject.CtlClusterState("test", 0, q.Run, q.Attempt), q); err != nil {
 			t.Fatal(err)
 		}
@@ -200,6 +225,7 @@ func TestWatcherForgetsTheRemovedsRequests(t *testing.T) {
 // TestWatcherRefusesToMove: a destination cannot come to point elsewhere, since what
 // waits for its old place would never be written; nothing else changes either.
 func TestWatcherRefusesToMove(t *testing.T) {
+	t.Parallel()
 	in := newInstall(t)
 	cluster := emptyCluster(t)
 	old, _ := in.watcher(cluster, documents(t, "a", "b"))

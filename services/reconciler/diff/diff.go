@@ -90,8 +90,8 @@ func (m *merger) fileAlone(f event.Entry) error {
 	if err != nil || foreign {
 		return err
 	}
-	group, resource, told := typeOf(f.Path)
-	if !told || m.types.has(group, resource) || m.Prune.Mode != event.PruneAlways {
+	namespace, group, resource, told := typeOf(f.Path)
+	if !told || m.types.has(namespace, group, resource) || m.Prune.Mode != event.PruneAlways {
 		m.out.Kept++
 		return nil
 	}

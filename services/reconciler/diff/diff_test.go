@@ -105,6 +105,15 @@ func TestMerge(t *testing.T) {
 			out: event.Outcome{Kept: 1},
 		},
 		{
+			name: "a type that could not be listed in one namespace", cfg: Config{Incomplete: []string{"secrets in here"}},
+			files:   []event.Entry{file("here/configmaps/s.yaml", "3"), file("here/secrets/s.yaml", "5"), file("there/secrets/s.yaml", "6")},
+			results: []string{"7 DELETE here/configmaps/s.yaml 3 0", "2 DELETE there/secrets/s.yaml 6 0"}, out: event.Outcome{Kept: 1, Deleted: 2, Incomplete: []string{"secrets in here"}},
+		},
+		{
+			name: "a type that is selected in other versions, too", cfg: Config{Incomplete: []string{"deployments.apps other than v1"}}, files: []event.Entry{file(d, "4"), file(a, "1")},
+			results: []string{"7 DELETE " + a + " 1 0"}, out: event.Outcome{Kept: 1, Deleted: 1, Incomplete: []string{"deployments.apps other than v1"}},
+		},
+		{
 			name: "a group that does not answer", cfg: Config{Incomplete: []string{"*.apps"}}, files: []event.Entry{file(d, "4"), file(a, "1")},
 			results: []string{"7 DELETE " + a + " 1 0"}, out: event.Outcome{Kept: 1, Deleted: 1, Incomplete: []string{"*.apps"}},
 		},

@@ -5,42 +5,48 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/manifest"
 )
 
 // types is a set of types as answers name them: resource.group, resource alone in
-// the core group, *.group for all of a group.
+// the core group, *.group for all of a group; "resource.group in namespace" for a type in
+// one namespace. "resource.group other than version" is taken for the type: no path tells
+// the version.
 type types map[string]struct{}
 
 func typesOf(names ...[]string) types {
 	t := types{}
 	for _, list := range names {
 		for _, name := range list {
+			name, _, _ = strings.Cut(name, event.OtherThan)
 			t[name] = struct{}{}
 		}
 	}
 	return t
 }
 
-func (t types) has(group, resource string) bool {
+func (t types) has(namespace, group, resource string) bool {
 	name := resource
 	if group != "" {
 		name += "." + group
 	}
 	_, one := t[name]
 	_, all := t["*."+group]
-	return one || all
+	_, there := t[name+event.InNamespace+namespace]
+	return one || all || there
 }
 
-// typeOf is the type of the object whose file has a path, if the path tells it.
-func typeOf(path string) (group, resource string, told bool) {
+// typeOf is the type and the namespace of the object whose file has a path, if the path
+// tells the type.
+func typeOf(path string) (namespace, group, resource string, told bool) {
 	id, err := manifest.ParsePath(path)
 	if err != nil && !errors.Is(err, manifest.ErrShortened) {
-		return "", "", false
+		return "", "", "", false
 	}
 	// A group that was shortened is empty, and not the core group.
 	shortened := id.Group == "" && strings.Count(path, "/") == 3
-	return id.Group, id.Resource, id.Resource != "" && !shortened
+	return id.Namespace, id.Group, id.Resource, id.Resource != "" && !shortened
 }
 
 // sorted is the names in order, each once; nil for none.

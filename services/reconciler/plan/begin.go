@@ -22,7 +22,7 @@ func (r Run) Record(was event.PhaseRecord, d event.Destination, revision uint64)
 	rec := event.PhaseRecord{
 		V: event.Version, Run: r.ID, Attempt: 1, Reason: r.Reason, Registered: revision,
 		Parts: parts(was, d, revision), Phase: was.Phase, Approved: r.Approved, Since: r.Now,
-		Cursor: was.Cursor, Counts: was.Counts, Owner: was.Owner, Outcome: was.Outcome, Settled: was.Settled,
+		Cursor: was.Cursor, Counts: was.Counts, Owner: was.Owner, Outcome: was.Outcome, Settled: was.Settled, Gap: was.Gap,
 	}
 	if len(rec.Parts) == 0 {
 		// The rules select nothing, so that no lane has anything to say. But without

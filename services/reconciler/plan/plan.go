@@ -37,6 +37,7 @@ type Situation struct {
 	AskedContents map[int]bool
 	Comparison    Comparison
 	Wanted        []int     // the lanes whose contents the results want, once compared
+	Room          int       // for contents, in bytes: a run holds no more at a time, but for one object
 	Failed        string    // why the states cannot be compared
 	Progress      time.Time // when it last got further
 }
@@ -60,7 +61,8 @@ const (
 	Begin                   // a run, because of Reason
 	AskStates               // of the lanes Parts
 	Compare                 // the states
-	AskContents             // of the lanes Parts
+	AskContents             // of the lanes Parts, of no more bytes than Room
+	Leave                   // the contents of the lanes Parts: there is no room for them
 	HandIn                  // the results
 	Retry                   // make another attempt, because of Reason
 	Purge                   // the series of the destination: its run has closed
@@ -72,6 +74,7 @@ type Action struct {
 	Kind   Kind
 	Reason string
 	Parts  []int
+	Room   int
 	Until  time.Time // zero: no moment changes anything
 	// UnlessStalled says that a destination whose writer waits for a person gets no
 	// other attempt: it would wait for the same.
@@ -103,6 +106,8 @@ func Next(s Situation) Action {
 		return Action{Kind: Purge}
 	case rec.Next != "":
 		return Action{Kind: Begin, Reason: rec.Next}
+	case rec.Continues():
+		return Action{Kind: Begin, Reason: event.ReasonContinued}
 	case s.Interval <= 0:
 		return Action{}
 	}
@@ -140,9 +145,26 @@ func running(s Situation) Action {
 	case Compared:
 	}
 	if missing := without(s.Ends, s.Wanted, subject.SideContent); len(missing) > 0 {
-		return lanes(s, AskContents, missing, s.AskedContents, "no contents of a lane have come for "+stuckAfter.String())
+		return contents(s, missing)
 	}
-	return handIn(s)
+	return closes(s, Action{Kind: HandIn})
+}
+
+// contents asks one lane after the other for contents, for as long as there is room: what
+// those before have left is known only then.
+func contents(s Situation, missing []int) Action {
+	room := s.Room
+	for _, part := range s.Wanted {
+		room -= s.Ends[subject.SideContent(part)].Bytes
+	}
+	if room <= 0 {
+		return closes(s, Action{Kind: Leave, Parts: missing})
+	}
+	a := lanes(s, AskContents, missing[:1], s.AskedContents, "no contents of a lane have come for "+stuckAfter.String())
+	if a.Kind == AskContents {
+		a.Room = room
+	}
+	return a
 }
 
 // failed is why the attempt comes to nothing, "" if it may still.
@@ -181,12 +203,12 @@ func lanes(s Situation, ask Kind, missing []int, asked map[int]bool, stuckBecaus
 	return retry(s, stuckBecause)
 }
 
-// handIn hands the results in, and gives that up when it goes on failing. KS_SNAP may
-// be full of what runs have gathered, which none of them can close: another attempt
-// removes this one's share.
-func handIn(s Situation) Action {
+// closes hands the results in, or closes what is left of them, and gives that up when it
+// goes on failing. KS_SNAP may be full of what runs have gathered, which none of them can
+// close: another attempt removes this one's share.
+func closes(s Situation, a Action) Action {
 	if s.Now.Before(s.Progress.Add(stuckAfter)) {
-		return Action{Kind: HandIn}
+		return a
 	}
 	return retry(s, "the results could not be handed in for "+stuckAfter.String())
 }

@@ -22,7 +22,7 @@ func under(change func(*Situation)) Situation {
 		Now: t0, Key: key, Registered: true, Revision: 5, Interval: time.Hour, Exists: true,
 		Record:      event.PhaseRecord{Phase: event.StartupReconcile, Run: "run-1", Attempt: 1, Registered: 5, Parts: []int{1, 4}, Since: t0.Add(-time.Hour)},
 		Ends:        map[subject.Side]event.End{},
-		AskedStates: map[int]bool{1: true, 4: true}, AskedContents: map[int]bool{1: true, 4: true}, Progress: t0,
+		AskedStates: map[int]bool{1: true, 4: true}, AskedContents: map[int]bool{1: true, 4: true}, Room: 100, Progress: t0,
 	}
 	change(&s)
 	return s
@@ -80,6 +80,23 @@ func TestNext(t *testing.T) {
 			s.Now, s.Record.Reason, s.Record.Closed, s.Record.Settled = drift, event.ReasonCompare, drift.Add(-time.Second), t0
 		}), Action{Kind: Begin, Reason: event.ReasonDriftCheck}},
 		{"closed, another one is queued", closed(func(s *Situation) { s.Record.Next = event.ReasonRequested }), Action{Kind: Begin, Reason: event.ReasonRequested}},
+		{"closed, and left contents", closed(func(s *Situation) { s.Record.Outcome = &event.Outcome{Continues: true} }), Action{Kind: Begin, Reason: event.ReasonContinued}},
+		{"closed, and left contents and series", closed(func(s *Situation) {
+			s.Series, s.Record.Outcome = true, &event.Outcome{Continues: true}
+		}), Action{Kind: Purge}},
+		{"closed, and left contents in vain", closed(func(s *Situation) { s.Record.Outcome = &event.Outcome{Left: event.Wanted{Created: 1}} }), Action{Until: drift}},
+		{"left contents, another one is queued", closed(func(s *Situation) {
+			s.Record.Next, s.Record.Outcome = event.ReasonRequested, &event.Outcome{Continues: true}
+		}), Action{Kind: Begin, Reason: event.ReasonRequested}},
+		{"left contents, and a comparison has come between", closed(func(s *Situation) {
+			s.Series, s.Record.Reason, s.Record.Outcome = true, event.ReasonCompare, &event.Outcome{Continues: true}
+		}), Action{Kind: Begin, Reason: event.ReasonContinued}},
+		{"left contents, and the spec has changed", closed(func(s *Situation) {
+			s.Revision, s.Record.Outcome = 6, &event.Outcome{Continues: true}
+		}), Action{Kind: Begin, Reason: event.ReasonSpecChanged}},
+		{"left contents, and is continued", under(func(s *Situation) {
+			s.Record.Reason, s.Record.Outcome = event.ReasonContinued, &event.Outcome{Continues: true}
+		}), Action{Until: t0.Add(stuckAfter)}},
 		{"another one is queued while it runs", under(func(s *Situation) { s.Record.Next = event.ReasonRequested }), Action{Until: t0.Add(stuckAfter)}},
 
 		{"begun", under(func(s *Situation) { s.AskedStates = nil }), Action{Kind: AskStates, Parts: []int{1, 4}}},
@@ -103,9 +120,25 @@ func TestNext(t *testing.T) {
 		{"being compared", compared(func(s *Situation) { s.Comparison = Comparing; s.Progress = t0.Add(-time.Hour) }), Action{}},
 		{"not comparable", compared(func(s *Situation) { s.Comparison, s.Failed = Comparing, "why" }), Action{Kind: Retry, Reason: "why"}},
 
-		{"contents are wanted", compared(func(s *Situation) { s.AskedContents = nil }), Action{Kind: AskContents, Parts: []int{1, 4}}},
-		{"contents of one lane are wanted", compared(func(s *Situation) { s.AskedContents, s.Wanted = nil, []int{4} }), Action{Kind: AskContents, Parts: []int{4}}},
-		{"contents are waited for", compared(func(s *Situation) { ended(s, subject.SideContent(1)) }), Action{Until: t0.Add(stuckAfter)}},
+		{"contents are wanted", compared(func(s *Situation) { s.AskedContents = nil }), Action{Kind: AskContents, Parts: []int{1}, Room: 100}},
+		{"contents of one lane are wanted", compared(func(s *Situation) { s.AskedContents, s.Wanted = nil, []int{4} }), Action{Kind: AskContents, Parts: []int{4}, Room: 100}},
+		{"contents are waited for", compared(func(*Situation) {}), Action{Until: t0.Add(stuckAfter)}},
+		{"contents of one lane are there", compared(func(s *Situation) {
+			s.AskedContents = map[int]bool{1: true}
+			s.Ends[subject.SideContent(1)] = event.End{Bytes: 60}
+		}), Action{Kind: AskContents, Parts: []int{4}, Room: 40}},
+		{"contents of one lane take all the room", compared(func(s *Situation) {
+			s.AskedContents = map[int]bool{1: true}
+			s.Ends[subject.SideContent(1)] = event.End{Bytes: 100}
+		}), Action{Kind: Leave, Parts: []int{4}}},
+		{"contents of one lane take more", compared(func(s *Situation) {
+			s.AskedContents, s.Wanted = nil, []int{1, 4, 6}
+			s.Ends[subject.SideContent(1)] = event.End{Bytes: 130}
+		}), Action{Kind: Leave, Parts: []int{4, 6}}},
+		{"leaving contents goes on failing", compared(func(s *Situation) {
+			s.Ends[subject.SideContent(1)] = event.End{Bytes: 100}
+			s.Progress = t0.Add(-stuckAfter)
+		}), Action{Kind: Retry, Reason: "the results could not be handed in for 10m0s"}},
 		{"contents do not come", compared(func(s *Situation) { s.Progress = t0.Add(-stuckAfter) }), Action{Kind: Retry, Reason: "no contents of a lane have come for 10m0s"}},
 		{"contents fail", compared(func(s *Situation) { s.Ends[subject.SideContent(1)] = event.End{Failed: "why"} }), Action{Kind: Retry, Reason: "content-1: why"}},
 		{"contents are there", compared(func(s *Situation) { ended(s, subject.SideContent(1), subject.SideContent(4)) }), Action{Kind: HandIn}},
@@ -221,8 +254,8 @@ func TestRequested(t *testing.T) {
 func TestHolds(t *testing.T) {
 	d := event.Destination{Key: key, Rules: []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}}}}
 	for reason, holds := range map[string]bool{
-		event.ReasonNewDestination: true, event.ReasonSpecChanged: true, event.ReasonAdmitted: true, event.ReasonHistoryRewritten: true, event.ReasonWatchGap: true, event.ReasonCheckpointLost: true,
-		event.ReasonTypeAppeared: false, event.ReasonOvertaken: false, event.ReasonDriftCheck: false, event.ReasonRequested: false, event.ReasonApproved: false, event.ReasonCompare: false,
+		event.ReasonNewDestination: true, event.ReasonSpecChanged: true, event.ReasonAdmitted: true, event.ReasonHistoryRewritten: true, event.ReasonWatchGap: true, event.ReasonCheckpointLost: true, event.ReasonHistoryGap: true,
+		event.ReasonTypeAppeared: false, event.ReasonContentsSkipped: false, event.ReasonOvertaken: false, event.ReasonContinued: false, event.ReasonDriftCheck: false, event.ReasonRequested: false, event.ReasonApproved: false, event.ReasonCompare: false,
 	} {
 		for was, want := range map[event.Phase]event.Phase{
 			"": event.StartupReconcile, event.StartupReconcile: event.StartupReconcile, event.LiveProcessing: event.LiveProcessing, event.Parked: event.Parked,
@@ -235,7 +268,7 @@ func TestHolds(t *testing.T) {
 			}
 		}
 	}
-	if len(traits) != 12 {
+	if len(traits) != 15 {
 		t.Errorf("there are %d reasons", len(traits))
 	}
 }
@@ -243,8 +276,9 @@ func TestHolds(t *testing.T) {
 // TestAskable: what the plan begins a run for by itself, nobody else asks for.
 func TestAskable(t *testing.T) {
 	for reason, want := range map[string]bool{
-		event.ReasonNewDestination: false, event.ReasonSpecChanged: false, event.ReasonDriftCheck: false, "Whim": false, "": false,
-		event.ReasonAdmitted: true, event.ReasonHistoryRewritten: true, event.ReasonWatchGap: true, event.ReasonTypeAppeared: true,
+		event.ReasonNewDestination: false, event.ReasonSpecChanged: false, event.ReasonDriftCheck: false, event.ReasonContinued: false, "Whim": false, "": false,
+		event.ReasonAdmitted: true, event.ReasonHistoryRewritten: true, event.ReasonWatchGap: true, event.ReasonTypeAppeared: true, event.ReasonContentsSkipped: true,
+		event.ReasonCheckpointLost: true, event.ReasonHistoryGap: true,
 		event.ReasonOvertaken: true, event.ReasonRequested: true, event.ReasonApproved: true, event.ReasonCompare: true,
 	} {
 		if err := Askable(reason); (err == nil) != want {

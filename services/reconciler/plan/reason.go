@@ -18,16 +18,20 @@ type trait struct {
 //
 // What holds is what may have left a gap between the repository and the changes
 // that go on: they must not overtake what fills it. What replaces says that the
-// run under way is none of the repository, or of the destination, as it is now.
+// run under way is none of the repository, or of the destination, as it is now. A run
+// that continues another holds if that one did, which has not ended the phase.
 var traits = map[string]trait{
 	event.ReasonNewDestination:   {holds: true, own: true},
 	event.ReasonSpecChanged:      {holds: true, own: true},
 	event.ReasonAdmitted:         {holds: true, replaces: true},
 	event.ReasonHistoryRewritten: {holds: true, replaces: true},
 	event.ReasonWatchGap:         {holds: true},
-	event.ReasonCheckpointLost:   {holds: true},
+	event.ReasonCheckpointLost:   {holds: true, replaces: true},
+	event.ReasonHistoryGap:       {holds: true, replaces: true},
 	event.ReasonTypeAppeared:     {},
+	event.ReasonContentsSkipped:  {},
 	event.ReasonOvertaken:        {},
+	event.ReasonContinued:        {own: true},
 	event.ReasonRequested:        {},
 	event.ReasonApproved:         {},
 	event.ReasonDriftCheck:       {own: true},

@@ -12,16 +12,26 @@ const (
 	Pruned          // a deletion, and nothing may remove files
 )
 
-// FateOf decides about a change that the machine lets go on. last is the content hash
-// of what was forwarded last of its object, "" of a deletion; known is false if nobody
-// remembers.
+// Last is what was forwarded last of an object. The zero value is: nobody knows.
+type Last struct {
+	Known bool
+	Of    Epoch  // the newest run by then
+	Hash  string // of the content, "" of a deletion
+}
+
+// FateOf decides about a change that the machine lets go on, in the state it is in.
+//
+// What was forwarded before the newest run began says nothing any more of what stands in
+// the folder. Rules may have left the object out for a while, prune.mode may have dropped
+// a deletion, or a part of the log been lost; and what the run has found equal, it tells
+// nobody.
 //
 // What a run remembers is never suppressed: it is read again after a crash, when
 // nobody knows what was, and drops the run's result either way. So it has to bring
 // what that would have brought.
-func FateOf(c event.Change, fx Effects, last string, known bool, mode event.PruneMode) Fate {
+func FateOf(c event.Change, st State, fx Effects, last Last, mode event.PruneMode) Fate {
 	switch {
-	case known && last == c.Hash && !fx.Remember:
+	case last.Known && last.Of == st.Epoch && last.Hash == c.Hash && !fx.Remember:
 		return Suppressed
 	case c.Op == event.Delete && mode == event.PruneNever:
 		return Pruned

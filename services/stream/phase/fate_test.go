@@ -8,28 +8,31 @@ import (
 
 func TestFateOf(t *testing.T) {
 	none, behind := Effects{Forward: true}, Effects{Forward: true, Remember: true}
+	newest, older := Epoch{Run: "run-2", Attempt: 1}, Epoch{Run: "run-1", Attempt: 1}
+	last := func(of Epoch, hash string) Last { return Last{Known: true, Of: of, Hash: hash} }
 	update, gone := event.Change{Op: event.Update, Hash: "a"}, event.Change{Op: event.Delete}
 	for _, tt := range []struct {
-		name  string
-		c     event.Change
-		fx    Effects
-		last  string
-		known bool
-		mode  event.PruneMode
-		want  Fate
+		name string
+		c    event.Change
+		fx   Effects
+		last Last
+		mode event.PruneMode
+		want Fate
 	}{
-		{"nothing known", update, none, "", false, event.PruneAlways, Forwarded},
-		{"another content", update, none, "b", true, event.PruneAlways, Forwarded},
-		{"the same content", update, none, "a", true, event.PruneAlways, Suppressed},
-		{"the same content, behind a MARK", update, behind, "a", true, event.PruneAlways, Forwarded},
-		{"made again", update, none, "", true, event.PruneAlways, Forwarded},
-		{"gone", gone, none, "a", true, event.PruneOnEvent, Forwarded},
-		{"gone, nothing known", gone, none, "", false, event.PruneAlways, Forwarded},
-		{"gone before", gone, none, "", true, event.PruneAlways, Suppressed},
-		{"gone, nothing may be removed", gone, none, "a", true, event.PruneNever, Pruned},
-		{"a change, nothing may be removed", update, none, "b", true, event.PruneNever, Forwarded},
+		{"nothing known", update, none, Last{}, event.PruneAlways, Forwarded},
+		{"another content", update, none, last(newest, "b"), event.PruneAlways, Forwarded},
+		{"the same content", update, none, last(newest, "a"), event.PruneAlways, Suppressed},
+		{"the same content, and a run since", update, none, last(older, "a"), event.PruneAlways, Forwarded},
+		{"the same content, and another attempt since", update, none, last(Epoch{Run: "run-2"}, "a"), event.PruneAlways, Forwarded},
+		{"the same content, behind a MARK", update, behind, last(newest, "a"), event.PruneAlways, Forwarded},
+		{"made again", update, none, last(newest, ""), event.PruneAlways, Forwarded},
+		{"gone", gone, none, last(newest, "a"), event.PruneOnEvent, Forwarded},
+		{"gone, nothing known", gone, none, Last{}, event.PruneAlways, Forwarded},
+		{"gone before", gone, none, last(newest, ""), event.PruneAlways, Suppressed},
+		{"gone, nothing may be removed", gone, none, last(newest, "a"), event.PruneNever, Pruned},
+		{"a change, nothing may be removed", update, none, last(newest, "b"), event.PruneNever, Forwarded},
 	} {
-		if got := FateOf(tt.c, tt.fx, tt.last, tt.known, tt.mode); got != tt.want {
+		if got := FateOf(tt.c, State{Epoch: newest}, tt.fx, tt.last, tt.mode); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}

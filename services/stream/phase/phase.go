@@ -6,15 +6,21 @@
 //	       ▲                                               │
 //	       ├───────── first MARK of a run that holds ──────┤
 //	       │                                               │
-//	       └── first MARK of any run ── PARKED ◀── cut ────┘
+//	       └── the same ────────── PARKED ◀───── cut ──────┘
 //
 // Within a run:
 //
 //	marking ──last MARK: BARRIER──▶ waiting ──results there──▶ applying ──last one──▶ idle
 //
 // A run that holds takes no change while it is waiting or applying; one that does
-// not hold leaves the phase as it is and forwards all the time. What is forwarded
-// behind the MARK of its lane is remembered, and wins over the run's results.
+// not hold leaves the phase as it is until its results are written, and forwards all
+// the time. What is forwarded behind the MARK of its lane is remembered, and wins over
+// the run's results.
+//
+// Where the log or the checkpoint is lost, it is not known which changes have been
+// forwarded. What comes before the MARK of its lane is in what the lane answers to the
+// run, so it is dropped, whether it is old or new, and nothing goes back in time. What
+// comes once every lane has stored its MARK is new, however the run ends.
 package phase
 
 import (
@@ -64,6 +70,7 @@ type State struct {
 	Hold    bool   // the run holds
 	Live    bool   // the phase before the run, or since it closed, is LIVE_PROCESSING
 	Parked  bool   // the phase is PARKED
+	Lost    bool   // nobody knows how far KS_LIVE was consumed; until every lane is marked
 	Closed  bool   // the run of the epoch was brought to its end, not left for another
 	Settled bool   // and its results are written
 	From    uint64 // sequence in KS_LIVE of the run's first MARK
@@ -103,8 +110,11 @@ func (s State) Began() (Run, State) {
 			r.Parts = append(r.Parts, p)
 		}
 	}
-	return r, State{Live: s.Live}
+	return r, State{Live: s.Live, Parked: s.Parked, Lost: s.Lost}
 }
+
+// Awaits reports whether a lane's MARK of the run is still to come.
+func (s State) Awaits(part int) bool { return s.Step == Marking && s.marked&(1<<part) == 0 }
 
 // Marked is how many lanes have stored their MARK.
 func (s State) Marked() int { return bits.OnesCount64(s.marked) }
@@ -132,10 +142,10 @@ type Results struct {
 }
 
 // Applied says that results were taken: written, or dropped as too late. The last
-// ones close the run.
+// ones close the run; Continues says of it that another one brings what it has left.
 type Applied struct {
-	Taken, Late int
-	Last        bool
+	Taken, Late     int
+	Last, Continues bool
 }
 
 // Overtaken says that more has passed than was remembered: the results cannot be
@@ -148,6 +158,11 @@ type Superseded struct{ By Epoch }
 // Cut says that a part of the backlog was removed before it was taken.
 type Cut struct{}
 
+// Lost says that what was consumed is not known any more: what comes out of KS_LIVE
+// may be what was forwarded long ago. A run that the reconciler asks for by then counts
+// no more: its MARKs may be among it.
+type Lost struct{ During Epoch }
+
 func (Mark) input()       {}
 func (Change) input()     {}
 func (Results) input()    {}
@@ -155,6 +170,7 @@ func (Applied) input()    {}
 func (Overtaken) input()  {}
 func (Superseded) input() {}
 func (Cut) input()        {}
+func (Lost) input()       {}
 
 // Effects is what is to be done about an input, in the message that stores the
 // state.
@@ -162,6 +178,7 @@ type Effects struct {
 	Forward  bool // the change goes on
 	Remember bool // and results for its object are dropped
 	Hold     bool // the change stays where it is
+	Drop     bool // the change goes no further: it may be an old one, and a run follows that has it
 	Barrier  bool // ask for the repository's state
 	Apply    bool // take results, from State.Done on
 	Forget   bool // what was remembered
@@ -177,7 +194,11 @@ func Next(s State, in Input) (State, Effects) {
 		if s.Holds() {
 			return s, Effects{Hold: true}
 		}
-		return s, Effects{Forward: true, Remember: s.remembers(in.Part)}
+		passes := s.remembers(in.Part)
+		if s.Lost && !passes {
+			return s, Effects{Drop: true}
+		}
+		return s, Effects{Forward: true, Remember: passes}
 	case Mark:
 		return s.mark(in)
 	case Results:
@@ -195,8 +216,11 @@ func Next(s State, in Input) (State, Effects) {
 		}
 		s.Done += in.Taken
 		s.Late += in.Late
-		if !in.Last {
+		switch {
+		case !in.Last:
 			return s, Effects{Apply: true}
+		case in.Continues:
+			return s.becomeContinued(), Effects{Forget: true, Show: true}
 		}
 		return s.becomeLive(), Effects{Forget: true, Show: true}
 	case Overtaken:
@@ -211,6 +235,8 @@ func Next(s State, in Input) (State, Effects) {
 		return s.becomeIdle(), Effects{Forget: true, Show: true}
 	case Cut:
 		return s.becomeParked(), Effects{Forget: true, Show: true}
+	case Lost:
+		return State{Epoch: in.During, Lost: true}, Effects{Forget: true, Show: true}
 	}
 	return s, Effects{}
 }
@@ -239,16 +265,19 @@ func (s State) mark(m Mark) (State, Effects) {
 	}
 	s.marked |= s.parts & (1 << m.Part)
 	if s.marked == s.parts {
-		s.Step = Waiting
+		s.Step, s.Lost = Waiting, false
 		fx.Barrier = true
 	}
 	return s, fx
 }
 
-// becomeMarking begins a run. It leaves PARKED: what was cut is behind, and the run
-// finds what is missing.
+// becomeMarking begins a run. One that holds leaves PARKED: what was cut is behind, and
+// the run finds what is missing.
 func (s State) becomeMarking(r Run, seq uint64) State {
-	next := State{Epoch: r.Epoch, Step: Marking, Hold: r.Hold, Live: s.Phase() == event.LiveProcessing, From: seq}
+	next := State{
+		Epoch: r.Epoch, Step: Marking, Hold: r.Hold, Live: s.Phase() == event.LiveProcessing,
+		Parked: s.Parked && !r.Hold, Lost: s.Lost, From: seq,
+	}
 	for _, p := range r.Parts {
 		next.parts |= 1 << p
 	}
@@ -258,7 +287,15 @@ func (s State) becomeMarking(r Run, seq uint64) State {
 // becomeLive ends a run whose results are written.
 func (s State) becomeLive() State {
 	s = s.becomeIdle()
-	s.Live, s.Closed, s.Settled = true, true, true
+	s.Live, s.Parked, s.Closed, s.Settled = true, false, true, true
+	return s
+}
+
+// becomeContinued ends a run whose results are written, but for those that another run
+// brings. Until then the folder is not what it should be: the phase stays.
+func (s State) becomeContinued() State {
+	s = s.becomeIdle()
+	s.Closed, s.Settled = true, true
 	return s
 }
 
@@ -271,10 +308,10 @@ func (s State) becomeUnsettled() State {
 
 // becomeIdle leaves a run. Of one that holds, the phase it had begun stays.
 func (s State) becomeIdle() State {
-	return State{Epoch: s.Epoch, Live: s.Live && !s.Hold, Done: s.Done, Late: s.Late}
+	return State{Epoch: s.Epoch, Live: s.Live && !s.Hold, Parked: s.Parked, Lost: s.Lost, Done: s.Done, Late: s.Late}
 }
 
 // becomeParked leaves a run, too: what it was to be held against has a hole.
 func (s State) becomeParked() State {
-	return State{Epoch: s.Epoch, Parked: true}
+	return State{Epoch: s.Epoch, Parked: true, Lost: s.Lost}
 }

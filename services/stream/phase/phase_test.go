@@ -28,6 +28,7 @@ func mark(part int, r Run) Mark {
 }
 
 func done(taken int) Applied { return Applied{Taken: taken, Last: true} }
+func more(taken int) Applied { return Applied{Taken: taken, Last: true, Continues: true} }
 
 // machine feeds inputs and tells, in words, what came of each.
 func machine(s State, inputs ...Input) (State, []string) {
@@ -49,6 +50,7 @@ func words(s State, fx Effects) string {
 		{fx.Forward, "forward"},
 		{fx.Remember, "remember"},
 		{fx.Hold, "hold"},
+		{fx.Drop, "drop"},
 		{fx.Barrier, "barrier"},
 		{fx.Apply, "apply"},
 		{fx.Forget, "forget"},
@@ -138,6 +140,14 @@ func TestMachine(t *testing.T) {
 		{"results of another attempt", []Input{mark(0, run), mark(2, run)}, []Input{Results{Of: again}}, []string{"waiting " + startup}},
 		{"results again, after a restart", []Input{mark(0, run), mark(2, run), Results{Of: first}, Applied{Taken: 2}}, []Input{Results{Of: first}}, []string{"applying " + startup + " apply"}},
 		{"results once the run is closed", started, []Input{Results{Of: first}, done(1)}, []string{"idle " + live, "idle " + live}},
+		{"a run that another continues", nil, []Input{mark(0, run), mark(2, run), Results{Of: first}, more(3), Change{0}, mark(0, holding(next)), mark(2, holding(next)), Results{Of: next}, done(1)}, []string{
+			"marking " + startup + " forget show", "waiting " + startup + " barrier", "applying " + startup + " apply",
+			"idle " + startup + " forget show", "idle " + startup + " forward",
+			"marking " + startup + " forget show", "waiting " + startup + " barrier", "applying " + startup + " apply", "idle " + live + " forget show",
+		}},
+		{"a drift check that another continues", append(started[:4:4], mark(0, drift), mark(2, drift), Results{Of: next}), []Input{more(3), Change{0}}, []string{
+			"idle " + live + " forget show", "idle " + live + " forward",
+		}},
 		{"superseded while it holds", []Input{mark(0, run), mark(2, run)}, []Input{Superseded{first}, Superseded{again}, Change{0}, Results{Of: first}, mark(0, holding(again))}, []string{
 			"waiting " + startup, "idle " + startup + " forget show", "idle " + startup + " forward", "idle " + startup, "marking " + startup + " forget show",
 		}},
@@ -161,9 +171,69 @@ func TestMachine(t *testing.T) {
 			"waiting " + startup + " forward remember", "idle " + startup + " forget show",
 		}},
 		{"a comparison before the barrier", []Input{mark(0, run)}, []Input{Results{first, true}}, []string{"marking " + startup}},
-		{"cut, and reconciled", started, []Input{Cut{}, Change{0}, mark(0, drift), mark(2, drift), Results{Of: next}, done(0)}, []string{
+		{"cut, and reconciled", started, []Input{Cut{}, Change{0}, mark(0, holding(next)), mark(2, holding(next)), Results{Of: next}, done(0)}, []string{
 			"idle " + parked + " forget show", "idle " + parked + " forward",
 			"marking " + startup + " forget show", "waiting " + startup + " barrier", "applying " + startup + " apply", "idle " + live + " forget show",
+		}},
+		{"cut, and compared before it is reconciled", started, []Input{Cut{}, mark(0, drift), Change{0}, mark(2, drift), Change{2}, Results{next, true}, mark(0, holding(again))}, []string{
+			"idle " + parked + " forget show",
+			"marking " + parked + " forget show", "marking " + parked + " forward remember", "waiting " + parked + " barrier", "waiting " + parked + " forward remember",
+			"idle " + parked + " forget show",
+			"marking " + startup + " forget show",
+		}},
+		{"cut, and a drift check left for the run", started, []Input{Cut{}, mark(0, drift), Superseded{again}, mark(0, holding(again))}, []string{
+			"idle " + parked + " forget show", "marking " + parked + " forget show", "idle " + parked + " forget show", "marking " + startup + " forget show",
+		}},
+		{"cut, and mended by a drift check", started, []Input{Cut{}, mark(0, drift), mark(2, drift), Results{Of: next}, done(0)}, []string{
+			"idle " + parked + " forget show", "marking " + parked + " forget show", "waiting " + parked + " barrier", "applying " + parked + " apply", "idle " + live + " forget show",
+		}},
+		{"lost, and reconciled", started, []Input{Lost{first}, Change{0}, mark(0, holding(next)), Change{0}, Change{2}, Change{1}, mark(2, holding(next)), Change{0}, Results{Of: next}, done(0), Change{2}}, []string{
+			"idle " + startup + " forget show", "idle " + startup + " drop",
+			"marking " + startup + " forget show",
+			"marking " + startup + " forward remember", // behind its MARK it is new
+			"marking " + startup + " drop", "marking " + startup + " drop",
+			"waiting " + startup + " barrier", "waiting " + startup + " hold",
+			"applying " + startup + " apply", "idle " + live + " forget show", "idle " + live + " forward",
+		}},
+		{"lost in a run, whose MARKs count no more", []Input{mark(0, run)}, []Input{Lost{first}, mark(2, run), Results{Of: first}, Change{0}}, []string{
+			"idle " + startup + " forget show", "idle " + startup, "idle " + startup, "idle " + startup + " drop",
+		}},
+		{"lost before the run that is asked for had begun", started, []Input{Lost{next}, mark(0, holding(next)), Change{0}}, []string{
+			"idle " + startup + " forget show", "idle " + startup, "idle " + startup + " drop",
+		}},
+		{"lost until every lane of a run is marked", started, []Input{
+			Lost{first},
+			mark(0, run), mark(0, holding(again)),
+			Superseded{next},
+			Change{0},
+			Cut{},
+			Change{0},
+			mark(0, drift),
+			Change{2},
+			mark(2, drift),
+			Change{2},
+		}, []string{
+			"idle " + startup + " forget show", "idle " + startup, "marking " + startup + " forget show", "idle " + startup + " forget show", "idle " + startup + " drop",
+			"idle " + parked + " forget show", "idle " + parked + " drop",
+			"marking " + parked + " forget show", "marking " + parked + " drop", "waiting " + parked + " barrier", "waiting " + parked + " forward remember",
+		}},
+		{"lost, and the run is a comparison", started, []Input{Lost{first}, mark(0, drift), mark(2, drift), Results{next, true}, Change{0}}, []string{
+			"idle " + startup + " forget show", "marking " + startup + " forget show", "waiting " + startup + " barrier", "idle " + startup + " forget show", "idle " + startup + " forward",
+		}},
+		{"lost, and another run continues", started, []Input{Lost{first}, mark(0, holding(next)), mark(2, holding(next)), Change{0}, Results{Of: next}, more(3), Change{0}, Change{1}}, []string{
+			"idle " + startup + " forget show", "marking " + startup + " forget show", "waiting " + startup + " barrier", "waiting " + startup + " hold",
+			"applying " + startup + " apply", "idle " + startup + " forget show", "idle " + startup + " forward", "idle " + startup + " forward",
+		}},
+		{"lost, and superseded while it holds", started, []Input{Lost{first}, mark(0, holding(next)), mark(2, holding(next)), Change{0}, Superseded{again}, Change{0}}, []string{
+			"idle " + startup + " forget show", "marking " + startup + " forget show", "waiting " + startup + " barrier", "waiting " + startup + " hold",
+			"idle " + startup + " forget show", "idle " + startup + " forward",
+		}},
+		{"lost, and overtaken", started, []Input{Lost{first}, mark(0, drift), mark(2, drift), Results{Of: next}, Overtaken{}, Change{0}}, []string{
+			"idle " + startup + " forget show", "marking " + startup + " forget show", "waiting " + startup + " barrier", "applying " + startup + " apply",
+			"idle " + startup + " forget request show", "idle " + startup + " forward",
+		}},
+		{"lost behind the last MARK", started, []Input{Lost{first}, mark(0, holding(next)), mark(2, holding(next)), Lost{next}, Change{0}}, []string{
+			"idle " + startup + " forget show", "marking " + startup + " forget show", "waiting " + startup + " barrier", "idle " + startup + " forget show", "idle " + startup + " drop",
 		}},
 		{"cut in a run", []Input{mark(0, run), mark(2, run)}, []Input{Cut{}, Results{Of: first}}, []string{"idle " + parked + " forget show", "idle " + parked}},
 	} {
@@ -197,9 +267,9 @@ func chaos(r *rand.Rand, n int) []Input {
 		case 5, 6:
 			all = append(all, Results{current.Epoch, r.IntN(3) == 0})
 		case 7:
-			all = append(all, Applied{Taken: r.IntN(9), Late: r.IntN(2), Last: r.IntN(2) == 0})
+			all = append(all, Applied{Taken: r.IntN(9), Late: r.IntN(2), Last: r.IntN(2) == 0, Continues: r.IntN(3) == 0})
 		case 8:
-			all = append(all, []Input{Overtaken{}, Cut{}, Results{Of: of.Epoch}}[r.IntN(3)])
+			all = append(all, []Input{Overtaken{}, Cut{}, Lost{current.Epoch}, Results{Of: of.Epoch}}[r.IntN(4)])
 		default:
 			all = append(all, Change{r.IntN(4)})
 		}
@@ -211,7 +281,7 @@ func chaos(r *rand.Rand, n int) []Input {
 func TestChaos(t *testing.T) {
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 3))
-		s := State{}
+		s, mayBeOld := State{}, false
 		for n, in := range chaos(r, 60) {
 			was := s
 			var fx Effects
@@ -221,9 +291,13 @@ func TestChaos(t *testing.T) {
 				t.Fatalf("seed %d, input %d %#v: %s: %q to %q, %+v", seed, n, in, what, was, s, fx)
 			}
 			_, change := in.(Change)
+			applied, _ := in.(Applied)
+			_, lost := in.(Lost)
 			switch {
-			case fx.Forward && fx.Hold, change != (fx.Forward || fx.Hold):
-				bad("a change is forwarded or held, and nothing else is")
+			case fx.Forward && fx.Hold, fx.Drop && (fx.Forward || fx.Hold), change != (fx.Forward || fx.Hold || fx.Drop):
+				bad("a change is forwarded, held or dropped, and nothing else is")
+			case fx.Drop != (change && mayBeOld && !fx.Remember):
+				bad("it drops what may be old, and nothing else")
 			case fx.Hold != (change && was.Holds()):
 				bad("it holds when it is to")
 			case fx.Hold && s != was:
@@ -232,12 +306,19 @@ func TestChaos(t *testing.T) {
 				bad("a barrier stands where the last MARK was seen")
 			case s.Holds() && s.Phase() != event.StartupReconcile:
 				bad("it holds in another phase")
+			case was.Parked && !s.Parked && !lost && !s.Hold && !s.Settled:
+				bad("it leaves PARKED, and no run mends what is missing")
 			case was.Phase() != s.Phase() && !fx.Show:
 				bad("a phase nobody is shown")
 			case s.Phase() == event.LiveProcessing && was.Phase() != event.LiveProcessing && !(was.Step == Applying && s.Closed):
 				bad("live without results")
+			case applied.Continues && s.Phase() != was.Phase():
+				bad("another run is to follow, and the phase is over")
 			case s.Epoch != was.Epoch && !fx.Forget:
 				bad("what had passed in another run is still remembered")
+			}
+			if lost || fx.Barrier {
+				mayBeOld = lost // what comes behind the MARKs of every lane is not
 			}
 			if back, err := Parse(s.String()); back != s || err != nil {
 				t.Fatalf("seed %d: %q reads back as %q, %v", seed, s, back, err)
@@ -275,6 +356,9 @@ func TestBegan(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		run := []Run{holding(first), drifting(first)}[seed%2]
 		s, _ := machine(State{}, mark(0, holding(old)), mark(2, holding(old)), Results{Of: old}, done(0))
+		if seed%3 == 0 {
+			s, _ = machine(s, Cut{})
+		}
 		inputs := []Input{mark(2*r.IntN(2), run)}
 		for range 20 {
 			inputs = append(inputs, []Input{mark(0, run), mark(2, run), Change{0}, Change{1}, Change{2}, Change{2}}[r.IntN(6)])
@@ -333,11 +417,13 @@ func TestStateIsFixed(t *testing.T) {
 	waiting, _ := machine(State{}, mark(0, holding(first)), mark(2, holding(first)))
 	live, _ := machine(waiting, Results{Of: first}, Applied{Taken: 7, Late: 1, Last: true})
 	cut, _ := machine(State{}, Cut{})
+	lost, _ := machine(live, Lost{first})
 	for want, s := range map[string]State{
 		"": {},
 		"STARTUP_RECONCILE run-1 1 2 -h 100 5/5 0 0": waiting,
 		"LIVE_PROCESSING run-1 1 0 -lcs 0 0/0 7 1":   live,
 		"PARKED _ 0 0 -p 0 0/0 0 0":                  cut,
+		"STARTUP_RECONCILE run-1 1 0 -x 0 0/0 0 0":   lost,
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("%+v is written %q, was %q", s, got, want)
@@ -353,6 +439,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("STARTUP_RECONCILE run-1 1 2 -h 100 5/5 0 0")
 	f.Add("LIVE_PROCESSING run-1 1 0 -lcs 0 0/0 7 1")
 	f.Add("PARKED _ 0 0 -p 0 0/0 0 0")
+	f.Add("STARTUP_RECONCILE run-1 1 0 -x 0 0/0 0 0")
 	f.Add("LIVE_PROCESSING run-1 1 ff")
 	f.Add(" ")
 	f.Fuzz(func(t *testing.T, v string) {

@@ -14,6 +14,7 @@ const (
 	flagParked  = 'p'
 	flagClosed  = 'c'
 	flagSettled = 's'
+	flagLost    = 'x'
 )
 
 // String is the state as it stands in the Ks-State header: readable, and "" for
@@ -26,7 +27,7 @@ func (s State) String() string {
 	for _, f := range []struct {
 		set  bool
 		name byte
-	}{{s.Hold, flagHold}, {s.Live, flagLive}, {s.Parked, flagParked}, {s.Closed, flagClosed}, {s.Settled, flagSettled}} {
+	}{{s.Hold, flagHold}, {s.Live, flagLive}, {s.Parked, flagParked}, {s.Closed, flagClosed}, {s.Settled, flagSettled}, {s.Lost, flagLost}} {
 		if f.set {
 			flags = append(flags, f.name)
 		}
@@ -44,7 +45,7 @@ func Parse(v string) (State, error) {
 	_, err := fmt.Sscanf(v, "%s %s %d %d %s %d %x/%x %d %d", &phase, &run, &s.Attempt, &s.Step, &flags, &s.From, &s.marked, &s.parts, &s.Done, &s.Late)
 	s.Hold, s.Live = strings.IndexByte(flags, flagHold) > 0, strings.IndexByte(flags, flagLive) > 0
 	s.Parked, s.Closed = strings.IndexByte(flags, flagParked) > 0, strings.IndexByte(flags, flagClosed) > 0
-	s.Settled = strings.IndexByte(flags, flagSettled) > 0
+	s.Settled, s.Lost = strings.IndexByte(flags, flagSettled) > 0, strings.IndexByte(flags, flagLost) > 0
 	if err == nil {
 		s.Run, err = subject.ParseToken(run)
 	}

@@ -61,15 +61,49 @@ type Version struct {
 // of the list's own map.
 func Merge(listed Index, at string, seen Overlay) Index {
 	for k, v := range seen {
-		switch {
-		case !Newer(v.RV, at):
-		case v.Gone:
-			delete(listed, k)
-		default:
-			listed[k] = v.Entry
+		if Newer(v.RV, at) {
+			listed.Put(k, v)
 		}
 	}
 	return listed
+}
+
+// Put takes in what became of an object.
+func (i Index) Put(key types.NamespacedName, v Version) {
+	if v.Gone {
+		delete(i, key)
+		return
+	}
+	i[key] = v.Entry
+}
+
+// Fate is what becomes of a version that a watch delivers, or the list that closes a gap.
+type Fate int
+
+// The fates.
+const (
+	Published  Fate = iota
+	Suppressed      // the lane holds the same intent of the same object
+	Unwritable      // its content can never be published: what the lane has of the object stays
+	Excluded        // nothing is mirrored of it
+)
+
+// Fate decides about a version of an object, which exclusions may apply to. Without an
+// index nobody knows what the lane holds: whatever it may lack is published. One that is
+// excluded by now stays as it was known until it goes.
+func (i Index) Fate(key types.NamespacedName, v Version, excluded bool) Fate {
+	known, had := i[key]
+	switch {
+	case excluded && !(v.Gone && had):
+		return Excluded
+	case v.Gone:
+		return Published
+	case v.Hash == Digest{}:
+		return Unwritable
+	case had && known.Same(v.Entry):
+		return Suppressed
+	}
+	return Published
 }
 
 // Newer reports whether resource version a is later than b. The API server

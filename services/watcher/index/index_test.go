@@ -67,3 +67,35 @@ func TestNewer(t *testing.T) {
 		}
 	}
 }
+
+func TestFate(t *testing.T) {
+	web := types.NamespacedName{Namespace: "shop", Name: "web"}
+	a := Entry{"u-1", Digest{0xaa}, 1}
+	had := Index{web: a}
+	is := func(e Entry) Version { return Version{Entry: e} }
+	for _, tt := range []struct {
+		name     string
+		index    Index
+		version  Version
+		excluded bool
+		want     Fate
+	}{
+		{"new", Index{}, is(a), false, Published},
+		{"without an index", nil, is(a), false, Published},
+		{"changed", had, is(Entry{"u-1", Digest{0xbb}, 2}), false, Published},
+		{"made again as it was", had, is(Entry{"u-2", Digest{0xaa}, 2}), false, Published},
+		{"its status changed", had, is(Entry{"u-1", Digest{0xaa}, 2}), false, Suppressed},
+		{"gone", had, Version{Gone: true}, false, Published},
+		{"gone, and never known", Index{}, Version{Gone: true}, false, Published},
+		{"it cannot be written", had, is(Entry{UID: "u-1", Version: 2}), false, Unwritable},
+		{"nor could it before", Index{web: {UID: "u-1", Version: 1}}, is(Entry{UID: "u-1", Version: 2}), false, Unwritable},
+		{"excluded", Index{}, is(a), true, Excluded},
+		{"excluded by now", had, is(Entry{"u-1", Digest{0xbb}, 2}), true, Excluded},
+		{"excluded by now, and gone", had, Version{Gone: true}, true, Published},
+		{"excluded from the beginning, and gone", Index{}, Version{Gone: true}, true, Excluded},
+	} {
+		if got := tt.index.Fate(web, tt.version, tt.excluded); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

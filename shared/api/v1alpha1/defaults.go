@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"net/url"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,7 +19,29 @@ const (
 	DefaultInterval       = 10 * time.Minute
 	DefaultPruneMode      = PruneAlways
 	DefaultMaxDeletions   = "30%"
+
+	// HostedPushInterval is how far pushes to hosting services are apart.
+	HostedPushInterval = 10 * time.Second
 )
+
+// hosted are hosting services that everybody shares. GitHub advises at most six pushes a
+// minute to one repository.
+var hosted = []string{"github.com", "gitlab.com", "dev.azure.com", "bitbucket.org"}
+
+// defaultPushInterval is that of a remote: of a hosting service by any of its names, such
+// as ssh.dev.azure.com.
+func defaultPushInterval(remote string) time.Duration {
+	u, err := url.Parse(CanonicalURL(remote))
+	if err != nil {
+		return 0
+	}
+	for _, service := range hosted {
+		if host := u.Hostname(); host == service || strings.HasSuffix(host, "."+service) {
+			return HostedPushInterval
+		}
+	}
+	return 0
+}
 
 // SetDefaults fills in what the documents leave out, and changes nothing that they
 // say. Doing it twice is doing it once.
@@ -27,6 +51,9 @@ func SetDefaults(d *Documents) {
 		setDefault(&o.Namespace, DefaultNamespace)
 		setDefault(&o.Spec.Committer.Name, DefaultCommitterName)
 		setDefault(&o.Spec.Committer.Email, DefaultCommitterEmail)
+		if o.Spec.MinPushInterval == nil {
+			o.Spec.MinPushInterval = &metav1.Duration{Duration: defaultPushInterval(o.Spec.URL)}
+		}
 	}
 	for i := range d.GitDestinations {
 		o := &d.GitDestinations[i]

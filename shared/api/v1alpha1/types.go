@@ -42,6 +42,13 @@ type GitRemoteSpec struct {
 	// Committer of every commit that is pushed to this remote.
 	// +optional
 	Committer Committer `json:"committer,omitzero"`
+
+	// MinPushInterval is the least time from one push to this remote to the next; what
+	// changes meanwhile is pushed together, as one commit each. By default it is 10s for
+	// github.com, gitlab.com, dev.azure.com and bitbucket.org, which ask for few pushes, and
+	// 0s for others: then a push begins as soon as the last one has ended. The longest is 1h.
+	// +optional
+	MinPushInterval *metav1.Duration `json:"minPushInterval,omitempty"`
 }
 
 // Committer is the identity in the committer line of a commit.
@@ -196,7 +203,8 @@ type Rule struct {
 	APIGroups []string `json:"apiGroups"`
 
 	// APIVersions such as "v1". An object is mirrored in the one version that the API
-	// server prefers: a list without it selects nothing of that resource.
+	// server prefers: a list without it selects nothing of that resource, which the
+	// watcher says in its log.
 	// +optional
 	// +kubebuilder:default={"*"}
 	APIVersions []string `json:"apiVersions,omitempty"`

@@ -118,7 +118,16 @@ func (c *checker) gitRemote(o *GitRemote) {
 	if email := o.Spec.Committer.Email; !isIdentity(email) || !emailShape.MatchString(email) {
 		c.add("spec.committer.email", "is not an email address; write one such as %s", DefaultCommitterEmail)
 	}
+	switch least := o.Spec.MinPushInterval; {
+	case least == nil:
+		c.add("spec.minPushInterval", "is empty; write a duration such as 10s, or 0s for none")
+	case least.Duration < 0, least.Duration > maxPushInterval:
+		c.add("spec.minPushInterval", "is negative or longer than %s; write a duration such as 10s, or 0s for none", maxPushInterval)
+	}
 }
+
+// maxPushInterval keeps a branch from standing for so long that nobody expects it any more.
+const maxPushInterval = time.Hour
 
 var emailShape = regexp.MustCompile(`^[^@\s]+@[^@\s]+$`)
 

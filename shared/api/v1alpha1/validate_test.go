@@ -59,6 +59,12 @@ func TestValidateObjects(t *testing.T) {
 		{"committer name of two lines", spoil(t, remote, fmt.Sprintf(name, "a\nb")), []string{
 			"f.yaml:4 (document 1, GitRemote default/origin): spec.committer.name: is not a name that git can write down; use letters, without < > and control characters",
 		}},
+		{"push interval", spoil(t, remote, "spec: {url: /srv/git, minPushInterval: -1s}"), []string{
+			"f.yaml:4 (document 1, GitRemote default/origin): spec.minPushInterval: is negative or longer than 1h0m0s; write a duration such as 10s, or 0s for none",
+		}},
+		{"long push interval", spoil(t, remote, "spec: {url: /srv/git, minPushInterval: 2h}"), []string{
+			"f.yaml:4 (document 1, GitRemote default/origin): spec.minPushInterval: is negative or longer than 1h0m0s; write a duration such as 10s, or 0s for none",
+		}},
 		{"committer email", spoil(t, remote, fmt.Sprintf(email, "kubescribe")), []string{
 			"f.yaml:4 (document 1, GitRemote default/origin): spec.committer.email: is not an email address; write one such as kubescribe@localhost",
 		}},

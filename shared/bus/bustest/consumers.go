@@ -194,7 +194,7 @@ func requestsHandedOn(t *testing.T, s Server) {
 	within(t, "no request is left", 10*time.Second, func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
 }
 
-// consumersAreStable: restarts leave no consumers behind.
+// consumersAreStable: readers that are closed leave no consumers behind.
 func consumersAreStable(t *testing.T, s Server) {
 	b := provisioned(t, s)
 	feed(t, b, 1)
@@ -219,7 +219,7 @@ func consumersAreStable(t *testing.T, s Server) {
 		}
 		r.Close()
 	}
-	within(t, "no consumer is left", 40*time.Second, func() bool { return count() == 0 })
+	within(t, "no consumer is left", 10*time.Second, func() bool { return count() == 0 })
 }
 
 // consumerRemoved: the server removes the consumer of a reader that was busy, or

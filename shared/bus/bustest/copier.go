@@ -2,6 +2,7 @@ package bustest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -19,6 +21,7 @@ type copier struct {
 	to     func(m bus.Message) []string
 	decide func(m bus.Message) error
 	stored func(ctx context.Context) error
+	lost   func(*bus.Loss) // nil: there is to be none
 }
 
 func (c *copier) Ledgers(context.Context) ([]bus.LedgerConfig, error) {
@@ -32,6 +35,14 @@ func (c *copier) Stored(ctx context.Context, _ bus.Decision, _ string, _ uint64)
 		return c.stored(ctx)
 	}
 	return nil
+}
+
+func (c *copier) Lost(_ context.Context, _ bus.LedgerConfig, state string, loss *bus.Loss) (bus.Decision, error) {
+	if c.lost == nil {
+		return bus.Decision{}, fault.As(fault.Terminate, loss)
+	}
+	c.lost(loss)
+	return bus.Decision{State: state}, nil
 }
 
 func (c *copier) Decide(_ context.Context, m bus.Message, state string) (bus.Decision, error) {
@@ -84,30 +95,46 @@ func runHop(t *testing.T, h *bus.Hop) (stop func()) {
 	return stop
 }
 
-// outputs reads the bodies that a destination was sent, in order.
-func outputs(t *testing.T, b *bus.Bus, name string, n int) []string {
+// outputs reads the bodies that a destination was sent, in order, once every event is
+// consumed: until then there may be more to come.
+func outputs(t *testing.T, b *bus.Bus, name string) []string {
 	t.Helper()
 	k := event.DestinationKey{Cluster: "test", Namespace: "default", Name: name}
+	newest := func(stream, filter string) bus.Message {
+		m, err := b.LastFor(t.Context(), stream, filter)
+		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
+			t.Fatal(err)
+		}
+		return m
+	}
+	input := newest(subject.Events, subject.EventPart(0))
+	within(t, "every event is consumed", 30*time.Second, func() bool {
+		v := newest(subject.Live, subject.LivePart(0)).Header[event.HeaderCursor]
+		if len(v) == 0 {
+			return false
+		}
+		c, err := bus.ParseCursor(v[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Seq == input.Seq && c.ID == input.ID()
+	})
 	r, err := b.Read(t.Context(), subject.Live, []string{subject.LiveDestination(k)}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	var all []string
-	for {
-		wait := 30 * time.Second
-		if len(all) >= n {
-			wait = 100 * time.Millisecond // one more would be one too many
+	for last := newest(subject.Live, subject.LiveDestination(k)).Seq; last > 0; {
+		m, ok, err := r.Next(t.Context(), 30*time.Second)
+		if err != nil || !ok {
+			t.Fatalf("message %d does not come: %v", last, err)
 		}
-		m, ok, err := r.Next(t.Context(), wait)
-		if err != nil {
-			t.Fatal(err)
+		if all = append(all, string(m.Data)); m.Seq >= last {
+			break
 		}
-		if !ok {
-			return all
-		}
-		all = append(all, string(m.Data))
 	}
+	return all
 }
 
 func wantInOrder(t *testing.T, got []string, n int) {
@@ -126,11 +153,17 @@ func wantInOrder(t *testing.T, got []string, n int) {
 
 func feed(t *testing.T, b *bus.Bus, n int) {
 	t.Helper()
+	feedFrom(t, b, 0, n)
+}
+
+// feedFrom stores the changes from a number on, below another.
+func feedFrom(t *testing.T, b *bus.Bus, from, below int) {
+	t.Helper()
 	l, err := b.TakeLane(t.Context(), 0, "test", "feeder")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range n {
+	for i := from; i < below; i++ {
 		if _, err := publish(t, l, change("web", strconv.Itoa(i+1), strconv.Itoa(i))); err != nil {
 			t.Fatal(err)
 		}

@@ -163,3 +163,24 @@ func (h waitHandler) Handle(_ context.Context, rec slog.Record) error {
 	})
 	return nil
 }
+
+// bucketWatch: a watch ends with the connection that it was made on, so that who
+// watches begins anew at once.
+func bucketWatch(t *testing.T, s Server) {
+	kv, err := bus.OpenBucket[event.Bookmark](t.Context(), provisioned(t, s), subject.BucketCursor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synced, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- kv.Watch(t.Context(), func(bus.Entry[event.Bookmark]) error { return nil }, func() error {
+			close(synced)
+			return nil
+		})
+	}()
+	<-synced
+	s.Restart(t)
+	if err := <-ended; err == nil || t.Context().Err() != nil {
+		t.Fatalf("it ended with %v", err)
+	}
+}

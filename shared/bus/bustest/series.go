@@ -252,6 +252,36 @@ func seriesContents(t *testing.T, s Server) {
 	}
 }
 
+// seriesRoom: a series holds as many bytes of contents as it may, and one content at
+// least; its end says how many they are.
+func seriesRoom(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	content := func(n int) event.Change {
+		c := change(fmt.Sprint("web", n), "1", strings.Repeat("x", 1000))
+		c.Path = fmt.Sprintf("shop/configmaps/web%d.yaml", n)
+		return c
+	}
+	size := len(event.AppendContent(nil, content(0)))
+	for room, want := range map[int]int{0: 9, 1: 1, size: 1, 3*size - 1: 2, 3 * size: 3, 99 * size: 9} {
+		at := snap(fmt.Sprint("r", room), 1, subject.SideContent(5))
+		w := b.WriteSeries(at)
+		w.Room = room
+		for n := range 9 {
+			err := w.Content(t.Context(), content(n))
+			if full := n >= want; full != errors.Is(err, bus.ErrNoRoom) || !full && err != nil {
+				t.Fatalf("room for %d: content %d of %d bytes: %v", room, n, size, err)
+			}
+		}
+		if won, err := w.Close(t.Context(), event.End{}); err != nil || !won {
+			t.Fatal(won, err)
+		}
+		end := seriesEnd(t, b, at)
+		if got, err := collect(t, b.Contents(t.Context(), at, end)); err != nil || len(got) != want || end.Bytes != want*size {
+			t.Errorf("room for %d: it has %d contents, its end says %d bytes, %v", room, len(got), end.Bytes, err)
+		}
+	}
+}
+
 // seriesLostAnswer: the server stores the end of a series and dies before it says
 // so. Whoever closes goes on asking, and is the winner that it is.
 func seriesLostAnswer(t *testing.T, s Server) {
@@ -367,7 +397,13 @@ func fullSnap(t *testing.T, s Server) {
 		t.Fatal(err)
 	}
 	old, at := snap("r1", 1, subject.SideRepo), snap("r2", 1, subject.SideRepo)
-	closeSeries(t, answer(t, b, old, state(many, "old")), true)
+	closeSeries(t, answer(t, b, old, state(many/2, "old")), true)
+	leaves := snap("r3", 1, subject.SideRepo)
+	w := answer(t, b, leaves, state(many/2, "new"))
+	w.FullFor = 100 * time.Millisecond
+	if n := stored(t, s, subject.Snap, subject.SnapRun(snapDestination, leaves.Run)); n == 0 {
+		t.Fatal("nothing is stored of what is to be given up")
+	}
 
 	// What is published twice was refused.
 	refused, seen := make(chan struct{}), map[string]bool{}
@@ -410,9 +446,7 @@ func fullSnap(t *testing.T, s Server) {
 	if _, err := b.SeriesEnd(t.Context(), at); !errors.Is(err, bus.ErrNoMessage) {
 		t.Fatalf("the series was closed without its chunks: %v", err)
 	}
-	w := b.WriteSeries(snap("r3", 1, subject.SideRepo))
-	w.FullFor = 100 * time.Millisecond
-	for _, e := range want {
+	for _, e := range state(many, "new")[many/2:] {
 		if err = w.Entry(t.Context(), e); err != nil {
 			break
 		}
@@ -420,10 +454,11 @@ func fullSnap(t *testing.T, s Server) {
 	if !errors.Is(err, bus.ErrSnapFull) || fault.ClassOf(err) != fault.Retry {
 		t.Errorf("who has waited for long enough gets %v", err)
 	}
-	for _, run := range []string{"r1", "r3"} {
-		if err := b.Purge(t.Context(), subject.Snap, subject.SnapRun(snapDestination, run), 0); err != nil {
-			t.Fatal(err)
-		}
+	if n := stored(t, s, subject.Snap, subject.SnapRun(snapDestination, leaves.Run)); n != 0 {
+		t.Errorf("who has given up leaves %d messages", n)
+	}
+	if err := b.Purge(t.Context(), subject.Snap, subject.SnapRun(snapDestination, old.Run), 0); err != nil {
+		t.Fatal(err)
 	}
 	if err := <-done; err != nil {
 		t.Fatal(err)

@@ -48,11 +48,14 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"fullStream":         fullStream,
 		"boundedStop":        boundedStop,
 		"overtakenHop":       overtakenHop,
+		"leftCatchingUp":     leftCatchingUp,
 		"logWentBack":        logWentBack,
+		"logCut":             logCut,
 		"poison":             poison,
 		"poisonWithoutID":    poisonWithoutID,
 		"newerVersion":       newerVersion,
 		"bucket":             bucket,
+		"bucketWatch":        bucketWatch,
 		"registry":           registry,
 		"registryBackoff":    registryBackoff,
 		"seriesOfTwo":        seriesOfTwo,
@@ -60,6 +63,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"seriesOutOfOrder":   seriesOutOfOrder,
 		"seriesNotWhole":     seriesNotWhole,
 		"seriesContents":     seriesContents,
+		"seriesRoom":         seriesRoom,
 		"seriesLostAnswer":   seriesLostAnswer,
 		"seriesRestarts":     seriesRestarts,
 		"seriesPurge":        seriesPurge,
@@ -71,7 +75,10 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"consumersAreStable": consumersAreStable,
 		"consumerRemoved":    consumerRemoved,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, start(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t))
+		})
 	}
 }
 

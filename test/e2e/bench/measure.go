@@ -56,10 +56,11 @@ func (i *install) ask(ctx context.Context, reason string) (before string, err er
 	})
 }
 
-// closed waits until a run that came after another one has closed.
+// closed waits until a run that came after another one has closed, and those that
+// continue it.
 func (i *install) closed(ctx context.Context, before string) (event.PhaseRecord, error) {
 	return i.awaitPhase(ctx, "the run to close", func(rec event.PhaseRecord) bool {
-		return rec.Run != before && rec.Run != "" && !rec.Running()
+		return rec.Run != before && rec.Run != "" && !rec.Running() && !rec.Continues()
 	})
 }
 
@@ -126,7 +127,7 @@ func (i *install) measure(ctx context.Context, m Measure, want *string, begin fu
 	if want != nil {
 		err = i.landed(ctx, *want)
 	} else {
-		err = i.landedCount(ctx, m.Outcome.Created)
+		err = i.landedCount(ctx, m.Outcome.Before.Created+m.Outcome.Created)
 	}
 	if err != nil {
 		return m, err

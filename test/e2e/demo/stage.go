@@ -68,7 +68,7 @@ func (s *stage) startCluster(ctx context.Context) (err error) {
 
 func (s *stage) startScribe(ctx context.Context) (err error) {
 	s.scribe, err = harness.StartKubescribe(ctx, harness.KubescribeOptions{
-		Bins: s.bins, Kubeconfig: s.cluster.Kubeconfig(), Repo: s.remote.URL, DataDir: filepath.Join(s.dir, "data"), Cluster: "demo",
+		Bins: s.bins, Kubeconfig: s.cluster.Kubeconfig(), Repo: s.remote.URL, DataDir: s.data(), Cluster: "demo",
 		Args: []string{"--adopt"},
 	})
 	if err != nil {
@@ -84,18 +84,27 @@ func (s *stage) equal(ctx context.Context) (harness.Comparison, error) {
 	return harness.AwaitEqual(ctx, s.cfg, s.remote.Repository, harness.Scope{Folder: folder, Others: othersFile})
 }
 
+// data is the data directory of kubescribe run.
+func (s *stage) data() string { return filepath.Join(s.dir, "data") }
+
+// program is a program as a person types it.
+func (s *stage) program(name string) string {
+	path, err := s.bins.Program(name)
+	if err != nil {
+		return name
+	}
+	return path
+}
+
 // keep says how to reach everything, and waits for ctx to end.
 func (s *stage) keep(ctx context.Context) {
-	kubectl, err := s.bins.Program("kubectl")
-	if err != nil {
-		kubectl = "kubectl"
-	}
 	s.say("")
 	s.say("Everything is left running. Try:")
 	s.say("")
 	s.say("  export KUBECONFIG=%s", s.cluster.Kubeconfig())
-	s.say("  %s create configmap hello --from-literal=to=git", kubectl)
+	s.say("  %s create configmap hello --from-literal=to=git", s.program("kubectl"))
 	s.say("  git clone %s && cd demo && git log --stat", s.remote.URL)
+	s.say("  %s get --data-dir %s    # and diff, reconcile with the NAME it shows", s.program("kubescribe"), s.data())
 	s.say("  curl %s/readyz %s/metrics", s.scribe.URL, s.scribe.URL)
 	s.say("  tail -f %s", s.scribe.Log)
 	s.say("")

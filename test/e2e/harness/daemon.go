@@ -18,6 +18,9 @@ type Daemon struct {
 	URL string // of /healthz, /readyz and /metrics
 }
 
+// pollStart is how often the log of a program that starts is looked at.
+const pollStart = 10 * time.Millisecond
+
 // StartDaemon starts a program that was told --listen 127.0.0.1:0, and returns
 // once its log says on which address it answers.
 func StartDaemon(ctx context.Context, c Command) (*Daemon, error) {
@@ -26,7 +29,7 @@ func StartDaemon(ctx context.Context, c Command) (*Daemon, error) {
 		return nil, err
 	}
 	d := &Daemon{Process: p}
-	err = Poll(ctx, 10*time.Millisecond, c.Program+" to say where it listens", func(context.Context) error {
+	err = Poll(ctx, pollStart, c.Program+" to say where it listens", func(context.Context) error {
 		select {
 		case <-p.Exited():
 			return nil

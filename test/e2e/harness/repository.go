@@ -50,16 +50,6 @@ func (r Repository) Count() (int, error) {
 	return strconv.Atoi(out)
 }
 
-// Contains reports whether a commit is in the branch.
-func (r Repository) Contains(commit string) bool {
-	tip, err := r.Tip()
-	if err != nil || tip == "" {
-		return false
-	}
-	_, err = gittest.Git(r.Dir, "merge-base", "--is-ancestor", commit, tip)
-	return err == nil
-}
-
 // File is a file of a commit's tree.
 type File struct {
 	Mode    string

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Versions says what is wrong with a history, of what was written: a version
@@ -69,4 +70,76 @@ func Doubles(history []Commit) []string {
 		newest[object] = max(version, newest[object])
 	}
 	return wrong
+}
+
+// OfPlacement is what is in a history of one destination, and what others have
+// committed in between.
+func OfPlacement(history []Commit, placement string) []Commit {
+	return slices.DeleteFunc(slices.Clone(history), func(c Commit) bool { return c.Ours && c.Placement != placement })
+}
+
+// Deletions says what is wrong with the deletions in a history of one destination,
+// of what was written, all of it in its order: a file that was removed more often
+// than its object, and one that still stood when its object was made again. A run
+// may remove a file that somebody else has put there.
+func Deletions(history []Commit, writes []Written) []string {
+	paths := pathsOf(history)
+	objects := map[string]*mortal{}
+	gone := map[string]bool{} // resources that were deleted since their last version
+	for _, w := range writes {
+		path := paths[w.Resource]
+		if objects[path] == nil {
+			objects[path] = &mortal{again: map[string]bool{}}
+		}
+		if w.Deleted {
+			objects[path].deaths++
+		} else {
+			objects[path].again[w.Version] = gone[w.Resource]
+		}
+		gone[w.Resource] = w.Deleted
+	}
+	var wrong []string
+	for _, c := range history {
+		for _, f := range c.Files {
+			o := objects[f.Path]
+			switch {
+			case o == nil:
+			case !c.Ours && f.Status == "A":
+				o.orphans++
+			case !c.Ours:
+			case f.Status != "D":
+				if o.again[c.Version] && f.Status != "A" {
+					wrong = append(wrong, fmt.Sprintf("%.8s %s: the object was deleted before, its file was not", c.Hash, c.Subject))
+				}
+				delete(o.again, c.Version) // a run may bring it back
+			case c.Origin == "reconcile" && o.orphans > 0:
+				o.orphans--
+			case o.deaths > 0:
+				o.deaths--
+			default:
+				wrong = append(wrong, fmt.Sprintf("%.8s %s: deletes %s once more than the cluster did", c.Hash, c.Subject, f.Path))
+			}
+		}
+	}
+	return wrong
+}
+
+// mortal is what became of an object whose file has a path.
+type mortal struct {
+	deaths  int             // deletions that are not in the history so far
+	orphans int             // how often somebody else has put the file there
+	again   map[string]bool // versions, and whether the object had been deleted before
+}
+
+// pathsOf are the files of resources, by the commits that are about one.
+func pathsOf(history []Commit) map[string]string {
+	paths := map[string]string{}
+	for _, c := range history {
+		for _, f := range c.Files {
+			if c.Resource != "" && !strings.HasSuffix(f.Path, marker) {
+				paths[c.Resource] = f.Path
+			}
+		}
+	}
+	return paths
 }

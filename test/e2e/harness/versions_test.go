@@ -85,3 +85,67 @@ func TestVersions(t *testing.T) {
 		})
 	}
 }
+
+func TestDeletions(t *testing.T) {
+	const resource = "v1 configmaps a/x"
+	commit := func(status, version string) harness.Commit {
+		return harness.Commit{Ours: true, Origin: "live", Resource: resource, Version: version, Files: []harness.FileChange{
+			{Status: "A", Path: "live/.kubescribe.yaml"}, {Status: status, Path: "live/a/configmaps/x.yaml"},
+		}}
+	}
+	run := func(status string) harness.Commit {
+		c := commit(status, "")
+		c.Origin = "reconcile"
+		return c
+	}
+	theirs := func(status string) harness.Commit { return harness.Commit{Files: commit(status, "").Files} }
+	made := func(version string) harness.Written {
+		return harness.Written{Resource: resource, Version: version}
+	}
+	deleted := harness.Written{Resource: resource, Deleted: true}
+	for name, test := range map[string]struct {
+		writes  []harness.Written
+		history []harness.Commit
+		want    string // a part of the only problem
+	}{
+		"each once": {
+			writes:  []harness.Written{made("1"), deleted, made("3"), deleted},
+			history: []harness.Commit{commit("A", "1"), commit("D", "2"), commit("A", "3"), commit("D", "4")},
+		},
+		"twice": {
+			writes:  []harness.Written{made("1"), deleted, made("3")},
+			history: []harness.Commit{commit("A", "1"), commit("D", "2"), commit("A", "3"), commit("D", "2"), run("A")},
+			want:    "once more than the cluster did",
+		},
+		"not at all": {
+			writes:  []harness.Written{made("1"), deleted, made("3")},
+			history: []harness.Commit{commit("A", "1"), commit("M", "3")},
+			want:    "the object was deleted before, its file was not",
+		},
+		"of what was never deleted": {
+			writes:  []harness.Written{made("1")},
+			history: []harness.Commit{commit("A", "1"), run("D"), run("A")},
+			want:    "once more than the cluster did",
+		},
+		"by somebody else, before": {
+			writes:  []harness.Written{made("1"), deleted, made("3")},
+			history: []harness.Commit{commit("A", "1"), theirs("D"), commit("A", "3")},
+		},
+		"an orphan": {
+			writes:  []harness.Written{made("3"), deleted},
+			history: []harness.Commit{theirs("A"), run("D"), commit("A", "3"), commit("D", "4")},
+		},
+		"an orphan, twice": {
+			writes:  []harness.Written{made("3")},
+			history: []harness.Commit{theirs("A"), run("D"), commit("A", "3"), run("D"), run("A")},
+			want:    "once more than the cluster did",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := harness.Deletions(test.history, test.writes)
+			if len(got) > 1 || (len(got) == 1) != (test.want != "") || !strings.Contains(strings.Join(got, ""), test.want) {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}

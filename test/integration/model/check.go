@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/services/stream/phase"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
@@ -11,8 +12,8 @@ import (
 // rest checks a world in which no role has anything to do: that all of them have come
 // to their ends, that Git equals the cluster (I5), that every version is there, once and
 // in order (I1–I4), and that other people's files are (I8). What is checked of each
-// commit as it is made is in [world.admits]; I7 is there too: who is behind could not
-// commit without breaking I2 or I3.
+// commit as it is made is in [world.admits]; of each step, in [world.holds]: nothing that
+// was pushed is gone (I7, I8).
 func (w *world) rest() error {
 	if err := w.stuck(); err != nil {
 		return err
@@ -45,8 +46,11 @@ func (w *world) stuck() error {
 		return fmt.Errorf("stuck: the phase is %s", w.rec.Phase)
 	case len(w.asked) > 0:
 		return errors.New("stuck: a request for a run is not carried out")
-	case w.writer.consumed < len(w.write):
-		return errors.New("stuck: writes are not written")
+	}
+	for i := range w.writers {
+		if b, _ := w.batch(i, 1); b.Next() != ledger.Done {
+			return fmt.Errorf("stuck: %s has not written everything", w.writerName(i))
+		}
 	}
 	for i, s := range w.streams {
 		if s.state.Step != phase.Idle && s.head == len(w.write) || s.lead < len(w.live) {
@@ -91,10 +95,11 @@ func (w *world) versions(object int) error {
 			return fmt.Errorf("I1: %s of %s was forwarded, and is not in its history, or out of order", m.words, w.paths[object])
 		}
 	}
-	if w.gap || len(w.destinations) > 1 {
+	if w.gap || !w.alwaysSelected(object) {
 		return nil
 	}
-	// What the watch delivered since it began reached the destination.
+	// What the watch delivered since it began reached the destination, whatever else its
+	// rules have come to select.
 	at = 0
 	since := w.followers[w.objects[object].typ].since
 	begun, _ := w.stands(object, since)
@@ -109,4 +114,14 @@ func (w *world) versions(object int) error {
 		}
 	}
 	return nil
+}
+
+// alwaysSelected reports whether all rules that there have been select an object.
+func (w *world) alwaysSelected(object int) bool {
+	for _, d := range w.destinations[:w.registry] {
+		if !d.Selects(cluster, w.identity(object)) {
+			return false
+		}
+	}
+	return true
 }

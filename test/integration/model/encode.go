@@ -2,10 +2,12 @@ package model
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	"github.com/kubescribe/kubescribe/services/stream/phase"
 	"github.com/kubescribe/kubescribe/services/watcher/index"
+	"github.com/kubescribe/kubescribe/shared/event"
 )
 
 // encoder writes a world down, so that worlds in which the same can happen are the
@@ -21,6 +23,35 @@ func (e *encoder) ints(v ...int) {
 func (e *encoder) str(s string) {
 	e.ints(len(s))
 	e.b = append(e.b, s...)
+}
+
+func (e *encoder) strs(all []string) {
+	e.ints(len(all))
+	for _, s := range all {
+		e.str(s)
+	}
+}
+
+func (e *encoder) record(rec event.PhaseRecord, exists bool) {
+	e.flag(exists)
+	e.str(string(rec.Phase))
+	e.epoch(phase.RunOf(rec).Epoch)
+	e.str(rec.Reason)
+	e.str(rec.Next)
+	e.ints(int(rec.Registered))
+	e.flag(rec.Running())
+	e.outcome(rec.Outcome)
+}
+
+func (e *encoder) outcome(o *event.Outcome) {
+	if o == nil {
+		o = &event.Outcome{}
+	}
+	e.strs(o.Incomplete)
+	e.strs(o.Skipped)
+	if e.flag(o.Continues); o.Continues {
+		e.ints(o.Before.Created + o.Before.Updated + o.Created + o.Updated)
+	}
 }
 
 func (e *encoder) flag(f bool) {
@@ -39,19 +70,18 @@ func (e *encoder) epoch(p phase.Epoch) {
 func (w *world) encode(b []byte) []byte {
 	e := &encoder{b}
 	l := w.left
-	e.ints(l.writes, l.watcher, l.stream, l.reconciler, l.writer, l.lost, l.paused, l.foreign, l.drifts, l.requests, l.impatient, l.changes, l.forget)
+	e.ints(l.writes, l.watcher, l.stream, l.reconciler, l.writer, l.lost, l.paused, l.foreign, l.late, l.drifts, l.requests, l.compares, l.impatient, l.changes, l.forget)
 	e.ints(len(w.cluster))
 	for _, v := range w.cluster {
 		e.ints(v.object, int(v.content), v.uid)
 	}
 	e.ints(w.oldest, w.registry, w.runs)
-	e.flag(w.exists)
 	e.flag(w.unseen)
 	e.flag(w.gap)
 	for _, f := range w.followers {
 		e.ints(f.bookmark, f.at, f.listAt, f.since)
 		e.flag(f.lost)
-		e.flag(f.denied)
+		e.flag(f.told)
 		w.index(e, f.index)
 		w.index(e, f.list)
 		e.flag(f.seen != nil)
@@ -63,7 +93,12 @@ func (w *world) encode(b []byte) []byte {
 			}
 		}
 	}
+	e.flag(w.handled)
 	for _, ln := range w.lanes {
+		e.epoch(phase.Epoch{Run: ln.owed.Of.Run, Attempt: ln.owed.Of.Attempt})
+		for _, t := range w.types {
+			e.flag(ln.owed.Lacks(resource(t)))
+		}
 		e.messages(ln.events)
 		e.ints(ln.routed, ln.known)
 		e.requests(ln.states)
@@ -75,50 +110,57 @@ func (w *world) encode(b []byte) []byte {
 	}
 	e.messages(w.live)
 	e.messages(w.write)
-	e.ints(len(w.asked))
-	for _, a := range w.asked {
-		e.str(a)
-	}
-	e.str(string(w.rec.Phase))
-	e.epoch(phase.RunOf(w.rec).Epoch)
-	e.str(w.rec.Reason)
-	e.str(w.rec.Next)
-	e.ints(int(w.rec.Registered))
-	e.flag(w.rec.Running())
+	e.strs(w.asked)
+	e.record(w.rec, w.exists)
 	w.manySeries(e, w.snap)
-	w.manySeries(e, w.late)
+	w.lates(e)
 	for _, s := range w.streams {
 		e.flag(s.open)
 		e.flag(s.shown)
 		e.ints(s.head, s.cursor, s.lead)
 		e.str(s.state.String())
-		for _, k := range s.recent {
-			e.flag(k.is)
-			e.ints(int(k.content))
+		for _, last := range s.recent {
+			used := last.Known && (last.Of == s.state.Epoch || w.broken == longMemory)
+			e.flag(used)
+			if used {
+				e.str(last.Hash)
+			}
 		}
 		for o := 0; s.passed != nil && o < len(w.objects); o++ {
 			e.flag(s.passed.Has(w.paths[o]))
 		}
 	}
-	r := w.reconciler
-	e.epoch(r.epoch)
-	e.ints(int(r.states), int(r.contents), int(r.comparison))
-	e.ints(len(r.parts))
-	e.ints(r.parts...)
-	e.ints(len(r.wanted))
-	e.ints(r.wanted...)
-	e.str(r.failed)
-	e.flag(r.handled)
-	e.ints(w.writer.consumed)
-	e.flag(w.writer.looked != nil)
-	if w.writer.looked != nil {
-		w.series(e, *w.writer.looked)
+	for _, r := range w.reconcilers {
+		e.flag(r.rev != w.rev)
+		if r.rev != w.rev {
+			e.record(r.rec, r.exists)
+		}
+		e.epoch(r.epoch)
+		e.ints(int(r.states), int(r.contents), int(r.comparison))
+		e.ints(len(r.parts))
+		e.ints(r.parts...)
+		e.ints(len(r.wanted))
+		e.ints(slices.Sorted(maps.Keys(r.wanted))...)
+		e.str(r.failed)
+	}
+	e.ints(w.hint)
+	for _, wr := range w.writers {
+		e.ints(wr.consumed, wr.asked, len(w.commits)-wr.base, w.hint-wr.hint)
+		e.flag(wr.unkept)
+		e.flag(wr.looked != nil)
+		if wr.looked != nil {
+			w.series(e, *wr.looked)
+		}
 	}
 	for _, f := range w.files {
 		e.b = append(e.b, byte(f))
 	}
 	for _, c := range w.commits {
-		e.ints(c.file, int(c.content), c.version, c.position)
+		position := c.position
+		if !w.readAgain() {
+			position = 0 // nobody will look at it
+		}
+		e.ints(c.file, int(c.content), c.version, position)
 		e.flag(c.foreign)
 		e.flag(c.result)
 	}
@@ -149,6 +191,16 @@ func (e *encoder) requests(all []request) {
 	e.ints(len(all))
 	for _, q := range all {
 		e.epoch(q.epoch)
+		e.ints(q.room)
+	}
+}
+
+func (w *world) lates(e *encoder) {
+	e.ints(len(w.late))
+	for _, l := range w.late {
+		e.ints(int(l.does), l.at, l.value)
+		e.requests([]request{l.asked})
+		w.series(e, l.answer)
 	}
 }
 
@@ -171,8 +223,12 @@ func (w *world) series(e *encoder, s series) {
 	e.epoch(s.epoch)
 	e.str(string(s.side))
 	e.str(s.end.Failed)
-	e.ints(s.end.Wanted, len(s.end.Parts))
+	e.flag(s.end.Dry)
+	e.ints(s.end.Wanted, s.end.Bytes, s.end.Left.Created, s.end.Left.Updated, len(s.end.Parts))
 	e.ints(s.end.Parts...)
+	e.strs(s.end.Incomplete)
+	e.strs(s.end.Skipped)
+	e.outcome(s.end.Outcome)
 	e.ints(len(s.entries))
 	for _, n := range s.entries {
 		e.str(n.Path)

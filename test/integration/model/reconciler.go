@@ -20,24 +20,37 @@ var (
 	now    = time.Unix(1e6, 0).UTC()
 )
 
-// reconciler is what it remembers of the newest attempt.
+// reconciler is what one knows of KS_PHASE, which may be behind, and what it remembers of
+// the attempt that it knows of.
 type reconciler struct {
+	rec    event.PhaseRecord
+	exists bool
+	rev    int
+
 	epoch      phase.Epoch
 	states     uint64 // lanes asked
 	contents   uint64
 	comparison plan.Comparison
 	parts      []int
-	wanted     []int
+	wanted     map[int]event.Wanted
+	outcome    event.Outcome
 	failed     string
-	handled    bool // the first request for a run, not yet acknowledged
 }
 
 func (w *world) reconcilerSteps(put func(what, int, int)) {
-	if plan.Next(w.situation()).Kind != plan.Wait {
-		put(plans, 0, 0)
+	for i := range w.reconcilers {
+		if w.reconcilers[i].rev != w.rev {
+			put(sees, i, 0)
+		}
+		if a := plan.Next(w.situation(i)); a.Kind != plan.Wait && !w.refused(i, a) {
+			put(plans, i, 0)
+		}
+		if w.unseen && w.drifts(i) {
+			put(driftCheck, i, 0)
+		}
 	}
 	switch {
-	case w.reconciler.handled:
+	case w.handled:
 		put(acknowledge, 0, 0)
 		if w.left.lost > 0 {
 			put(acknowledgeLost, 0, 0)
@@ -45,25 +58,44 @@ func (w *world) reconcilerSteps(put func(what, int, int)) {
 	case len(w.asked) > 0:
 		put(requested, 0, 0)
 	}
-	if w.unseen && plan.Next(w.drifting()).Reason == event.ReasonDriftCheck {
-		put(driftCheck, 0, 0)
+}
+
+// see brings what a reconciler knows of KS_PHASE up to date. What it did in an attempt
+// that is over is dropped.
+func (w *world) see(i int) {
+	r := &w.reconcilers[i]
+	if of := phase.RunOf(w.rec).Epoch; r.epoch != of {
+		*r = reconciler{epoch: of}
+	}
+	r.rec, r.exists, r.rev = w.rec, w.exists, w.rev
+}
+
+// put writes KS_PHASE.
+func (w *world) put(rec event.PhaseRecord) { w.rec, w.exists, w.rev = rec, true, w.rev+1 }
+
+// refused reports whether the bus refuses what a reconciler wants to do, for being
+// behind. It will see.
+func (w *world) refused(i int, a plan.Action) bool {
+	r := &w.reconcilers[i]
+	switch a.Kind {
+	case plan.Begin, plan.Retry:
+		return r.rev != w.rev
+	case plan.Purge: // it looks
+		return r.rec.Run != w.rec.Run || w.rec.Running()
+	default:
+		return false
 	}
 }
 
-// memory is what the reconciler remembers of the attempt that is under way.
-func (w *world) memory() reconciler {
-	if of := phase.RunOf(w.rec).Epoch; w.reconciler.epoch != of {
-		return reconciler{epoch: of, handled: w.reconciler.handled}
-	}
-	return w.reconciler
-}
-
-func (w *world) situation() plan.Situation {
-	r := w.memory()
+func (w *world) situation(i int) plan.Situation {
+	r := &w.reconcilers[i]
 	s := plan.Situation{
-		Now: now, Key: key, Registered: true, Revision: uint64(w.registry), Exists: w.exists, Record: w.rec,
+		Now: now, Key: key, Registered: true, Revision: uint64(w.registry), Exists: r.exists, Record: r.rec,
 		Ends: map[subject.Side]event.End{}, Series: len(w.snap) > 0,
-		AskedStates: bits(r.states), AskedContents: bits(r.contents), Comparison: r.comparison, Wanted: r.wanted, Failed: r.failed, Progress: now,
+		AskedStates: bits(r.states), AskedContents: bits(r.contents), Comparison: r.comparison, Wanted: slices.Sorted(maps.Keys(r.wanted)), Room: w.room, Failed: r.failed, Progress: now,
+	}
+	if s.Room == 0 {
+		s.Room = len(w.objects) + 1
 	}
 	for _, e := range w.snap {
 		if e.epoch == r.epoch {
@@ -85,20 +117,32 @@ func bits(b uint64) map[int]bool {
 
 // drifting is the situation once the interval is over, impatient once whoever is
 // waited for has had its time.
-func (w *world) drifting() plan.Situation {
-	s := w.situation()
+func (w *world) drifting(i int) plan.Situation {
+	s := w.situation(i)
 	s.Interval = 1
 	return s
 }
 
-func (w *world) impatient() plan.Situation {
-	s := w.situation()
+func (w *world) impatient(i int) plan.Situation {
+	s := w.situation(i)
 	s.Progress = time.Time{}
 	return s
 }
 
+// drifts reports whether a reconciler begins a drift check once the interval is over,
+// gives up whether it makes another attempt once it has waited long enough.
+func (w *world) drifts(i int) bool {
+	a := plan.Next(w.drifting(i))
+	return a.Reason == event.ReasonDriftCheck && !w.refused(i, a)
+}
+
+func (w *world) givesUp(i int) bool {
+	a := plan.Next(w.impatient(i))
+	return a.Kind == plan.Retry && !w.refused(i, a) && plan.Next(w.situation(i)).Kind == plan.Wait
+}
+
 var kinds = map[plan.Kind]string{
-	plan.Begin: "begins a run", plan.AskStates: "asks for states", plan.Compare: "compares", plan.AskContents: "asks for contents",
+	plan.Begin: "begins a run", plan.AskStates: "asks for states", plan.Compare: "compares", plan.AskContents: "asks for contents", plan.Leave: "leaves contents",
 	plan.HandIn: "hands in the results", plan.Retry: "makes another attempt", plan.Purge: "removes the series",
 }
 
@@ -107,29 +151,35 @@ func (w *world) planned(s plan.Situation) string {
 	return fmt.Sprintf("%s %s", kinds[a.Kind], a.Reason)
 }
 
-// plan does the next thing that the plan says.
-func (w *world) plan(s plan.Situation) {
+// plan has a reconciler do the next thing that the plan says.
+func (w *world) plan(i int, s plan.Situation) {
 	a := plan.Next(s)
-	w.reconciler = w.memory()
-	r := &w.reconciler
+	r := &w.reconcilers[i]
 	switch a.Kind {
 	case plan.Begin:
 		w.begin(a.Reason)
+		w.see(i)
 	case plan.AskStates:
 		l := slices.Index(w.parts, a.Parts[0])
 		r.states |= 1 << a.Parts[0]
-		w.lanes[l].states = w.request(w.lanes[l].states)
+		w.lanes[l].states = r.request(w.lanes[l].states, 0)
 	case plan.AskContents:
 		l := slices.Index(w.parts, a.Parts[0])
 		r.contents |= 1 << a.Parts[0]
-		w.lanes[l].resources = w.request(w.lanes[l].resources)
+		w.lanes[l].resources = r.request(w.lanes[l].resources, a.Room)
+	case plan.Leave:
+		w.store(series{epoch: r.epoch, side: subject.SideContent(a.Parts[0]), end: event.End{Left: r.wanted[a.Parts[0]]}})
 	case plan.Compare:
-		w.compare()
+		w.compare(r)
 	case plan.HandIn:
-		w.store(series{epoch: r.epoch, side: subject.SideRun, end: event.End{Parts: r.parts}})
+		out := plan.Outcome(r.rec, r.outcome, s.Ends)
+		out.Continues = out.Continues && w.broken != noMore
+		w.store(series{epoch: r.epoch, side: subject.SideRun, end: event.End{Parts: r.parts, Outcome: &out, Dry: plan.Dry(r.rec.Reason)}})
 	case plan.Retry:
-		w.purge(func(e phase.Epoch) bool { return e == r.epoch })
-		w.rec = plan.Again(w.rec, time.Time{})
+		was := r.epoch
+		w.purge(func(e phase.Epoch) bool { return e == was })
+		w.put(plan.Again(r.rec, time.Time{}))
+		w.see(i)
 	case plan.Purge:
 		w.purge(func(phase.Epoch) bool { return true })
 	case plan.Wait, plan.Remove:
@@ -137,8 +187,8 @@ func (w *world) plan(s plan.Situation) {
 }
 
 // request adds a request to those of a lane: one message a subject.
-func (w *world) request(all []request) []request {
-	q := request{w.reconciler.epoch, int(w.rec.Registered)}
+func (r *reconciler) request(all []request, room int) []request {
+	q := request{r.epoch, int(r.rec.Registered), r.rec.Reason, room}
 	if slices.Contains(all, q) {
 		return all
 	}
@@ -148,29 +198,28 @@ func (w *world) request(all []request) []request {
 func (w *world) begin(reason string) {
 	w.runs++
 	run := plan.Run{ID: fmt.Sprintf("r%d", w.runs), Reason: reason}
-	w.rec = run.Record(w.rec, w.destination(), uint64(w.registry))
-	w.exists, w.unseen = true, false
+	w.put(run.Record(w.rec, w.destination(), uint64(w.registry)))
+	w.unseen = w.unseen && plan.Dry(reason) // which repairs nothing
 }
 
 // compare merges the states of the attempt, and stores the results.
-func (w *world) compare() {
-	r := &w.reconciler
+func (w *world) compare(r *reconciler) {
 	cfg := diff.Config{
 		Run: r.epoch.Run, Prune: w.destination().Prune,
 		Part: func(group, resource string) int { return subject.Part(cluster, group, resource) },
 	}
 	lanes := map[int]diff.State{}
-	for _, part := range w.rec.Parts {
+	for _, part := range r.rec.Parts {
 		s := w.end(r.epoch, subject.SideCluster(part))
 		cfg.Incomplete = append(cfg.Incomplete, s.end.Incomplete...)
 		lanes[part] = stateOf(s.entries)
 	}
 	found := map[int][]event.Entry{}
-	wants := map[int]int{}
-	_, err := diff.Merge(cfg, lanes, stateOf(w.end(r.epoch, subject.SideRepo).entries), func(part int, e event.Entry) error {
+	wanted := map[int]event.Wanted{}
+	out, err := diff.Merge(cfg, lanes, stateOf(w.end(r.epoch, subject.SideRepo).entries), func(part int, e event.Entry) error {
 		found[part] = append(found[part], e)
 		if e.What != event.ResultDelete {
-			wants[part]++
+			wanted[part] = wanted[part].With(e.What)
 		}
 		return nil
 	})
@@ -178,9 +227,9 @@ func (w *world) compare() {
 		r.failed = err.Error()
 		return
 	}
-	r.comparison, r.parts, r.wanted = plan.Compared, slices.Sorted(maps.Keys(found)), slices.Sorted(maps.Keys(wants))
+	r.comparison, r.parts, r.wanted, r.outcome = plan.Compared, slices.Sorted(maps.Keys(found)), wanted, out
 	for _, part := range r.parts {
-		w.store(series{epoch: r.epoch, side: subject.SideResult(part), entries: found[part], end: event.End{Wanted: wants[part]}})
+		w.store(series{epoch: r.epoch, side: subject.SideResult(part), entries: found[part], end: event.End{Wanted: wanted[part].Count()}})
 	}
 }
 
@@ -219,19 +268,19 @@ func (w *world) purge(of func(phase.Epoch) bool) {
 
 // requested takes the first request for a run.
 func (w *world) requested() {
-	w.reconciler.handled = true
+	w.handled = true
 	a := plan.Requested(w.rec, w.exists, uint64(w.registry), event.Request{Reason: w.asked[0]})
 	switch a.Verdict {
 	case plan.Start:
 		w.begin(a.Reason)
 	case plan.Queue:
-		w.rec = a.Record
+		w.put(a.Record)
 	case plan.Drop:
 	}
 }
 
 func (w *world) acknowledge(lost bool) {
-	w.reconciler.handled = false
+	w.handled = false
 	if lost {
 		w.left.lost--
 		return

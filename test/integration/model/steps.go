@@ -2,7 +2,9 @@ package model
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -15,9 +17,12 @@ const (
 	keepFirst
 	deliver
 	gone
+	settle
 	freeze
+	freezeLate
 	answer
 	fetch
+	fetchLate // b: the type
 	route
 	learn // of the registry, by a router
 	openStream
@@ -25,13 +30,15 @@ const (
 	work
 	show
 	flush
+	sees // of KS_PHASE, by a reconciler
 	plans
 	requested
 	acknowledge
-	writes
+	writesTo
+	keep
 	look
 	tell
-	wake // of a process that was paused: its answer is stored
+	wake // of a process that was paused
 
 	// What befalls them.
 	surroundings
@@ -39,6 +46,7 @@ const (
 	deliverLost
 	answerLost
 	fetchLost
+	fetchLateLost // b: the type
 	acknowledgeLost
 	watcherDies
 	watcherPauses
@@ -49,6 +57,7 @@ const (
 	otherCommit
 	driftCheck
 	personAsks
+	personCompares
 	impatience
 	rulesChange
 	forgotten
@@ -82,16 +91,20 @@ func (w *world) steps() (all []step, quiet bool) {
 // alone is a step that may as well be the next one: whatever else happens, before it
 // or behind it, comes to the same.
 func (w *world) alone() (step, bool) {
-	if i := w.writer.consumed; i < len(w.write) && w.writer.looked == nil && w.left.foreign == 0 && w.left.writer == 0 && w.broken != noBarrier {
-		if m := w.write[i]; m.kind != barrier || w.end(m.epoch, subject.SideRepo) != nil {
-			return step{what: writes}, true // nobody looks before the next BARRIER
+	if len(w.writers) == 1 && w.writers[0].looked == nil && w.left.foreign == 0 && w.left.writer == 0 && w.broken != noBarrier {
+		b, ended := w.batch(0, all)
+		switch {
+		case b.Next() == ledger.Push:
+			return step{writesTo, 0, w.writes(b)}, true // nobody looks before the next BARRIER
+		case ended > 0 && w.end(w.write[ended-1].epoch, subject.SideRepo) != nil:
+			return step{look, 0, ended}, true
 		}
 	}
 	if len(w.streams) == 1 && !w.streams[0].open {
 		return step{what: openStream}, true // nobody else writes to its ledger
 	}
 	for t, f := range w.followers {
-		if w.left.writes == 0 && w.follows(t) && f.at != none && f.at >= w.oldest && f.index == nil && f.list == nil {
+		if w.left.writes == 0 && w.left.late == 0 && w.follows(t) && f.at != none && f.at >= w.oldest && f.index == nil && f.list == nil {
 			return step{what: list, a: t}, true // there is nothing left to come between
 		}
 	}
@@ -102,8 +115,14 @@ func (w *world) alone() (step, bool) {
 func (w *world) after(s step) (*world, error) {
 	n := w.clone()
 	err := n.do(s)
+	if lost := n.holds(w.commits); lost != nil {
+		err = lost
+	}
 	for t := range n.followers {
-		n.settle(t)
+		n.catchList(t)
+	}
+	if len(n.reconcilers) == 1 {
+		n.see(0) // at once: nobody else begins runs, and whatever its stream has done it will see
 	}
 	return n, err
 }
@@ -118,12 +137,20 @@ func (w *world) do(s step) error {
 		w.deliver(s.a, s.what == deliverLost)
 	case gone:
 		w.catchUp(s.a)
+	case settle:
+		w.settleDebt(w.laneOf[s.a], s.a)
 	case freeze:
+		w.freeze(s.a)
+	case freezeLate:
+		w.left.late--
 		w.freeze(s.a)
 	case answer, answerLost:
 		w.answer(s.a, s.what == answerLost)
 	case fetch, fetchLost:
-		w.fetch(s.a, s.what == fetchLost)
+		w.fetch(s.a, none, s.what == fetchLost)
+	case fetchLate, fetchLateLost:
+		w.left.late--
+		w.fetch(s.a, s.b, s.what == fetchLateLost)
 	case route:
 		w.route(s.a)
 	case learn:
@@ -139,24 +166,39 @@ func (w *world) do(s step) error {
 	case flush:
 		w.flush(s.a)
 	case plans:
-		w.plan(w.situation())
+		w.plan(s.a, w.situation(s.a))
+	case sees:
+		w.see(s.a)
 	case requested:
 		w.requested()
 	case acknowledge, acknowledgeLost:
 		w.acknowledge(s.what == acknowledgeLost)
-	case writes:
-		return w.writes()
+	case writesTo:
+		return w.push(s.a, s.b)
+	case keep:
+		w.keep(s.a)
 	case look:
-		w.look(s.a)
+		w.look(s.a, s.b)
 	case tell:
-		w.answerBarrier()
+		w.tell(s.a)
 	case wake:
-		w.store(w.late[s.a])
-		w.late = append(w.late[:s.a:s.a], w.late[s.a+1:]...)
+		w.wake(s.a)
 	default:
 		w.befall(s)
 	}
 	return nil
+}
+
+func (w *world) reconcilerName(i int) string { return oneOf(len(w.reconcilers), "reconciler", i) }
+
+func (w *world) writerName(i int) string { return oneOf(len(w.writers), "git-writer", i) }
+
+// oneOf is who is meant, of so many.
+func oneOf(n int, role string, i int) string {
+	if n == 1 {
+		return "the " + role
+	}
+	return fmt.Sprintf("%s %d", role, i)
 }
 
 // words tells a step to a person who reads the trace.
@@ -178,6 +220,10 @@ func (w *world) words(s step) string {
 		return "the watcher is told 410 for " + typ() + " and closes the gap"
 	case freeze:
 		return fmt.Sprintf("lane %d is frozen, and its MARK stored", s.a)
+	case freezeLate:
+		return fmt.Sprintf("lane %d is frozen without %v, and its MARK stored", s.a, w.inexact(s.a))
+	case settle:
+		return "the watcher has an index of " + typ() + ", which was missing"
 	case answer:
 		return fmt.Sprintf("lane %d answers with its state", s.a)
 	case answerLost:
@@ -186,6 +232,10 @@ func (w *world) words(s step) string {
 		return fmt.Sprintf("lane %d answers with contents", s.a)
 	case fetchLost:
 		return fmt.Sprintf("lane %d answers with contents, and the acknowledgement is lost", s.a)
+	case fetchLate:
+		return fmt.Sprintf("lane %d answers with contents, and %s is not to be had", s.a, w.types[s.b])
+	case fetchLateLost:
+		return fmt.Sprintf("lane %d answers with contents, and %s is not to be had, and the acknowledgement is lost", s.a, w.types[s.b])
 	case route:
 		return fmt.Sprintf("the router hands on %s of lane %d", w.lanes[s.a].events[w.lanes[s.a].routed].words, s.a)
 	case learn:
@@ -201,24 +251,32 @@ func (w *world) words(s step) string {
 	case flush:
 		return fmt.Sprintf("stream %d stores its cursor", s.a)
 	case plans:
-		return "the reconciler: " + w.planned(w.situation())
+		return w.reconcilerName(s.a) + ": " + w.planned(w.situation(s.a))
+	case sees:
+		return w.reconcilerName(s.a) + " sees what is in KS_PHASE"
 	case requested:
 		return "the reconciler takes a request for a run: " + w.asked[0]
 	case acknowledge:
 		return "the reconciler acknowledges it"
 	case acknowledgeLost:
 		return "the reconciler acknowledges it, which is lost"
-	case writes:
-		if m := w.write[w.writer.consumed]; m.kind == change {
-			return "the git-writer pushes " + m.words
+	case writesTo:
+		var said []string
+		b, _ := w.batch(s.a, s.b)
+		for _, together := range b.Commits {
+			for _, m := range together {
+				said = append(said, m.words)
+			}
 		}
-		return "the git-writer goes on behind " + w.write[w.writer.consumed].words
+		return w.writerName(s.a) + " pushes " + strings.Join(said, ", ")
+	case keep:
+		return w.writerName(s.a) + " keeps its position"
 	case look:
-		return "the git-writer looks at the repository for " + w.write[s.a].words
+		return w.writerName(s.a) + " looks at the repository for " + w.write[s.b-1].words
 	case tell:
-		return "the git-writer answers with what it saw"
+		return w.writerName(s.a) + " answers with what it saw"
 	case wake:
-		return "who was paused wakes and stores " + string(w.late[s.a].side)
+		return "who was paused wakes and " + w.late[s.a].String()
 	case clusterWrite:
 		return fmt.Sprintf("somebody writes %s = %s", name(s.a), content(s.b))
 	case watcherDies:
@@ -228,19 +286,21 @@ func (w *world) words(s step) string {
 	case streamDies:
 		return fmt.Sprintf("stream %d dies", s.a)
 	case reconcilerDies:
-		return "the reconciler dies"
+		return w.reconcilerName(s.a) + " dies"
 	case writerDies:
-		return "the git-writer dies, another takes over"
+		return w.writerName(s.a) + " dies, another takes over"
 	case writerPauses:
-		return "the git-writer is paused, another takes over"
+		return w.writerName(s.a) + " is paused, another takes over"
 	case otherCommit:
 		return fmt.Sprintf("somebody commits %s = %s", w.paths[s.a], content(s.b))
 	case driftCheck:
-		return "the reconciler: a drift check is due"
+		return w.reconcilerName(s.a) + ": a drift check is due"
 	case personAsks:
 		return "a person asks for a run"
+	case personCompares:
+		return "a person asks for a comparison"
 	case impatience:
-		return "the reconciler has waited long enough: " + w.planned(w.impatient())
+		return w.reconcilerName(s.a) + " has waited long enough: " + w.planned(w.impatient(s.a))
 	case rulesChange:
 		return fmt.Sprintf("the rules change to %v", w.rules[w.registry])
 	case forgotten:

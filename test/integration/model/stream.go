@@ -32,7 +32,7 @@ func (w *world) streamSteps(put func(what, int, int)) {
 // openStream reads where the ledger stands, and what passed during the run that is
 // under way.
 func (w *world) openStream(i int) {
-	s := stream{open: true, head: len(w.write), recent: make([]known, len(w.objects)), passed: &phase.Passed{}}
+	s := stream{open: true, head: len(w.write), recent: make([]phase.Last, len(w.objects)), passed: &phase.Passed{}}
 	if s.head > 0 {
 		last := w.write[s.head-1]
 		s.cursor, s.lead, s.state = last.cursor, last.cursor, last.state
@@ -52,6 +52,14 @@ func (w *world) openStream(i int) {
 		}
 	}
 	w.streams[i] = s
+}
+
+// current is the run that the reconciler asks for. MARKs begin none that has closed.
+func (w *world) current() phase.Run {
+	if !w.rec.Running() {
+		return phase.Run{}
+	}
+	return phase.RunOf(w.rec)
 }
 
 // input is message seq of KS_LIVE as the machine is fed it.
@@ -106,7 +114,7 @@ func (w *world) take(i int) {
 	m := w.live[s.lead-1]
 	was := s.state
 	var fx phase.Effects
-	s.state, fx = phase.Next(s.state, w.input(s.lead, phase.RunOf(w.rec)))
+	s.state, fx = phase.Next(s.state, w.input(s.lead, w.current()))
 	if fx.Forget {
 		s.passed = &phase.Passed{}
 	}
@@ -124,16 +132,24 @@ func (w *world) take(i int) {
 
 func (w *world) forward(i int, s stream, m message, fx phase.Effects) {
 	last := s.recent[m.object]
+	if w.broken == longMemory {
+		last.Of = s.state.Epoch
+	}
 	c := w.change(version{object: m.object, content: m.content}, m.version)
-	if phase.FateOf(c, fx, last.hash(), last.is, event.PruneAlways) != phase.Forwarded {
+	if phase.FateOf(c, s.state, fx, last, event.PruneAlways) != phase.Forwarded {
 		w.streams[i] = s
 		return
 	}
-	s.recent = with(s.recent, m.object, known{true, m.content})
+	s.recent = with(s.recent, m.object, forwarded(s.state, m))
 	if fx.Remember {
 		s.passed = w.remember(s.passed, m.object)
 	}
 	w.commit(i, s, m)
+}
+
+// forwarded is what is remembered of a message.
+func forwarded(st phase.State, m message) phase.Last {
+	return phase.Last{Known: true, Of: st.Epoch, Hash: m.content.hash()}
 }
 
 // flush stores a cursor that leads.
@@ -166,7 +182,11 @@ func (w *world) worked(i int) (s stream, outputs []message, ok bool) {
 	if run == nil || s.state.Step == phase.Marking || (w.broken == resultsLast && s.lead < len(w.live)) {
 		return s, nil, false
 	}
-	st, fx := phase.Next(s.state, phase.Results{Of: s.state.Epoch})
+	st, fx := phase.Next(s.state, phase.Results{Of: s.state.Epoch, Dry: run.end.Dry})
+	if run.end.Dry && fx.Forget {
+		s.state, s.passed = st, &phase.Passed{}
+		return s, nil, true
+	}
 	if !fx.Apply {
 		return s, nil, false
 	}
@@ -177,7 +197,7 @@ func (w *world) worked(i int) (s stream, outputs []message, ok bool) {
 	if !whole {
 		return s, nil, false
 	}
-	applied := phase.Applied{Last: true}
+	applied := phase.Applied{Last: true, Continues: run.end.Outcome.Continues}
 	for _, r := range results[st.Done:] {
 		due := r.kind == change
 		if due && s.passed.Has(w.paths[r.object]) {
@@ -190,7 +210,7 @@ func (w *world) worked(i int) (s stream, outputs []message, ok bool) {
 		}
 		if due {
 			outputs = append(outputs, w.said(r))
-			s.recent = with(s.recent, r.object, known{true, r.content})
+			s.recent = with(s.recent, r.object, forwarded(s.state, r))
 		}
 		applied.Taken++
 	}
@@ -254,10 +274,22 @@ func (w *world) shows(st phase.State) bool {
 func (w *world) show(i int) {
 	s := &w.streams[i]
 	s.shown = true
-	if w.shows(s.state) {
-		w.rec.Phase = s.state.Phase()
-		if s.state.Closed {
-			w.rec.Closed = closed
+	if !w.shows(s.state) {
+		return
+	}
+	rec := w.rec
+	rec.Phase = s.state.Phase()
+	if s.state.Closed && rec.Closed.IsZero() {
+		rec.Closed = closed
+		if s.state.Settled {
+			rec.Outcome = nil
+			if run := w.end(s.state.Epoch, subject.SideRun); run != nil {
+				rec.Outcome = run.end.Outcome
+			}
+			if !rec.Continues() {
+				rec.Settled = closed
+			}
 		}
 	}
+	w.put(rec)
 }

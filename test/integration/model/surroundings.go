@@ -3,7 +3,6 @@ package model
 import (
 	"strconv"
 
-	"github.com/kubescribe/kubescribe/services/reconciler/plan"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -28,11 +27,8 @@ func (w *world) surroundingSteps(put func(what, int, int)) {
 	}
 	if left.watcher > 0 {
 		put(watcherDies, 0, 0)
-		for l := range w.lanes {
-			if left.paused > 0 && w.lanes[l].frozen != nil {
-				put(watcherPauses, 0, 0)
-				break
-			}
+		if left.paused > 0 {
+			w.lateWatcher(func(does lateKind, at int) { put(watcherPauses, int(does), at) })
 		}
 	}
 	for i := range w.streams {
@@ -40,13 +36,23 @@ func (w *world) surroundingSteps(put func(what, int, int)) {
 			put(streamDies, i, 0)
 		}
 	}
-	if left.reconciler > 0 {
-		put(reconcilerDies, 0, 0)
+	for i := range w.reconcilers {
+		if left.reconciler > 0 {
+			put(reconcilerDies, i, 0)
+		}
+		if left.drifts > 0 && !w.unseen && w.drifts(i) {
+			put(driftCheck, i, 0)
+		}
+		if left.impatient > 0 && w.givesUp(i) {
+			put(impatience, i, 0)
+		}
 	}
-	if left.writer > 0 {
-		put(writerDies, 0, 0)
-		if left.paused > 0 && w.writer.looked != nil {
-			put(writerPauses, 0, 0)
+	for i := range w.writers {
+		if left.writer > 0 {
+			put(writerDies, i, 0)
+			if left.paused > 0 && w.writers[i].looked != nil {
+				put(writerPauses, i, 0)
+			}
 		}
 	}
 	if left.foreign > 0 {
@@ -54,19 +60,19 @@ func (w *world) surroundingSteps(put func(what, int, int)) {
 			if w.files[o] != theirs {
 				put(otherCommit, o, int(theirs))
 			}
+			if v, _ := w.stands(o, len(w.cluster)); w.files[o] != v.content && v.content != 0 {
+				put(otherCommit, o, int(v.content))
+			}
 			if w.files[o] != 0 {
 				put(otherCommit, o, 0)
 			}
 		}
 	}
-	if left.drifts > 0 && !w.unseen && plan.Next(w.drifting()).Reason == event.ReasonDriftCheck {
-		put(driftCheck, 0, 0)
-	}
 	if left.requests > 0 {
 		put(personAsks, 0, 0)
 	}
-	if left.impatient > 0 && plan.Next(w.impatient()).Kind == plan.Retry && plan.Next(w.situation()).Kind == plan.Wait {
-		put(impatience, 0, 0)
+	if left.compares > 0 {
+		put(personCompares, 0, 0)
 	}
 	if left.changes > 0 && w.registry < len(w.destinations) {
 		put(rulesChange, 0, 0)
@@ -91,20 +97,21 @@ func (w *world) befall(s step) {
 		left.watcher--
 		if s.what == watcherPauses {
 			left.paused--
+			w.pauseWatcher(lateKind(s.a), s.b)
 		}
-		w.watcherDies(s.what == watcherPauses)
+		w.watcherDies()
 	case streamDies:
 		left.stream--
 		w.streams[s.a] = stream{}
 	case reconcilerDies:
 		left.reconciler--
-		w.reconciler = reconciler{}
+		w.reconcilers[s.a] = reconciler{}
 	case writerDies, writerPauses:
 		left.writer--
 		if s.what == writerPauses {
 			left.paused--
 		}
-		w.writerDies(s.what == writerPauses)
+		w.writerDies(s.a, s.what == writerPauses)
 	case otherCommit:
 		left.foreign--
 		w.files = with(w.files, s.a, content(s.b))
@@ -114,18 +121,24 @@ func (w *world) befall(s step) {
 		if !w.unseen {
 			left.drifts--
 		}
-		w.plan(w.drifting())
+		w.plan(s.a, w.drifting(s.a))
 	case personAsks:
 		left.requests--
 		w.ask(event.ReasonRequested)
+	case personCompares:
+		left.compares--
+		w.ask(event.ReasonCompare)
 	case impatience:
 		left.impatient--
-		w.plan(w.impatient())
+		w.plan(s.a, w.impatient(s.a))
 	case rulesChange:
 		left.changes--
 		w.registry++
 		for t := range w.followers {
-			if !w.follows(t) { // nobody follows it any more
+			switch {
+			case w.broken == listAnew:
+				w.followers[t] = follower{at: none, bookmark: none, since: w.followers[t].since}
+			case !w.follows(t): // nobody follows it any more
 				w.resume(t)
 			}
 		}

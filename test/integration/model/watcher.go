@@ -3,13 +3,16 @@ package model
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubescribe/kubescribe/services/stream/phase"
 	"github.com/kubescribe/kubescribe/services/watcher/index"
 	lanemark "github.com/kubescribe/kubescribe/services/watcher/mark"
+	"github.com/kubescribe/kubescribe/services/watcher/owing"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/manifest"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -49,6 +52,9 @@ func (w *world) watcherSteps(put func(what, int, int)) {
 			if f.index == nil && f.list == nil {
 				put(list, t, 0)
 			}
+			if w.untold(t) {
+				put(settle, t, 0)
+			}
 		}
 	}
 	for l := range w.lanes {
@@ -63,6 +69,8 @@ func (w *world) watcherSteps(put func(what, int, int)) {
 			switch {
 			case ln.frozen == nil && w.freezes(l):
 				put(freeze, l, 0)
+			case ln.frozen == nil && w.left.late > 0 && w.end(ln.states[0].epoch, w.side(l, subject.SideCluster)) == nil:
+				put(freezeLate, l, 0)
 			case ln.frozen != nil || w.end(ln.states[0].epoch, w.side(l, subject.SideCluster)) != nil:
 				put(answer, l, 0)
 				if w.left.lost > 0 && ln.frozen != nil {
@@ -74,6 +82,14 @@ func (w *world) watcherSteps(put func(what, int, int)) {
 			put(fetch, l, 0)
 			if w.left.lost > 0 {
 				put(fetchLost, l, 0)
+			}
+			for t := range w.followers {
+				if w.left.late > 0 && w.laneOf[t] == l && w.follows(t) {
+					put(fetchLate, l, t)
+					if w.left.lost > 0 {
+						put(fetchLateLost, l, t)
+					}
+				}
 			}
 		}
 	}
@@ -116,26 +132,111 @@ func (w *world) list(typ int) index.Index {
 func (w *world) listType(typ int) {
 	f := &w.followers[typ]
 	f.list, f.listAt = w.list(typ), len(w.cluster)
-	if f.at != none {
-		return
-	}
-	if f.lost {
-		w.ask(event.ReasonWatchGap)
-		return
-	}
-	newest := w.newestMark(w.laneOf[typ])
-	if len(f.list) > 0 && !lanemark.ToCome(w.rec, uint64(w.registry), newest) {
-		w.ask(event.ReasonTypeAppeared)
+	if f.at == none {
+		w.askUnlessToCome(w.laneOf[typ], owing.Listed(f.lost, len(f.list) > 0))
 	}
 }
 
+// askUnlessToCome asks for a run, if there is a reason, unless what a lane lists now comes
+// by one that is under way or about to begin.
+func (w *world) askUnlessToCome(l int, reason string) {
+	if reason == event.ReasonTypeAppeared && lanemark.ToCome(w.rec, uint64(w.registry), w.newestMark(l)) {
+		return
+	}
+	w.ask(reason)
+}
+
 func (w *world) ask(reason string) {
+	if reason == "" {
+		return
+	}
 	for i, waiting := range w.asked {
-		if waiting == reason && (i > 0 || !w.reconciler.handled) {
+		if waiting == reason && (i > 0 || !w.handled) {
 			return // that one will do
 		}
 	}
 	w.asked = add(w.asked, reason)
+}
+
+// resource is who follows a type, as the debts know it.
+type resource string
+
+func (r resource) GroupResource() schema.GroupResource {
+	return schema.GroupResource{Resource: string(r)}
+}
+
+func (resource) Version() string { return "v1" }
+
+func (resource) Follows() string { return "" }
+
+// touched are the types of a lane that are followed.
+func (w *world) touched(l int) (all []int) {
+	for t := range w.followers {
+		if w.laneOf[t] == l && w.follows(t) {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// owe takes in what a lane's answer lacked, and asks for a run if some of that is there
+// by now.
+func (w *world) owe(l int, d owing.Debt[resource]) {
+	d = d.Or(w.lanes[l].owed)
+	w.lanes[l].owed = d
+	for _, t := range w.touched(l) {
+		if w.followers[t].index != nil && d.Lacks(resource(w.types[t])) {
+			w.settleDebt(l, t)
+		}
+	}
+}
+
+// untold reports whether a type's index has come to be exact, and was missing before.
+func (w *world) untold(typ int) bool {
+	f := &w.followers[typ]
+	return f.index != nil && !f.told && w.lanes[w.laneOf[typ]].owed.Lacks(resource(w.types[typ]))
+}
+
+// settleDebt asks for the run that brings a type which was missing.
+func (w *world) settleDebt(l, typ int) {
+	if w.broken != notOwed {
+		w.askUnlessToCome(l, event.ReasonTypeAppeared)
+	}
+	ln := &w.lanes[l]
+	ln.owed = ln.owed.Paid(resource(w.types[typ]))
+}
+
+// debtOf is what an answer lacked, which is of what was frozen here.
+func (w *world) debtOf(l int, frozen *series) owing.Debt[resource] {
+	var had []resource
+	for _, t := range w.touched(l) {
+		if name := w.types[t]; !slices.Contains(frozen.end.Incomplete, name) {
+			had = append(had, resource(name))
+		}
+	}
+	return owing.Of(seriesOf(frozen.epoch, frozen.side), frozen.end.Incomplete, had...)
+}
+
+// contents is the end of a lane's contents, nil if there is none.
+func (w *world) contents(l int, of phase.Epoch) *event.End {
+	if s := w.end(of, w.side(l, subject.SideContent)); s != nil {
+		return &s.end
+	}
+	return nil
+}
+
+// recall is what the newest answer of a lane lacked, which was another process's.
+func (w *world) recall(l int) owing.Debt[resource] {
+	of, side := phase.RunOf(w.rec).Epoch, w.side(l, subject.SideCluster)
+	var state *event.End
+	if s := w.end(of, side); s != nil {
+		state = &s.end
+	}
+	return owing.Recalled[resource](seriesOf(of, side), w.rec, state, w.contents(l, of))
+}
+
+func seriesOf(of phase.Epoch, side subject.Side) subject.Series {
+	return subject.Series{Destination: key, Run: of.Run, Attempt: of.Attempt, Side: side}
 }
 
 func (w *world) keepFirst(typ int) {
@@ -144,18 +245,22 @@ func (w *world) keepFirst(typ int) {
 	if f.since == none {
 		f.since = f.at
 	}
-	f.index, f.list, f.seen = f.list, nil, nil
+	f.index, f.list, f.seen, f.told = f.list, nil, nil, false
 }
 
-// settle makes an index of a list, once the watch has passed it.
-func (w *world) settle(typ int) {
+// catchList makes an index of a list, once the watch has passed it. Where nothing is owed
+// there is nothing to tell of it.
+func (w *world) catchList(typ int) {
 	f := &w.followers[typ]
-	if _, rv := w.next(typ); f.at == none || f.list == nil || (rv > 0 && rv <= f.listAt) {
-		return
+	_, rv := w.next(typ)
+	if f.at != none && f.list != nil && (rv == 0 || rv > f.listAt || w.broken == earlyIndex) {
+		f.index = index.Merge(maps.Clone(f.list), strconv.Itoa(f.listAt), f.seen)
+		if w.broken != earlyIndex {
+			f.at = max(f.at, f.listAt)
+		}
+		f.list, f.seen, f.told = nil, nil, false
 	}
-	f.index = index.Merge(maps.Clone(f.list), strconv.Itoa(f.listAt), f.seen)
-	f.at = max(f.at, f.listAt)
-	f.list, f.seen = nil, nil
+	f.told = f.index != nil && !w.untold(typ)
 }
 
 // deliver takes one event of a watch.
@@ -165,10 +270,10 @@ func (w *world) deliver(typ int, lost bool) {
 	next := index.Version{RV: strconv.Itoa(rv), Gone: v.content == 0}
 	if !next.Gone {
 		next.Entry = index.EntryOf(w.change(v, rv))
-		if known, had := f.index[nameOf(v.object)]; had && known.Same(next.Entry) {
-			f.at = rv
-			return
-		}
+	}
+	if f.index.Fate(nameOf(v.object), next, false) != index.Published {
+		f.at = rv
+		return
 	}
 	w.publish(typ, message{kind: change, object: v.object, content: v.content, version: rv, resume: rv}, next, lost)
 	if !lost {
@@ -193,7 +298,7 @@ func (w *world) publish(typ int, m message, next index.Version, lost bool) {
 	switch key := nameOf(m.object); {
 	case lost:
 		w.left.lost--
-		f.index, f.list, f.seen = nil, nil, nil
+		f.drop()
 	case f.index == nil:
 		seen := maps.Clone(f.seen)
 		if seen == nil {
@@ -202,13 +307,13 @@ func (w *world) publish(typ int, m message, next index.Version, lost bool) {
 		seen[key] = next
 		f.seen = seen
 	default:
-		idx := maps.Clone(f.index)
-		if idx[key] = next.Entry; next.Gone {
-			delete(idx, key)
-		}
-		f.index = idx
+		f.index = maps.Clone(f.index)
+		f.index.Put(key, next)
 	}
 }
+
+// drop forgets the index, and whatever was to become one.
+func (f *follower) drop() { f.index, f.list, f.seen, f.told = nil, nil, nil, false }
 
 // catchUp is after a 410: with an index, what differs from it is published, one in
 // each step; without, the type is listed as for the first time.
@@ -224,23 +329,26 @@ func (w *world) catchUp(typ int) {
 		if w.objects[o].typ != typ {
 			continue
 		}
-		known, had := f.index[nameOf(o)]
 		next := index.Version{Gone: v.content == 0}
-		if next.Gone && !had {
+		if _, had := f.index[nameOf(o)]; next.Gone && !had {
 			continue
 		}
 		if next.Gone {
 			rv = len(w.cluster)
-		} else if next.Entry = index.EntryOf(w.change(v, rv)); had && known.Same(next.Entry) {
+		} else {
+			next.Entry = index.EntryOf(w.change(v, rv))
+		}
+		if f.index.Fate(nameOf(o), next, false) != index.Published {
 			continue
 		}
 		w.publish(typ, message{kind: change, object: o, content: v.content, version: rv, resume: f.at}, next, false)
 		return
 	}
-	if f.denied {
-		w.ask(event.ReasonWatchGap)
+	if w.broken != notSkipped {
+		l := w.laneOf[typ]
+		w.ask(owing.CaughtUp(w.rec, uint64(w.registry), w.newestMark(l), w.contents(l, phase.RunOf(w.rec).Epoch), resource(w.types[typ]).GroupResource()))
 	}
-	f.at, f.bookmark, f.denied = len(w.cluster), len(w.cluster), false
+	f.at, f.bookmark = len(w.cluster), len(w.cluster)
 }
 
 // newestMark is the newest MARK in a lane.
@@ -255,9 +363,10 @@ func (w *world) newestMark(l int) event.Mark {
 }
 
 func (w *world) verdict(l int) lanemark.Verdict {
-	q := w.lanes[l].states[0]
-	return lanemark.Answer(w.newestMark(l), event.Request{Run: q.epoch.Run, Attempt: q.epoch.Attempt})
+	return lanemark.Answer(w.rec, w.newestMark(l), requestOf(w.lanes[l].states[0].epoch))
 }
+
+func requestOf(of phase.Epoch) event.Request { return event.Request{Run: of.Run, Attempt: of.Attempt} }
 
 // freezes reports whether a lane can do something about the first request for its
 // state: freeze it once all its indexes are exact, or say that it will not.
@@ -265,25 +374,36 @@ func (w *world) freezes(l int) bool {
 	if w.end(w.lanes[l].states[0].epoch, w.side(l, subject.SideCluster)) != nil {
 		return false
 	}
-	for t := range w.followers {
-		if w.laneOf[t] == l && w.follows(t) && w.followers[t].index == nil && w.verdict(l) == lanemark.Freeze {
-			return false
-		}
-	}
-	return true
+	return w.verdict(l) != lanemark.Carry || len(w.inexact(l)) == 0
 }
 
+// inexact names the types of a lane that have no index.
+func (w *world) inexact(l int) (names []string) {
+	for _, t := range w.touched(l) {
+		if w.followers[t].index == nil {
+			names = append(names, resource(w.types[t]).GroupResource().String())
+		}
+	}
+	return names
+}
+
+// freeze takes a request for the state of a lane. Types without an index are missing from
+// what it freezes: nobody waits for them any longer.
 func (w *world) freeze(l int) {
 	ln := &w.lanes[l]
 	q := ln.states[0]
 	switch w.verdict(l) {
 	case lanemark.Drop:
+		w.owe(l, w.recall(l)) // answered perhaps, and the acknowledgement lost until the run had closed
 		ln.states = ln.states[1:]
 	case lanemark.Fail:
-		w.store(series{epoch: q.epoch, side: w.side(l, subject.SideCluster), end: event.End{Failed: "frozen by somebody else"}})
+		w.refuse(l, q.epoch)
 		ln.states = ln.states[1:]
-	case lanemark.Freeze:
+	case lanemark.Later:
+		panic("a request before its attempt")
+	case lanemark.Carry:
 		ln.frozen = w.freezeLane(l, q.epoch)
+		ln.frozen.end.Incomplete = w.inexact(l)
 		ln.events = add(ln.events, w.said(message{kind: mark, lane: l, epoch: q.epoch}))
 		w.routeAtOnce(l)
 	}
@@ -315,40 +435,88 @@ func (w *world) answer(l int, lost bool) {
 		}
 		w.store(s)
 	}
+	had := ln.frozen
 	ln.frozen = nil
-	if lost {
+	if lost { // before anything else is done about it
 		w.left.lost--
 		return
+	}
+	switch {
+	case had == nil: // answered before
+		w.owe(l, w.recall(l))
+	case owing.Owed(ln.states[0].reason, had.end):
+		w.owe(l, w.debtOf(l, had))
 	}
 	ln.states = ln.states[1:]
 }
 
-// fetch answers with the contents of those objects that still are what they were at
-// the MARK.
-func (w *world) fetch(l int, lost bool) {
-	ln := &w.lanes[l]
-	of := ln.resources[0].epoch
-	if results := w.end(of, w.side(l, subject.SideResult)); results != nil {
-		s := series{epoch: of, side: w.side(l, subject.SideContent), at: map[string]content{}}
-		for o, path := range w.paths[:len(w.objects)] {
-			v, _ := w.stands(o, len(w.cluster))
-			for _, e := range results.entries {
-				switch {
-				case e.Path != path || e.What == event.ResultDelete:
-				case v.content != 0 && v.hash() == e.Hash:
-					s.at[path] = v.content
-				default:
-					w.followers[w.objects[o].typ].denied = true
-				}
-			}
-		}
-		w.store(s)
+// contentsOf is what a lane answers to a request for contents, nil if there is nothing to
+// answer: those of the objects that still are what they were at the MARK, as many as
+// there is room for: each is one byte. A type that is late is not to be had.
+func (w *world) contentsOf(l int, q request, late int) *series {
+	results := w.end(q.epoch, w.side(l, subject.SideResult))
+	if results == nil || w.end(q.epoch, w.side(l, subject.SideContent)) != nil {
+		return nil
 	}
-	if lost {
+	s := series{epoch: q.epoch, side: w.side(l, subject.SideContent), at: map[string]content{}}
+	for _, e := range results.entries { // in the order of paths
+		o := w.objectAt(e.Path)
+		typ := w.objects[o].typ
+		v, _ := w.stands(o, len(w.cluster))
+		is := typ != late && v.content != 0 && v.hash() == e.Hash
+		switch {
+		case e.What == event.ResultDelete:
+			continue
+		case s.end.Left.Count() > 0 || is && s.end.Bytes == q.room:
+			s.end.Left = s.end.Left.With(e.What)
+		case is:
+			s.at[e.Path] = v.content
+			s.end.Count++
+			s.end.Bytes++
+		case !slices.Contains(s.end.Skipped, w.types[typ]):
+			s.end.Skipped = append(s.end.Skipped, w.types[typ])
+		}
+		if typ == late { // left or not: it was asked for all of them
+			s.end.Incomplete = []string{w.types[late]}
+		}
+	}
+	return &s
+}
+
+// fetch carries out a request for contents.
+func (w *world) fetch(l, late int, lost bool) {
+	ln := &w.lanes[l]
+	q := ln.resources[0]
+	if lanemark.Asked(w.rec, requestOf(q.epoch)) != lanemark.Carry && w.end(q.epoch, w.side(l, subject.SideContent)) == nil {
+		w.owe(l, w.recall(l)) // as for a state
+		ln.resources = ln.resources[1:]
+		return
+	}
+	if s := w.contentsOf(l, q, late); s != nil {
+		w.store(*s)
+	}
+	if lost { // before anything else is done about it
 		w.left.lost--
 		return
 	}
+	if end := w.contents(l, q.epoch); end != nil {
+		w.lose(l, end.Incomplete)
+	}
 	ln.resources = ln.resources[1:]
+}
+
+// lose takes in what a lane's contents lacked, and has it listed anew.
+func (w *world) lose(l int, types []string) {
+	ln := &w.lanes[l]
+	if len(types) == 0 || !owing.Owed(ln.resources[0].reason, event.End{}) {
+		return
+	}
+	ln.owed = ln.owed.Lost(types)
+	for _, t := range w.touched(l) {
+		if ln.owed.Lacks(resource(w.types[t])) && w.followers[t].at != none {
+			w.followers[t].drop()
+		}
+	}
 }
 
 // route hands on what the destination wants. A router that dies has stored it or not,
@@ -369,17 +537,16 @@ func (w *world) routeAtOnce(l int) {
 	}
 }
 
-// watcherDies leaves what is stored; the next one watches from there. One that was
-// only paused may still store the answer that it holds.
-func (w *world) watcherDies(paused bool) {
+// watcherDies leaves what is stored; the next one watches from there.
+func (w *world) watcherDies() {
 	for l := range w.lanes {
-		if s := w.lanes[l].frozen; s != nil && paused {
-			w.late = add(w.late, *s)
-		}
 		w.lanes[l].frozen = nil
 	}
 	for t := range w.followers {
 		w.resume(t)
+	}
+	for l := range w.lanes {
+		w.lanes[l].owed = w.recall(l)
 	}
 }
 

@@ -4,20 +4,20 @@
 //
 // What decides is the product's: phase.Next, phase.FateOf and phase.Passed of the
 // stream, plan.Next, plan.Requested and diff.Merge of the reconciler, index.Merge,
-// Entry.Same, mark.Answer and mark.ToCome of the watcher, Destination.Selects and
-// manifest.ParsePath of shared. What is modelled is what they do it with: one step is
-// one message stored, one push, or one read of the cluster. Between any two steps
-// everybody else may move, and whoever moves may die.
+// Index.Fate, mark.Asked, mark.Answer, mark.ToCome, owing.Debt and owing.CaughtUp of the watcher, ledger.Batch and
+// ledger.Position of the git-writer, Destination.Selects and manifest.ParsePath of
+// shared. What is modelled is what they do it with: one step is one message stored, one
+// push, or one read of the cluster. Between any two steps everybody else may move, and
+// whoever moves may die, or be paused: then another takes over while it goes on with what
+// it had in hand.
 //
 // Modelled by the rules of the code and not by the code itself, because they are one
 // with their I/O there: who resumes where (a watch behind the type's newest event, a
-// ledger behind its newest message, the git-writer behind the newest commit), that a
-// compare-and-swap refuses who is behind, that of a series the first end counts, and
-// the joining of results with their contents. Commits are of one write each: grouping
-// them makes fewer states of the branch, and no other.
+// ledger behind its newest message), that a compare-and-swap refuses who is behind, that
+// of a series the first end counts, and the joining of results with their contents.
 //
 // Not modelled: time (whatever waits may wait for ever, and who has waited long enough
-// is a step like any other), rights, types that come and go, dead letters, PARKED,
+// is a step like any other), types that come and go, exclusions, dead letters, PARKED,
 // several destinations, rewritten history, and messages that are out of the order of
 // their subject: JetStream keeps it.
 package model
@@ -28,6 +28,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/stream/phase"
 	"github.com/kubescribe/kubescribe/services/watcher/index"
+	"github.com/kubescribe/kubescribe/services/watcher/owing"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
@@ -70,8 +71,11 @@ type scene struct {
 	rules   [][]string // the resources that the destination selects; the first at first
 	listed  bool       // the types have been listed before the play begins
 	before  []step     // what has befallen, and come to rest, before it begins
+	room    int        // for contents in a run; 0: for all
 	routers bool       // events may wait for the router; otherwise each is routed as it is stored
 	owners  int        // how many processes hold the destination's stream
+	plans   int        // how many reconcilers plan its runs
+	pushes  int        // how many git-writers push to its branch
 	left    budget
 	broken  breakage
 }
@@ -83,7 +87,9 @@ type budget struct {
 	lost                                         int // answers, and acknowledgements
 	paused                                       int // of the crashes, those that are none: the process wakes later
 	foreign                                      int // commits of other people
+	late                                         int // times that a type is not to be had in time
 	drifts, requests, impatient, changes, forget int
+	compares                                     int // asked for by a person
 }
 
 // breakage is a part of the protocol that is left out, to see that it is needed.
@@ -96,6 +102,16 @@ const (
 	noPassed             // what passed behind a MARK is not remembered
 	resultsLast          // what should be held back is written before the results
 	noHold               // what should be held back is passed over
+	noPosition           // the git-writer goes on behind its hint, whatever the branch holds
+	noCAS                // a push replaces what the branch holds, whatever it was built on
+	noRival              // what another git-writer has pushed is built on as if it were somebody else's
+	earlyIndex           // a list counts as the index at once, whatever the watch has delivered
+	notOwed              // nobody asks for what was missing in an answer
+	notSkipped           // nobody asks for what was skipped, once a gap is closed
+	noMore               // what a run leaves is left for good
+	listAnew             // each type is listed as for the first time when the rules change
+	noLook               // what stood when the git-writer last looked stands now
+	longMemory           // what was forwarded before a run is suppressed behind it
 )
 
 // world is everything at one moment. What its slices and maps hold is never changed,
@@ -113,15 +129,18 @@ type world struct {
 	live      []message
 	write     []message
 	asked     []string // REQUEST_RUN
+	handled   bool     // the first of them, not yet acknowledged
 	rec       event.PhaseRecord
 	exists    bool // rec is in KS_PHASE
+	rev       int  // of rec
 	runs      int  // begun
 	snap      []series
-	late      []series // of processes that were paused: they may yet store it
+	late      []late // of processes that were paused
 
-	streams    []stream
-	reconciler reconciler
-	writer     writer
+	streams     []stream
+	reconcilers []reconciler
+	writers     []writer
+	hint        int // of the git-writers, in KS_CURSOR
 
 	files   []content // of the branch; the last one holds no resource of ours
 	commits []commit
@@ -151,7 +170,7 @@ type follower struct {
 	bookmark int  // durable; none: never listed
 	at       int  // position
 	lost     bool // what came since the bookmark was forgotten
-	denied   bool // contents that a run wanted: their object had changed
+	told     bool // who was missing it knows of this index
 	index    index.Index
 	seen     index.Overlay
 	list     index.Index // arrived, and ahead of at; or the first one, before the bookmark
@@ -170,6 +189,7 @@ type lane struct {
 	states    []request
 	resources []request
 	frozen    *series
+	owed      owing.Debt[resource] // never changed, but replaced
 }
 
 type kind byte
@@ -201,6 +221,8 @@ type message struct {
 type request struct {
 	epoch      phase.Epoch
 	registered int
+	reason     string
+	room       int
 }
 
 // series is one of KS_SNAP.
@@ -221,14 +243,8 @@ type stream struct {
 	lead   int
 	state  phase.State
 	shown  bool          // KS_PHASE says so
-	recent []known       // by object
+	recent []phase.Last  // by object
 	passed *phase.Passed // never changed, but replaced
-}
-
-// known is what was forwarded last of an object.
-type known struct {
-	is bool
-	content
 }
 
 // commit is one write as it came to the branch.
@@ -239,12 +255,6 @@ type commit struct {
 	foreign  bool
 	position int // in KS_WRITE
 	result   bool
-}
-
-// writer is the git-writer.
-type writer struct {
-	consumed int
-	looked   *series
 }
 
 const cluster = "c"
@@ -286,16 +296,19 @@ func (s scene) open() *world {
 		w.lanes[l].known = 1
 	}
 	w.followers = make([]follower, len(s.types))
-	if s.listed {
-		for t := range w.followers {
+	for t := range w.followers {
+		w.followers[t] = follower{at: none, bookmark: none, since: none}
+		if s.listed {
 			w.followers[t] = follower{at: len(w.cluster), bookmark: len(w.cluster), since: len(w.cluster), index: w.list(t)}
 		}
 	}
 	w.streams = make([]stream, max(s.owners, 1))
+	w.reconcilers = make([]reconciler, max(s.plans, 1))
+	w.writers = make([]writer, max(s.pushes, 1))
 	st.broken = nothing // until the play begins
 	for _, b := range s.before {
 		w.settleDown()
-		w.left = budget{writes: 1, foreign: 1}
+		w.left = budget{writes: 1, foreign: 1, changes: 1}
 		w, _ = w.after(b)
 		w.left = budget{}
 	}
@@ -326,6 +339,8 @@ func (w *world) clone() *world {
 	c.followers = slices.Clone(w.followers)
 	c.lanes = slices.Clone(w.lanes)
 	c.streams = slices.Clone(w.streams)
+	c.reconcilers = slices.Clone(w.reconcilers)
+	c.writers = slices.Clone(w.writers)
 	return &c
 }
 

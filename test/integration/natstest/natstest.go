@@ -23,7 +23,7 @@ type Server struct {
 func Start(t testing.TB) *Server {
 	t.Helper()
 	n := &Server{opts: server.Options{
-		ServerName: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+		ServerName: "test", Host: "127.0.0.1", Port: freePort(t), NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: bus.MaxPayload + 64<<10,
 	}}
 	n.start(t)
@@ -42,7 +42,6 @@ func (n *Server) start(t testing.TB) {
 		t.Fatal("the NATS server is not ready")
 	}
 	n.s = s
-	n.opts.Port = portOf(t, s) // the same after a restart
 }
 
 func (n *Server) stop() {
@@ -63,9 +62,14 @@ func (n *Server) URL() string { return n.s.ClientURL() }
 // Connect opens a bus connection that ends with the test.
 func (n *Server) Connect(t testing.TB) *bus.Bus {
 	t.Helper()
+	return connect(t, n.URL())
+}
+
+func connect(t testing.TB, url string) *bus.Bus {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	b, err := bus.Connect(ctx, bus.Config{URL: n.URL(), Name: t.Name(), Log: slog.New(slog.DiscardHandler)})
+	b, err := bus.Connect(ctx, bus.Config{URL: url, Name: t.Name(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,27 +36,27 @@ func (s *session) admit(ctx context.Context) error {
 	s.recheck = false
 	refused := map[event.DestinationKey]Refusal{}
 	var reasons []Refusal
-	for k, d := range s.destinations() {
+	all := s.destinations()
+	overlapping := overlaps(all)
+	for k, d := range all {
 		want := marker.Of(d.Destination, s.Bus.Install.Incarnation)
 		folder, err := s.folder(ctx, d.BaseFolder)
 		if err != nil {
 			return err
 		}
-		if err := marker.Admit(folder, want, d.Adopt); err != nil {
-			refused[k] = Refusal{d.Revision, err}
-			reasons = append(reasons, Refusal{d.Revision, fmt.Errorf("destination %s: %w", k, err)})
-			s.recheck = true
-			level := slog.LevelError
-			if s.refused[k].Revision == d.Revision { // said before; /readyz goes on saying it
-				level = slog.LevelDebug
-			}
-			s.Log.Log(ctx, level, "destination refused", "destination", k.String(), "err", err)
-			why := err.Error()
-			// This one decides: without it nobody would know that changes were
-			// dropped, so nothing is dropped before it is kept.
-			if err := s.status(ctx, k, func(st *event.Status) { st.Stalled = stalled(st.Stalled, event.StalledFolderNotOurs, why) }); err != nil {
+		r := Refusal{Revision: d.Revision}
+		if o, is := overlapping[k]; is {
+			r.Reason, r.Why = event.StalledFolderOverlaps, o
+		} else if err := marker.Admit(folder, want, d.Adopt); err != nil {
+			r.Reason, r.Why = event.StalledFolderNotOurs, err
+		}
+		if r.Why != nil {
+			if err := s.refuse(ctx, k, r); err != nil {
 				return err
 			}
+			refused[k] = r
+			r.Why = fmt.Errorf("destination %s: %w", k, r.Why)
+			reasons = append(reasons, r)
 			continue
 		}
 		was, err := s.wasRefused(ctx, k)
@@ -86,6 +86,30 @@ func (s *session) admit(ctx context.Context) error {
 	return nil
 }
 
+// refuse says that a destination is refused. Its status decides: without it nobody
+// would know that changes were dropped, so nothing is dropped before it is kept.
+func (s *session) refuse(ctx context.Context, k event.DestinationKey, r Refusal) error {
+	s.recheck = true
+	level := slog.LevelError
+	if was := s.refused[k]; was.Revision == r.Revision && was.Reason == r.Reason { // said before; /readyz goes on saying it
+		level = slog.LevelDebug
+	}
+	s.Log.Log(ctx, level, "destination refused", "destination", k.String(), "err", r.Why)
+	return s.status(ctx, k, func(st *event.Status) { st.Stalled = stalled(st.Stalled, r.Reason, r.Why.Error()) })
+}
+
+// freed reports whether a destination that was refused for the folder of another one
+// is to be looked at again: that one has left.
+func (s *session) freed() bool {
+	for _, r := range s.refused {
+		var o overlap
+		if errors.As(r.Why, &o) && !o.stands(s.Registry) {
+			return true
+		}
+	}
+	return false
+}
+
 // wasRefused reports whether a destination was refused the last time that
 // anybody looked, in this process or in one before it.
 func (w *Worker) wasRefused(ctx context.Context, k event.DestinationKey) (bool, error) {
@@ -96,7 +120,7 @@ func (w *Worker) wasRefused(ctx context.Context, k event.DestinationKey) (bool, 
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 		return false, err
 	}
-	return st.Stalled != nil && st.Stalled.Reason == event.StalledFolderNotOurs, nil
+	return st.Stalled.Refused(), nil
 }
 
 // folder looks at a base folder.

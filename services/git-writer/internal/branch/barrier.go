@@ -12,18 +12,14 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// storeWait bounds how long an answer is being stored: it holds up the branch.
-const storeWait = 2 * time.Minute
-
 // barrier is a run's question, as it stands in KS_WRITE.
 type barrier struct {
 	event.Barrier
 	destination event.DestinationKey
-	seq         uint64
 }
 
 // answer tells a run what its folder holds on the remote, where everything before
-// the barrier is by now, and consumes the barrier.
+// the barrier is by now.
 //
 // A crash before the end is stored leaves chunks that nobody reads, and the
 // barrier behind the branch's position: it is answered again. A crash after it
@@ -31,17 +27,20 @@ type barrier struct {
 // answer, the one whose end was stored first counts: either says what the remote
 // held at a moment when everything before the barrier was there and nothing behind
 // it, because nobody passes a barrier that has no end.
+//
+// Who finds an answer looks at the remote all the same: what the run has seen there is
+// what its results are written over. One of them would seem to stand already to who
+// knows no more than what was there before others changed it.
 func (s *session) answer(ctx context.Context, q barrier) error {
 	series := subject.Series{Destination: q.destination, Run: q.Run, Attempt: q.Attempt, Side: subject.SideRepo}
 	_, err := s.Bus.SeriesEnd(ctx, series)
-	if errors.Is(err, bus.ErrNoMessage) {
-		err = s.tellState(ctx, q, series)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, bus.ErrNoMessage):
+		return s.tellState(ctx, q, series)
+	case err != nil:
 		return err
 	}
-	s.consumed = q.seq
-	return s.note(ctx, s.consumed)
+	return s.refresh(ctx)
 }
 
 // tellState stores a series with the state of a folder, or with the reason why
@@ -58,9 +57,10 @@ func (s *session) tellState(ctx context.Context, q barrier, series subject.Serie
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeWait)
-	defer cancel()
 	w := s.Bus.WriteSeries(series)
+	ctx, cancel := context.WithTimeout(ctx, w.FullFor) // it holds up the branch
+	defer cancel()
+	w.FullFor /= 2 // before that, so that the room of what was stored is given back, and it is said what to do
 	end := event.End{Others: st.others}
 	if a == nil {
 		end.Failed = why.why

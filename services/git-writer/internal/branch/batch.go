@@ -2,20 +2,17 @@ package branch
 
 import (
 	"path"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/file"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/message"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/manifest"
-)
-
-// A commit of a run is cut once it has so many files or bytes.
-const (
-	runFiles = 5000
-	runBytes = 50 << 20
 )
 
 // write is a change on its way into a commit.
@@ -25,7 +22,7 @@ type write struct {
 	destination event.Destination
 	path        string        // of the file, in the repository
 	blob        plumbing.Hash // of the manifest; zero: the file goes
-	stood       plumbing.Hash // of a run's write: what it replaces, which was looked into
+	stood       plumbing.Hash // what it replaces, which was looked into
 }
 
 func newWrite(c event.Change, m bus.Message, d event.Destination) write {
@@ -40,62 +37,37 @@ func newWrite(c event.Change, m bus.Message, d event.Destination) write {
 	return w
 }
 
-// op is what the write does. A run decided on what it saw: where something else
-// stands by the time the commit lands, it is not replaced unseen.
+// outdated is whether a run wants a file removed that was changed since it was seen: its
+// last write is newer than what the run knows.
+func (w write) outdated() bool {
+	return w.Replaces != "" && !w.stood.IsZero() && w.Replaces != w.stood.String()
+}
+
+// leaves is whether the file that stands is left as it is: it is what it should be, or
+// not for the write to change.
+func (w write) leaves(holds map[plumbing.Hash]file.Contents) bool {
+	return w.stood == w.blob || w.outdated() || holds[w.stood].Resources > 1
+}
+
+// blockedBy is whether what is in the way of one path is in the way of the write: it is
+// the one, or to be below something that is no directory.
+func (w write) blockedBy(taken *repo.PathConflictError) bool {
+	below := taken.At != taken.Path && strings.HasPrefix(w.path, taken.At+"/")
+	return w.path == taken.Path || below && w.Op != event.Delete
+}
+
+// op is what the write does. Where something else stands by the time the commit lands
+// than what was looked into, it is not replaced unseen.
 func (w write) op() repo.Op {
-	return repo.Op{Path: w.path, Content: w.Manifest, Delete: w.Op == event.Delete, New: w.Origin == event.Reconcile, Replaces: w.stood}
+	return repo.Op{Path: w.path, Content: w.Manifest, Delete: w.Op == event.Delete, New: true, Replaces: w.stood}
 }
 
-// open is a commit to which more writes may belong. The zero value is one of none.
-type open struct {
-	last  write
-	files int
-	size  int
-	paths map[string]bool // of a run's
-}
-
-// takes is whether a write belongs to the commit: a live change is one of its own;
-// what a run found goes together, as long as it is of one destination and one
-// attempt, no path comes twice and the bounds hold, so that no version is lost and
-// positions stay contiguous.
-func (o *open) takes(w write) bool {
-	return o.files == 0 || o.paths != nil && !o.full() && w.Origin == event.Reconcile &&
-		w.destination.Key == o.last.destination.Key && w.Run == o.last.Run && w.Attempt == o.last.Attempt && !o.paths[w.path]
-}
-
-func (o *open) full() bool { return o.files >= runFiles || o.size >= runBytes }
-
-// waits is whether more of the run is to be had for the commit.
-func (o *open) waits() bool { return o.paths != nil && o.last.More && !o.full() }
-
-// add puts a write into the commit, or begins the next one with it.
-func (o *open) add(w write) (begun bool) {
-	if begun = !o.takes(w); begun {
-		*o = open{}
+// asWrite is what decides where it belongs.
+func (w write) asWrite() ledger.Write {
+	return ledger.Write{
+		Seq: w.msg.Seq, Destination: w.destination.Key, Origin: w.Origin, Run: w.Run, Attempt: w.Attempt,
+		Path: w.path, Size: len(w.Manifest), More: w.More,
 	}
-	if w.Origin == event.Reconcile {
-		if o.paths == nil {
-			o.paths = map[string]bool{}
-		}
-		o.paths[w.path] = true
-	}
-	o.last, o.files, o.size = w, o.files+1, o.size+len(w.Manifest)
-	return begun
-}
-
-// group cuts consecutive changes into commits.
-func group(all []write) (commits [][]write) {
-	var o open
-	begin := 0
-	for i, w := range all {
-		if o.add(w) {
-			commits, begin = append(commits, all[begin:i]), i
-		}
-	}
-	if begin < len(all) {
-		commits = append(commits, all[begin:])
-	}
-	return commits
 }
 
 // commit is what a group becomes, with the marker of its folder.

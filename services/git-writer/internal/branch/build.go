@@ -3,6 +3,7 @@ package branch
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -13,83 +14,153 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// commit builds commits of a batch, in order.
-func (s *session) commit(ctx context.Context, batch []write) error {
-	for _, g := range group(batch) {
-		origin := g[0].Origin
-		g, err := s.spare(ctx, g)
-		if err != nil {
-			return err
-		}
-		if len(g) == 0 {
-			continue
-		}
-		for _, w := range g {
-			s.inFlight[placed{g[len(g)-1].msg.Seq, w.path}] = w
-		}
-		a := s.admitted[g[0].destination.Key]
-		changed, err := s.repo.Commit(s.remember(commit(g, a.mark(), s.Bus.Install.Incarnation)))
-		var taken *repo.PathConflictError
-		switch {
-		case errors.As(err, &taken):
-			if err := s.conflict(ctx, g, taken); err != nil {
-				return err
-			}
-			continue
-		case err != nil:
-			return err
-		case changed:
-			s.Metrics.Commits.WithLabelValues(string(origin)).Inc()
-			s.tally("committed", origin, len(g))
-		default:
-			s.tally("unchanged", origin, len(g))
-		}
-		for _, w := range g {
-			if !w.blob.IsZero() {
-				s.seen.put(w.blob, file.Contents{Resources: 1}) // no need to read what we wrote
-			}
+// commit builds a commit, if it makes a difference.
+func (s *session) commit(ctx context.Context, g []write) error {
+	origin := g[0].Origin
+	g, err := s.spare(ctx, g)
+	if err != nil || len(g) == 0 {
+		return err
+	}
+	for _, w := range g {
+		s.inFlight[placed{g[len(g)-1].msg.Seq, w.path}] = w
+	}
+	a := s.admitted[g[0].destination.Key]
+	changed, err := s.repo.Commit(s.remember(commit(g, a.mark(), s.Bus.Install.Incarnation)))
+	var taken *repo.PathConflictError
+	switch {
+	case errors.As(err, &taken):
+		return s.conflict(ctx, g, taken)
+	case err != nil:
+		return err
+	case changed:
+		s.Metrics.Commits.WithLabelValues(string(origin)).Inc()
+		s.tally("committed", origin, len(g))
+	default:
+		s.tally("unchanged", origin, len(g))
+	}
+	for _, w := range g {
+		if !w.blob.IsZero() {
+			s.seen.put(w.blob, file.Contents{Resources: 1}) // no need to read what we wrote
 		}
 	}
 	return nil
 }
 
-// spare leaves out what a run would write over a file that holds several
-// resources: only a person can say what is to become of the others. The files are
-// those at the head; op sees to it that what is written over is them.
-func (s *session) spare(ctx context.Context, g []write) ([]write, error) {
-	if g[0].Origin != event.Reconcile {
-		return g, nil
+// build makes commits of a batch.
+func (s *session) build(ctx context.Context, b *batch) error {
+	clear(s.inFlight)
+	s.looked = false
+	s.show(func(sn *Snapshot) { sn.Pending = b.waiting() })
+	if err := s.prepare(ctx, slices.Concat(b.Commits...)); err != nil {
+		return err
 	}
-	paths := make([]string, len(g))
-	for i, w := range g {
-		paths[i] = w.path
-	}
-	stand, err := s.repo.Files(paths)
-	if err != nil {
-		return nil, err
-	}
-	var look []plumbing.Hash
-	for _, w := range g {
-		if blob, ok := stand[w.path]; ok && blob != w.blob {
-			look = append(look, blob)
+	for _, g := range b.Commits {
+		if err := s.commit(ctx, g); err != nil {
+			return err
 		}
 	}
-	holds, err := s.contents(ctx, look)
+	return nil
+}
+
+// prepare looks at what stands where a batch writes: the files that are not known come
+// in one fetch; most are what was written here, and known.
+//
+// Others may have pushed since the tip was seen that this is of. Where a push meets them,
+// it finds out; what is not written, because of what stands there, meets nobody. So the
+// remote is looked at anew: what is left as it is stood there when its write had come.
+func (s *session) prepare(ctx context.Context, writes []write) error {
+	stood, holds, err := s.look(ctx, writes)
+	if err != nil || !leavesAny(writes, stood, holds) {
+		return err
+	}
+	moved, err := s.lookAnew(ctx)
+	if err != nil || !moved {
+		return err
+	}
+	stand, holds, err := s.look(ctx, writes)
+	if err != nil {
+		return err
+	}
+	for _, w := range writes {
+		w.stood = stand[w.path]
+		if w.stood != stood[w.path] && !w.leaves(holds) {
+			s.Log.Warn("a file was changed in Git, and the cluster's replaces it", "branch", s.Branch, "path", w.path)
+		}
+	}
+	return nil
+}
+
+// lookAnew makes the remote's tip what the batch is built on, once: all of its writes
+// had come by then.
+func (s *session) lookAnew(ctx context.Context) (moved bool, err error) {
+	if s.looked {
+		return false, nil
+	}
+	tip := s.repo.Base()
+	if err := s.refresh(ctx); err != nil {
+		return false, err
+	}
+	s.looked = true
+	return s.repo.Base() != tip, nil
+}
+
+// leavesAny is whether some write leaves a file as it is.
+func leavesAny(writes []write, stand map[string]plumbing.Hash, holds map[plumbing.Hash]file.Contents) bool {
+	return slices.ContainsFunc(writes, func(w write) bool {
+		w.stood = stand[w.path]
+		return w.leaves(holds)
+	})
+}
+
+// spare leaves out what would be written over a file that holds several resources:
+// only a person can say what is to become of the others; and what would remove a file
+// that a run has seen otherwise: the next one decides. The files are those at the head;
+// op sees to it that what is written over is them.
+func (s *session) spare(ctx context.Context, g []write) ([]write, error) {
+	stand, holds, err := s.look(ctx, g)
 	if err != nil {
 		return nil, err
 	}
 	kept := make([]write, 0, len(g))
 	for _, w := range g {
 		w.stood = stand[w.path]
-		if holds[w.stood].Resources > 1 {
-			s.Log.Warn("a file that holds several resources is left as it is", "destination", w.destination.Key.String(),
-				"branch", s.Branch, "path", w.path, "run", w.Run)
-			s.tally("foreign", w.Origin, 1)
-			continue
+		switch {
+		case holds[w.stood].Resources > 1:
+			s.leave(w, "foreign", "it holds several resources")
+		case w.outdated():
+			s.leave(w, "outdated", "it was changed since the run looked at it: the next one decides")
+		default:
+			kept = append(kept, w)
 		}
-		kept = append(kept, w)
 	}
 	return kept, nil
+}
+
+// leave says of a write that it is none.
+func (s *session) leave(w write, outcome, why string) {
+	s.Log.Warn("a file is left as it is", "because", why, "destination", w.destination.Key.String(),
+		"branch", s.Branch, "path", w.path, "origin", string(w.Origin), "run", w.Run)
+	s.tally(outcome, w.Origin, 1)
+}
+
+// look is what stands at the head where the writes go, and what of it holds: but for
+// what they leave as it is.
+func (s *session) look(ctx context.Context, writes []write) (stand map[string]plumbing.Hash, holds map[plumbing.Hash]file.Contents, err error) {
+	paths := make([]string, len(writes))
+	for i, w := range writes {
+		paths[i] = w.path
+	}
+	if stand, err = s.repo.Files(paths); err != nil {
+		return nil, nil, err
+	}
+	var differ []plumbing.Hash
+	for _, w := range writes {
+		if blob, ok := stand[w.path]; ok && blob != w.blob {
+			differ = append(differ, blob)
+		}
+	}
+	holds, err = s.contents(ctx, differ)
+	return stand, holds, err
 }
 
 // tally counts what became of changes.
@@ -108,23 +179,34 @@ func (s *session) remember(c repo.Commit) repo.Commit {
 	return c
 }
 
-// conflict sets aside the change of a group whose path is taken, and commits the
-// rest.
+// conflict sets aside the changes of a group that something is in the way of, on the
+// remote as it is now, and commits the rest.
 func (s *session) conflict(ctx context.Context, g []write, taken *repo.PathConflictError) error {
-	for i, w := range g {
-		if w.path != taken.Path {
+	if !slices.ContainsFunc(g, func(w write) bool { return w.path == taken.Path }) {
+		return errReconfigured // the marker: somebody else has taken the folder
+	}
+	switch moved, err := s.lookAnew(ctx); {
+	case errors.Is(err, repo.ErrPathConflict): // of what was built before it
+		return errReconfigured
+	case err != nil:
+		return err
+	case moved:
+		return s.commit(ctx, g)
+	}
+	rest := make([]write, 0, len(g))
+	for _, w := range g {
+		if !w.blockedBy(taken) {
+			rest = append(rest, w)
 			continue
 		}
 		if err := s.deadLetter(ctx, w, taken); err != nil {
 			return err
 		}
-		rest := append(append([]write{}, g[:i]...), g[i+1:]...)
-		if len(rest) == 0 {
-			return nil
-		}
-		return s.commit(ctx, rest)
 	}
-	return errReconfigured // the marker: somebody else has taken the folder
+	if len(rest) == 0 {
+		return nil
+	}
+	return s.commit(ctx, rest)
 }
 
 func (s *session) deadLetter(ctx context.Context, w write, why error) error {

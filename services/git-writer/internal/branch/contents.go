@@ -27,6 +27,16 @@ func (s *seen) get(blob plumbing.Hash) (file.Contents, bool) {
 	return c, ok
 }
 
+// several is whether a file is known to hold several resources. Only of those asking is
+// remembered: a whole folder is asked about.
+func (s *seen) several(blob plumbing.Hash) bool {
+	if s.young[blob].Resources < 2 && s.old[blob].Resources < 2 {
+		return false
+	}
+	c, _ := s.get(blob)
+	return c.Resources > 1
+}
+
 func (s *seen) put(blob plumbing.Hash, c file.Contents) {
 	if s.young == nil || len(s.young) >= seenFiles {
 		s.young, s.old = map[plumbing.Hash]file.Contents{}, s.young

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"time"
 
+	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/bus"
 )
 
 const (
-	// A push carries at most so many changes and bytes, and what completes the
-	// commit of a run: what one worker holds in memory.
-	batchChanges = 2000
-	batchBytes   = 16 << 20
 	// idleWait is how often a quiet worker looks around.
 	idleWait = time.Second
 	// gatherWait is how long a worker waits for a change that the server says
@@ -33,33 +30,27 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 	begun := time.Now()
 	for {
 		b, err := s.gather(ctx, r)
+		s.consumed = b.Through
 		if err != nil && !errors.Is(err, errReconfigured) {
 			return moved, err
 		}
-		reconfigured := err != nil
-		if len(b.writes) > 0 {
-			clear(s.inFlight)
-			if err := s.commit(ctx, b.writes); err != nil {
+		reconfigured, quiet := err != nil, true
+		for step := b.Next(); step != ledger.Done; step = b.Next() {
+			if step == ledger.Answer && ctx.Err() != nil {
+				break
+			}
+			if err := s.do(ctx, step, &b); err != nil {
 				return moved, err
 			}
-			s.show(func(sn *Snapshot) { sn.Pending = uint64(len(b.writes)) + b.pending })
-			if err := s.push(ctx, b.writes); err != nil {
-				return moved, err
-			}
-			moved = true
-		} else if ctx.Err() == nil {
+			moved, quiet = true, false
+		}
+		if quiet && ctx.Err() == nil {
 			if s.consumed > s.noted { // nothing but no-ops since
 				if err := s.note(ctx, s.consumed); err != nil {
 					return moved, err
 				}
 			}
 			s.flushStatus(ctx, true)
-		}
-		if b.barrier != nil && ctx.Err() == nil {
-			if err := s.answer(ctx, *b.barrier); err != nil {
-				return moved, err
-			}
-			moved = true
 		}
 		s.show(func(sn *Snapshot) { sn.Pending, sn.Why = b.pending, nil })
 		s.Metrics.Lag.WithLabelValues(s.BranchKey).Set(float64(b.pending))
@@ -68,40 +59,54 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 			return moved, nil
 		case reconfigured:
 			return moved, errReconfigured
-		case len(b.writes) == 0 && s.recheck && time.Since(begun) > recheckEvery:
+		case quiet && s.recheck && time.Since(begun) > recheckEvery:
 			return moved, errReconfigured
 		}
 	}
 }
 
+// do takes the next step of a batch.
+func (s *session) do(ctx context.Context, step ledger.Step, b *batch) error {
+	if step == ledger.Answer {
+		if err := s.answer(ctx, *b.barrier); err != nil {
+			return err
+		}
+		b.Answered()
+		s.consumed = b.Through
+		if err := s.note(ctx, s.consumed); err != nil {
+			return err
+		}
+		s.touch(b.barrier.destination)
+		s.flushStatus(ctx, true) // who waits for a run that finds nothing waits for this
+		return nil
+	}
+	if err := s.bring(ctx, b); err != nil {
+		return err
+	}
+	b.Pushed()
+	return nil
+}
+
 // batch is what one turn of the loop takes.
 type batch struct {
-	writes  []write
-	size    int
-	open    open     // the commit that the writes end with
-	barrier *barrier // what came behind them; nil: nothing that ends a batch
-	pending uint64   // how many more the server has
+	ledger.Batch[write]
+	barrier *barrier // that ended it; nil: none did
+	pending uint64   // how many more messages the server has
 }
 
-func (b *batch) add(w write) {
-	b.open.add(w)
-	b.writes = append(b.writes, w)
-	b.size += len(w.Manifest)
-}
-
-// full is whether the bounds of a push are reached. A run's commit that was begun
-// before that may be completed.
-func (b *batch) full() bool {
-	if len(b.writes) < batchChanges && b.size < batchBytes {
-		return false
+// waiting is how many changes are not on the remote.
+func (b *batch) waiting() uint64 {
+	n := b.pending
+	for _, g := range b.Commits {
+		n += uint64(len(g))
 	}
-	return !b.open.waits() || len(b.writes)-b.open.files >= batchChanges || b.size-b.open.size >= batchBytes
+	return n
 }
 
 // wait is how long to wait for the next message, once one was taken.
 func (b *batch) wait() time.Duration {
 	switch {
-	case b.open.waits():
+	case b.Waits():
 		return moreWait
 	case b.pending == 0:
 		return bufferWait
@@ -111,24 +116,38 @@ func (b *batch) wait() time.Duration {
 
 // gather takes what waits in KS_WRITE, up to the bounds of a push or to a BARRIER.
 func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error) {
+	b.Through = s.consumed
 	wait := idleWait
-	for !b.full() {
+	for !b.Full() {
 		m, ok, err := r.Next(ctx, wait)
-		if err != nil || !ok {
+		if err != nil {
 			return b, err
+		}
+		if !ok {
+			if len(b.Commits) == 0 || ctx.Err() != nil {
+				return b, nil
+			}
+			due := s.due()
+			if due == 0 {
+				return b, nil
+			}
+			s.show(func(sn *Snapshot) { sn.Pending = b.waiting() })
+			wait = min(due, idleWait)
+			continue
 		}
 		b.pending = m.Pending
 		t, err := s.take(ctx, m)
 		if err != nil {
 			return b, err
 		}
-		if t.barrier != nil { // consumed once it is answered
+		switch {
+		case t.barrier != nil:
 			b.barrier = t.barrier
-			return b, nil
-		}
-		s.consumed = m.Seq
-		if t.write != nil {
-			b.add(*t.write)
+			b.End(m.Seq)
+		case t.write != nil:
+			b.Add(t.write.asWrite(), *t.write)
+		default:
+			b.Pass(m.Seq)
 		}
 		wait = b.wait()
 	}

@@ -19,7 +19,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_changes_total",
-			Help: "Changes read, by what became of them (committed, unchanged, foreign, refused, unregistered or dead_lettered) and by origin.",
+			Help: "Changes read, by what became of them (committed, unchanged, foreign, outdated, refused, unregistered or dead_lettered) and by origin.",
 		}, []string{"outcome", "origin"}),
 		Commits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_commits_total", Help: "Commits built, by origin of their changes.",

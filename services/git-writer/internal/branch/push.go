@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
-	"github.com/kubescribe/kubescribe/shared/event"
 )
 
 const (
@@ -19,25 +18,35 @@ const (
 	pushWait = 10 * time.Minute
 )
 
+// bring builds the commits of a batch and brings them to the remote, once it is time. A
+// stop lets one that is under way end, within its bound.
+func (s *session) bring(ctx context.Context, b *batch) error {
+	s.await(ctx)
+	pctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushWait)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopWait, cancel) })()
+	s.show(func(sn *Snapshot) { sn.Pushing = time.Now() })
+	defer s.show(func(sn *Snapshot) { sn.Pushing = time.Time{} })
+	err := s.build(pctx, b)
+	if err == nil {
+		err = s.push(pctx, b.Commits)
+	}
+	if errors.Is(err, context.DeadlineExceeded) && pctx.Err() != nil {
+		return fmt.Errorf("bringing %d commits to the remote had not ended after %s: %w", len(b.Commits), pushWait, err)
+	}
+	return err
+}
+
 // push brings everything that was built to the remote, in one push, and keeps
-// how far that goes. A stop lets a push that is under way end, within its bound.
+// how far that goes.
 //
 // A crash before the remote branch moved leaves nothing: the changes are still
 // in KS_WRITE behind the position. After it, the commits on the remote say that
 // they were taken; the hint is only a shorter way to them.
-func (s *session) push(ctx context.Context, batch []write) error {
-	pctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushWait)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopWait, cancel) })()
-	commits, _ := s.repo.Pending()
-	if commits > 0 {
+func (s *session) push(ctx context.Context, built [][]write) error {
+	if commits, _ := s.repo.Pending(); commits > 0 {
 		begun := time.Now()
-		s.show(func(sn *Snapshot) { sn.Pushing = begun })
-		result, err := s.land(pctx)
-		s.show(func(sn *Snapshot) { sn.Pushing = time.Time{} })
-		if errors.Is(err, context.DeadlineExceeded) && pctx.Err() != nil {
-			err = fmt.Errorf("a push of %d commits had not ended after %s: %w", commits, pushWait, err)
-		}
+		result, err := s.land(ctx)
 		if err != nil {
 			s.Metrics.Pushes.WithLabelValues("failed").Inc()
 			return err
@@ -54,16 +63,14 @@ func (s *session) push(ctx context.Context, batch []write) error {
 		s.show(func(sn *Snapshot) {
 			sn.Commit, sn.Subject, sn.Pushed, sn.Why = result.Tip.String(), s.subject, now, nil
 		})
-		for _, w := range batch {
-			s.dirty[w.destination.Key] = event.Status{
-				V: event.Version, Commit: result.Tip.String(), Subject: s.subject, Pushed: now, Position: s.consumed,
-			}
+		for _, g := range built { // each of one destination
+			s.dirty[g[0].destination.Key] = landed{commit: result.Tip.String(), subject: s.subject, at: now}
 		}
 	}
-	if err := s.note(pctx, s.consumed); err != nil {
+	if err := s.note(ctx, s.consumed); err != nil {
 		return err
 	}
-	s.flushStatus(pctx, false)
+	s.flushStatus(ctx, false)
 	return nil
 }
 
@@ -82,9 +89,11 @@ func (s *session) land(ctx context.Context) (repo.Result, error) {
 			return result, errRewritten
 		case errors.As(err, &taken):
 			w, ok := s.inFlight[placed{taken.Position, taken.Path}]
-			if !ok || w.Origin == event.Reconcile {
-				// The marker, and somebody else has taken the folder; or a file that
-				// a run saw otherwise: it is looked into before it is replaced.
+			switch {
+			case !ok: // the marker: somebody else has taken the folder
+				return result, errReconfigured
+			case !taken.Blob.IsZero():
+				s.Log.Warn("a file was changed in Git, and is looked into before the cluster's replaces it", "branch", s.Branch, "path", w.path)
 				return result, errReconfigured
 			}
 			if err := s.deadLetter(ctx, w, taken); err != nil {

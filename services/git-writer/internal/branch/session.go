@@ -15,12 +15,13 @@ type session struct {
 	*Worker
 	repo     *repo.Branch
 	admitted map[event.DestinationKey]*admission
-	marked   bool                                  // one of their folders has a marker of this install: it was pushed to
-	consumed uint64                                // everything in KS_WRITE up to here was handed to repo, or needs not to be
-	noted    uint64                                // the position that the hint was last written with
-	subject  string                                // first line of the newest commit's message
-	inFlight map[placed]write                      // what was committed and not pushed yet
-	dirty    map[event.DestinationKey]event.Status // to be shown
+	marked   bool                            // one of their folders has a marker of this install: it was pushed to
+	consumed uint64                          // everything in KS_WRITE up to here was handed to repo, or needs not to be
+	noted    uint64                          // the position that the hint was last written with
+	subject  string                          // first line of the newest commit's message
+	inFlight map[placed]write                // what was committed and not pushed yet
+	looked   bool                            // at the remote, since the batch was gathered
+	dirty    map[event.DestinationKey]landed // to be shown
 	statusAt time.Time
 }
 
@@ -44,13 +45,18 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 		},
 	})
 	defer b.Close()
+	// Before the branch is read: what it names was pushed before, whoever wrote it, and
+	// is not missing only because the branch was read too early.
+	if err := w.recall(ctx); err != nil {
+		return false, err
+	}
 	result, err := b.Fetch(ctx)
 	if err != nil {
 		return false, err
 	}
 	s := &session{
 		Worker: w, repo: b, admitted: map[event.DestinationKey]*admission{},
-		inFlight: map[placed]write{}, dirty: map[event.DestinationKey]event.Status{},
+		inFlight: map[placed]write{}, dirty: map[event.DestinationKey]landed{},
 	}
 	if err := s.admit(ctx); err != nil {
 		return false, err
@@ -60,6 +66,9 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 		return false, err
 	}
 	s.consumed, s.reached = position, position
+	for k := range s.admitted { // a crash may have come between a push and what it shows
+		s.touch(k)
+	}
 	w.said = ""
 	w.show(func(sn *Snapshot) {
 		sn.Why = nil

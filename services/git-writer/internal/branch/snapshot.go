@@ -10,15 +10,16 @@ type Snapshot struct {
 	Commit  string // the newest one of ours on the remote
 	Subject string
 	Pushed  time.Time
-	Pushing time.Time // since when a push is under way, zero while none is
+	Pushing time.Time // since when a batch is being brought to the remote, zero while none is
 	Next    time.Time // when the next push is tried, if it waits for that
 	Why     error     // why nothing moves, nil when it does
-	Refused []Refusal // destinations whose folder is not ours
+	Refused []Refusal // destinations that may not write to their folders
 }
 
 // Refusal says why a destination is not written to.
 type Refusal struct {
 	Revision uint64 // of the registry: a newer one may say otherwise
+	Reason   string // one word, as in its status
 	Why      error
 }
 

@@ -89,7 +89,7 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 	if ctx.Err() == nil {
 		for _, dest := range w.destinations() {
 			w.tell(ctx, dest.Key, func(s *event.Status) {
-				if s.Stalled == nil || s.Stalled.Reason != event.StalledFolderNotOurs { // that one is remembered: see admit
+				if !s.Stalled.Refused() { // that is remembered: see admit
 					s.Stalled = stalled(s.Stalled, reason(err), err.Error())
 				}
 			})

@@ -78,6 +78,9 @@ func (s *session) state(ctx context.Context, a *admission) (state, error) {
 		}
 		f := listed{path: below(a.BaseFolder, e.Path), blob: e.Hash}
 		f.kind = kindOf(f.path, e.IsFile())
+		if f.kind == resource && s.seen.several(f.blob) {
+			f.kind = suspect // and not a change that a run would leave again each time
+		}
 		if f.kind == suspect {
 			look = append(look, f.blob)
 		}

@@ -97,6 +97,29 @@ func TestSeenForgets(t *testing.T) {
 	}
 }
 
+// TestSeenSeveral: what holds several resources stays, as long as it is asked for, and
+// asking for what does not takes nothing's place.
+func TestSeenSeveral(t *testing.T) {
+	var s seen
+	blob := func(n int) plumbing.Hash { return plumbing.Hash{byte(n), byte(n >> 8), byte(n >> 16)} }
+	s.put(blob(0), file.Contents{Resources: 2})
+	for n := range 2*seenFiles - 1 {
+		s.put(blob(n+1), file.Contents{Resources: 1})
+	}
+	if !s.several(blob(0)) || s.several(blob(2*seenFiles)) {
+		t.Error("what holds several resources is not known")
+	}
+	young, old := len(s.young), len(s.old)
+	for n := range 2 * seenFiles {
+		if s.several(blob(n + 1)) {
+			t.Fatalf("%d holds several", n+1)
+		}
+	}
+	if len(s.young) != young || len(s.old) != old || !s.several(blob(0)) {
+		t.Error("asking takes the place of others")
+	}
+}
+
 // BenchmarkState is what there is to do for a state of 100,000 files beside listing
 // them: target 2 s, all in all.
 func BenchmarkState(b *testing.B) {

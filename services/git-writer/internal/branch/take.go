@@ -24,15 +24,19 @@ type taken struct {
 // take makes something of a message. One that is wrong by itself goes to the dead
 // letters; a change whose destination is gone or refused is dropped, counted.
 func (s *session) take(ctx context.Context, m bus.Message) (t taken, err error) {
+	if s.freed() {
+		return t, errReconfigured
+	}
 	_, k, err := subject.ParseWriteData(m.Subject)
 	if err != nil {
 		return t, err
 	}
+	s.touch(k)
 	kind, err := event.KindOf(m.Header)
 	if err == nil && kind == event.KindRepoState {
 		var b event.Barrier
 		if b, err = event.ParseBarrier(m.Header); err == nil {
-			return taken{barrier: &barrier{Barrier: b, destination: k, seq: m.Seq}}, nil
+			return taken{barrier: &barrier{Barrier: b, destination: k}}, nil
 		}
 	}
 	if err == nil && kind != event.KindChange {
@@ -88,8 +92,11 @@ type without struct {
 	why     string
 }
 
-// owner is who may write for a destination, as of a revision of the registry at
-// least; nil, and why, if nobody may. errReconfigured: the session knows too little.
+// owner is who may write for a destination what names a revision of the registry, as of
+// that revision at least; nil, and why, if nobody may. Where the destination was removed
+// and registered again since, that is meant for the former one: maybe for another folder,
+// by other rules. The run that the new one begins with finds what it needs of it.
+// errReconfigured: the session knows too little.
 func (s *session) owner(ctx context.Context, k event.DestinationKey, registry uint64) (*admission, without, error) {
 	hold, cancel := context.WithTimeout(ctx, registryWait)
 	defer cancel()
@@ -100,14 +107,16 @@ func (s *session) owner(ctx context.Context, k event.DestinationKey, registry ui
 	was, admitted := s.admitted[k]
 	refusal, refused := s.refused[k]
 	switch {
-	case registered && admitted && now.Revision == was.Revision:
-		return was, without{}, nil
 	case !registered:
 		return nil, without{"unregistered", "the destination is not registered"}, nil
+	case registry < now.Since():
+		return nil, without{"unregistered", "the destination was registered since"}, nil
+	case admitted && now.Revision == was.Revision:
+		return was, without{}, nil
 	case now.BranchKey != s.BranchKey:
 		return nil, without{"refused", "the destination writes to another branch now"}, nil
 	case refused && refusal.Revision == now.Revision:
-		return nil, without{"refused", event.StalledFolderNotOurs + ": " + refusal.Why.Error()}, nil
+		return nil, without{"refused", refusal.Reason + ": " + refusal.Why.Error()}, nil
 	}
 	return nil, without{}, errReconfigured
 }

@@ -22,6 +22,7 @@ type Config struct {
 	Branch    string
 	CacheDir  string
 	Auth      func(ctx context.Context, url string) (transport.AuthMethod, error)
+	Pace      *Pace // of the remote
 	Bus       *bus.Bus
 	Registry  *bus.Registry
 	Hints     *bus.Bucket[event.Hint]

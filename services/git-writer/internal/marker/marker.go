@@ -61,6 +61,14 @@ func ByInstall(b []byte, incarnation string) bool {
 	return ok && m.Install == incarnation
 }
 
+// Name is a base folder as a person knows it.
+func Name(baseFolder string) string {
+	if baseFolder == "" {
+		return "the root of the repository"
+	}
+	return "folder " + baseFolder
+}
+
 // ErrNotOurs says that a folder must not be written to.
 var ErrNotOurs = errors.New("the folder is not ours")
 
@@ -75,12 +83,7 @@ type Folder struct {
 // Admit decides whether a folder may be written to. Its errors wrap ErrNotOurs
 // and say what to do.
 func Admit(f Folder, want Marker, adopt bool) error {
-	name := f.Name
-	if name == "" {
-		name = "the root of the repository"
-	} else {
-		name = "folder " + name
-	}
+	name := Name(f.Name)
 	if f.Blocked != nil {
 		return fmt.Errorf("%w: %s cannot hold the marker: %w: remove it from the repository, or choose another --base-folder (spec.baseFolder)",
 			ErrNotOurs, name, f.Blocked)

@@ -13,28 +13,37 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// lookEvery is how often it is looked how far a run is.
-const lookEvery = 200 * time.Millisecond
+const (
+	// lookEvery is how often it is looked how far a run is.
+	lookEvery = 200 * time.Millisecond
+	// stallPatience is for how long a destination may be stalled: the git-writer tries
+	// again, and looks at a folder that it refused, within a minute.
+	stallPatience = 75 * time.Second
+)
 
 // Why a run that was asked for is not there.
 var (
 	errDropped = errors.New("the request was taken, and no run has begun for it")
 	errGone    = errors.New("the destination has left the registry")
+	errStalled = errors.New("the destination is stalled")
 )
 
 // awaiter asks for runs of one destination, and follows them to their end.
 type awaiter struct {
-	bus      *bus.Bus
-	phases   *bus.Bucket[event.PhaseRecord]
-	statuses *bus.Bucket[event.Status]
-	key      event.DestinationKey
-	progress io.Writer // a line whenever something has happened
+	bus       *bus.Bus
+	phases    *bus.Bucket[event.PhaseRecord]
+	statuses  *bus.Bucket[event.Status]
+	key       event.DestinationKey
+	branchKey string
+	progress  io.Writer     // a line whenever something has happened
+	patience  time.Duration // with a stall
 
 	stand stand
+	stall stall
 	last  string // line said
 }
 
-func newAwaiter(ctx context.Context, b *bus.Bus, k event.DestinationKey, progress io.Writer) (*awaiter, error) {
+func newAwaiter(ctx context.Context, b *bus.Bus, d event.Destination, progress io.Writer) (*awaiter, error) {
 	phases, err := bus.OpenBucket[event.PhaseRecord](ctx, b, subject.BucketPhase)
 	if err != nil {
 		return nil, err
@@ -43,20 +52,29 @@ func newAwaiter(ctx context.Context, b *bus.Bus, k event.DestinationKey, progres
 	if err != nil {
 		return nil, err
 	}
-	return &awaiter{bus: b, phases: phases, statuses: statuses, key: k, progress: progress}, nil
+	return &awaiter{
+		bus: b, phases: phases, statuses: statuses, key: d.Key, branchKey: d.BranchKey, progress: progress, patience: stallPatience,
+	}, nil
 }
 
 // run asks for a run, and returns the entry of KS_PHASE in which it has closed: one
-// that began after the request was stored, or the one that took its place. errDropped
-// if none has begun for the request.
+// that began after the request was stored, whatever its reason, and did what was asked
+// for, or the last of those that continue it. errDropped if none has begun for the
+// request.
 //
 // A person who gives up waiting leaves the request, or the run: it goes on.
 func (a *awaiter) run(ctx context.Context, q event.Request) (event.PhaseRecord, error) {
-	behind, err := a.begin(ctx, q)
-	if err != nil {
-		return event.PhaseRecord{}, err
+	for {
+		behind, err := a.begin(ctx, q)
+		if err != nil {
+			return event.PhaseRecord{}, err
+		}
+		closed, again, err := a.follow(ctx, quest{reason: q.Reason, behind: behind})
+		if err != nil || !again {
+			return closed, err
+		}
+		a.say("a comparison came in between, asking again")
 	}
-	return a.follow(ctx, behind)
 }
 
 // begin asks, and returns the run behind which the one asked for begins, "" if it has
@@ -102,66 +120,69 @@ func (a *awaiter) begin(ctx context.Context, q event.Request) (behind string, er
 	return "", nil
 }
 
-// follow waits until the newest run, or the one behind a run, has closed.
-func (a *awaiter) follow(ctx context.Context, behind string) (closed event.PhaseRecord, err error) {
-	run := ""
+// follow follows runs until one has fulfilled a quest, or none that follows would.
+func (a *awaiter) follow(ctx context.Context, q quest) (closed event.PhaseRecord, again bool, err error) {
 	err = a.until(ctx, func() (bool, error) {
 		if err := a.look(ctx); err != nil {
 			return false, err
 		}
-		rec := a.stand.record
-		if a.stand.behind = rec.Run == behind; a.stand.behind {
+		next, v, rec := q.sees(a.stand.record)
+		if v != fulfilled && q.run != "" && next.run != "" && next.run != q.run {
+			a.say("run " + q.run + followed(q.run, a.stand.record))
+		}
+		q, closed, again = next, rec, v == askAgain
+		a.stand.behind = q.behind != "" && a.stand.record.Running()
+		if rec.Run == a.stand.record.Run {
 			a.say(a.stand.line())
-			return false, nil
 		}
-		if run != "" && run != rec.Run {
-			overtaken := rec.Reason == event.ReasonOvertaken || rec.Next == event.ReasonOvertaken
-			if o := rec.Outcome; o != nil && o.Run == run && !overtaken { // it closed, and the next one has begun
-				closed = event.PhaseRecord{Run: run, Outcome: o}
-				return true, nil
-			}
-			a.say("run " + run + " was replaced by another")
+		if v != wait {
+			return true, nil
 		}
-		run = rec.Run
-		a.say(a.stand.line())
-		if rec.Running() {
-			return false, nil
-		}
-		overtaken, err := a.overtaken(ctx)
-		if err != nil {
-			return false, err
-		}
-		if overtaken {
-			behind, run = run, ""
-			return false, nil
-		}
-		closed = rec
-		return true, nil
+		return false, a.stalled()
 	})
-	return closed, err
+	return closed, again, err
 }
 
-// overtaken reports whether the run that has closed wrote no results, and another one
-// follows: that was asked for before the run was closed.
-func (a *awaiter) overtaken(ctx context.Context) (bool, error) {
-	if a.stand.record.Next == event.ReasonOvertaken {
-		return true, nil
-	}
-	for _, subj := range []string{
-		subject.CtlRun(a.key), subject.CtlRunBehind(a.key, event.ReasonOvertaken, 0), subject.CtlRunBehind(a.key, event.ReasonOvertaken, 1),
-	} {
-		m, err := a.bus.LastFor(ctx, subject.Ctl, subj)
+// lands waits until everything that stood in KS_WRITE for the destination is on the
+// remote, and returns the commit that the destination has come to there, "" for none.
+//
+// The stream's own checkpoints are no part of it: the git-writer does not read them.
+// What is written in the meantime is not waited for.
+func (a *awaiter) lands(ctx context.Context) (commit string, err error) {
+	var last uint64
+	if err := a.until(ctx, func() (bool, error) {
+		m, err := a.bus.LastFor(ctx, subject.Write, subject.WriteData(a.branchKey, a.key))
 		if errors.Is(err, bus.ErrNoMessage) {
-			continue
+			err = nil
 		}
-		if err != nil {
+		last = m.Seq
+		return err == nil, err
+	}); err != nil {
+		return "", err
+	}
+	err = a.until(ctx, func() (bool, error) {
+		if err := a.look(ctx); err != nil {
 			return false, err
 		}
-		if q, err := event.Decode[event.Request](m.Data); err != nil || q.Reason == event.ReasonOvertaken {
-			return true, err
+		if a.stand.status.Position >= last {
+			return true, nil
 		}
+		a.say("waiting for the push" + a.stand.trouble())
+		return false, a.stalled()
+	})
+	return a.stand.status.Commit, err
+}
+
+// stalled is an error once a stall has outlasted the git-writer's next try: who has
+// just mended what kept it is not told of what was.
+func (a *awaiter) stalled() error {
+	st := a.stand.status
+	now := time.Now()
+	a.stall = a.stall.sees(st, now)
+	if !a.stall.outlasts(a.patience, now) {
+		return nil
 	}
-	return false, nil
+	return fmt.Errorf("%w, %s: %s; the run goes on once that is mended, kubescribe get shows how it stands", errStalled, st.Stalled.Reason, st.Stalled.Message)
 }
 
 // look takes in how far the newest run is.
@@ -188,7 +209,7 @@ func (a *awaiter) look(ctx context.Context) error {
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 		return err
 	}
-	s.stalled = status.Stalled
+	s.status = status
 	a.stand = s
 	return nil
 }
@@ -225,7 +246,7 @@ func (a *awaiter) until(ctx context.Context, met func() (bool, error)) error {
 			return nil
 		case ctx.Err() != nil:
 			return a.gaveUp(ctx)
-		case errors.Is(err, errGone), errors.Is(err, event.ErrMalformed), errors.Is(err, event.ErrNewerVersion):
+		case errors.Is(err, errGone), errors.Is(err, errStalled), errors.Is(err, event.ErrMalformed), errors.Is(err, event.ErrNewerVersion):
 			return err
 		case err != nil:
 			a.say("the bus does not answer, waiting for it: " + err.Error())

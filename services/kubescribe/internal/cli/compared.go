@@ -25,6 +25,7 @@ type comparison struct {
 type difference struct {
 	event.Entry        // what a run would do
 	git         string // hash of the file's content, of one that is there and stays
+	left        bool   // there was no room for the cluster's content
 }
 
 // readComparison reads what a comparison has found, with the cluster's contents of
@@ -44,18 +45,21 @@ func (a *awaiter) readComparison(ctx context.Context, rec event.PhaseRecord, con
 		if err != nil {
 			return comparison{}, err
 		}
+		before := len(c.differences)
 		for e, err := range a.bus.Entries(ctx, a.series(rec, subject.SideResult(part)), end) {
 			if err != nil {
 				return comparison{}, err
 			}
 			c.differences = append(c.differences, difference{Entry: e})
 		}
+		of := c.differences[before:]
 		if end.Wanted == 0 {
 			continue
 		}
 		if end, err = a.closed(ctx, rec, subject.SideContent(part)); err != nil {
 			return comparison{}, err
 		}
+		leave(of, end.Left.Count())
 		for change, err := range a.bus.Contents(ctx, a.series(rec, subject.SideContent(part)), end) {
 			if err == nil {
 				err = contents.put(change.Manifest)
@@ -87,6 +91,16 @@ func (a *awaiter) readComparison(ctx context.Context, rec event.PhaseRecord, con
 		}
 	}
 	return c, nil
+}
+
+// leave marks the last n of a lane's differences that want contents: those were left.
+func leave(of []difference, n int) {
+	for i := len(of) - 1; i >= 0 && n > 0; i-- {
+		if of[i].What != event.ResultDelete {
+			of[i].left = true
+			n--
+		}
+	}
 }
 
 // closed is the end of a side that has one.

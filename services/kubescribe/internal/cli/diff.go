@@ -36,6 +36,8 @@ The files are read from the remote, with the credentials that kubescribe run tak
 
 With --exit-code it ends with 1 when there are differences, 0 when there are none,
 and 2 when something went wrong. Files that a run would leave alone are no differences.
+One at an object's path that holds several resources counts as that object's, and is
+shown, until a run or a change has come upon it since the git-writer started.
 
 `
 
@@ -147,6 +149,8 @@ func shownDifference(d difference, git, cluster []byte, known bool) string {
 		return "- " + path + "\n"
 	case sensitive(d.Path), known && !(utf8.Valid(git) && utf8.Valid(cluster)):
 		return "~ " + path + ": content differs\n"
+	case !known && d.left:
+		return "~ " + path + ": content differs; too much does to show all of it at once\n"
 	case !known:
 		return "~ " + path + ": content differs, and has changed again since\n"
 	}

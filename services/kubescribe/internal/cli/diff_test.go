@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -8,7 +9,7 @@ import (
 )
 
 func TestShownDifference(t *testing.T) {
-	const file = "shop/configmaps/web.yaml"
+	const file, left = "shop/configmaps/web.yaml", "shop/configmaps/zoo.yaml"
 	for name, tt := range map[string]struct {
 		path         string
 		what         event.What
@@ -21,17 +22,38 @@ func TestShownDifference(t *testing.T) {
 		"different":        {file, event.ResultReconcile, "a: 1\nb: 1\n", "a: 1\nb: 2\n", true, "--- git/" + file + "\n+++ cluster/" + file + "\n@@ -1,2 +1,2 @@\n a: 1\n-b: 1\n+b: 2\n"},
 		"no end of line":   {file, event.ResultReconcile, "a: 1", "a: 1\n", true, "--- git/" + file + "\n+++ cluster/" + file + "\n@@ -1 +1 @@\n-a: 1\n\\ No newline at end of file\n+a: 1\n"},
 		"changed since":    {file, event.ResultReconcile, "a: 1\n", "", false, "~ " + file + ": content differs, and has changed again since\n"},
+		"left":             {left, event.ResultReconcile, "a: 1\n", "", false, "~ " + left + ": content differs; too much does to show all of it at once\n"},
 		"no text":          {file, event.ResultReconcile, "\xff", "a: 1\n", true, "~ " + file + ": content differs\n"},
 		"a secret":         {"shop/secrets/web.yaml", event.ResultReconcile, "a: s3cret\n", "a: t0p\n", true, "~ shop/secrets/web.yaml: content differs\n"},
 		"a secret missing": {"shop/secrets/web.yaml", event.ResultCreate, "", "", false, "+ shop/secrets/web.yaml\n"},
 		"a strange name":   {"shop/configmaps/\x1b[2J.yaml", event.ResultDelete, "", "", false, "- \"shop/configmaps/\\x1b[2J.yaml\"\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := difference{Entry: event.Entry{Path: tt.path, What: tt.what}}
+			d := difference{Entry: event.Entry{Path: tt.path, What: tt.what}, left: tt.path == left}
 			if got := shownDifference(d, []byte(tt.git), []byte(tt.cluster), tt.known); got != tt.want {
 				t.Errorf("it shows\n%swant\n%s", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestLeave: what was left are the last of those that want contents.
+func TestLeave(t *testing.T) {
+	for n, want := range []string{"", "5", "35", "135"} {
+		var of []difference
+		for _, what := range []event.What{event.ResultDelete, event.ResultCreate, event.ResultDelete, event.ResultReconcile, event.ResultDelete, event.ResultReconcile, event.ResultDelete} {
+			of = append(of, difference{Entry: event.Entry{What: what}})
+		}
+		leave(of, n)
+		got := ""
+		for i, d := range of {
+			if d.left {
+				got += strconv.Itoa(i)
+			}
+		}
+		if got != want {
+			t.Errorf("of %d that were left, it marks %q, want %q", n, got, want)
+		}
 	}
 }
 

@@ -73,6 +73,8 @@ func statusLine(now time.Time, phase event.Phase, branches []gitwriter.Snapshot)
 		switch {
 		case !s.Pushing.IsZero() && now.Sub(s.Pushing) >= time.Second:
 			line += fmt.Sprintf("  pushing for %s", now.Sub(s.Pushing).Round(time.Second))
+		case s.Why == nil && s.Next.After(now):
+			line += fmt.Sprintf("  next push in %s", s.Next.Sub(now).Round(time.Second))
 		case s.Why == nil:
 			line += "  next push with the next change"
 		}

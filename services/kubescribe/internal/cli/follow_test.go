@@ -31,6 +31,10 @@ func TestStatusLine(t *testing.T) {
 			[]gitwriter.Snapshot{{Pending: 7, Commit: "3f2a9c1d5e", Pushing: now.Add(-12 * time.Second)}},
 			"LIVE_PROCESSING  pending 7  last commit 3f2a9c1d  pushing for 12s",
 		},
+		"kept apart": {
+			[]gitwriter.Snapshot{{Pending: 7, Commit: "3f2a9c1d5e", Next: now.Add(8 * time.Second)}},
+			"LIVE_PROCESSING  pending 7  last commit 3f2a9c1d  next push in 8s",
+		},
 		"waiting": {
 			[]gitwriter.Snapshot{{Why: errors.New("starting")}}, "LIVE_PROCESSING  waiting: starting  pending 0  no commit yet",
 		},

@@ -27,16 +27,18 @@ func getCommand(env Env) *cobra.Command {
 	var r reach
 	var output string
 	cmd := &cobra.Command{
-		Use: "get [destinations]", Short: "Show destinations and how they stand",
-		Long: "Show every destination: its phase and newest run, its last commit, what is held back,\n" +
-			"what waits for a person, and what keeps it.\n\n" + reachLong,
+		Use: "get [DESTINATION]", Short: "Show destinations and how they stand",
+		Long: "Show every destination, or one: its phase and newest run, its last commit, what is held\n" +
+			"back, what waits for a person, and what keeps it. DESTINATION is its name, as much of\n" +
+			"cluster/namespace/name as says which.\n\n" + reachLong,
+		Example: "  kubescribe get\n  kubescribe get live\n  kubescribe get -o json",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 || len(args) == 1 && args[0] != "destinations" {
-				return usage("get shows destinations, and nothing else; see %s --help", cmd.CommandPath())
+			if args = names(args); len(args) > 1 {
+				return usage("unexpected argument %q; see %s --help", args[1], cmd.CommandPath())
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if output != "table" && output != "json" {
 				return usage("--output %s: use table or json", output)
 			}
@@ -48,7 +50,7 @@ func getCommand(env Env) *cobra.Command {
 				return err
 			}
 			defer b.Close()
-			all, err := look(cmd.Context(), b)
+			all, err := look(cmd.Context(), b, names(args)...)
 			if err != nil {
 				return err
 			}
@@ -56,6 +58,10 @@ func getCommand(env Env) *cobra.Command {
 				e := json.NewEncoder(env.Stdout)
 				e.SetIndent("", "  ")
 				return e.Encode(all)
+			}
+			if len(all) == 0 {
+				_, err := fmt.Fprintln(env.Stderr, "no destination is registered")
+				return err
 			}
 			return table(env.Stdout, time.Now(), all)
 		},
@@ -65,11 +71,27 @@ func getCommand(env Env) *cobra.Command {
 	return cmd
 }
 
-// look reads how all destinations stand, sorted by name.
-func look(ctx context.Context, b *bus.Bus) ([]shown, error) {
+// names are the arguments that name a destination: kubectl's users name the kind first.
+func names(args []string) []string {
+	if len(args) > 0 && args[0] == "destinations" {
+		return args[1:]
+	}
+	return args
+}
+
+// look reads how destinations stand: those that are meant, or all, sorted by name.
+func look(ctx context.Context, b *bus.Bus, meant ...string) ([]shown, error) {
 	registered, err := destinations(ctx, b)
 	if err != nil {
 		return nil, err
+	}
+	keys := inOrder(registered)
+	for _, name := range meant {
+		k, err := resolve(name, keys)
+		if err != nil {
+			return nil, err
+		}
+		keys = []event.DestinationKey{k}
 	}
 	phases, err := everything[event.PhaseRecord](ctx, b, subject.BucketPhase)
 	if err != nil {
@@ -80,7 +102,7 @@ func look(ctx context.Context, b *bus.Bus) ([]shown, error) {
 		return nil, err
 	}
 	all := []shown{}
-	for _, k := range inOrder(registered) {
+	for _, k := range keys {
 		s := shown{Destination: registered[k].Destination}
 		if e, ok := phases[subject.DestinationToken(k)]; ok {
 			s.Phase = &e.Record
@@ -125,16 +147,22 @@ func row(now time.Time, s shown) []string {
 	phase, run, held, pending, incomplete := none, none, none, none, none
 	if p := s.Phase; p != nil {
 		phase, run, held = string(p.Phase), p.Reason, fmt.Sprint(p.Counts.Held)
+		if p.Phase == event.Parked && p.Gap != nil && p.Gap.Missing > 0 {
+			phase += fmt.Sprintf(" (%d missing)", p.Gap.Missing)
+		}
 		if p.Running() {
 			run += " under way for " + ago(now, p.Since)
 		} else {
 			run += " closed " + ago(now, p.Closed) + " ago"
 		}
+		if p.Outcome != nil && p.Outcome.Left.Count() > 0 {
+			run += fmt.Sprintf(", %d left", p.Outcome.Left.Count())
+		}
 		if p.Outcome != nil && p.Outcome.Pending != nil {
-			pending = fmt.Sprintf("%d (%s)", p.Outcome.Pending.Count, p.Outcome.Pending.Run)
+			pending = fmt.Sprintf("PrunePending: %d (%s)", p.Outcome.Pending.Count, p.Outcome.Pending.Run)
 		}
 		if p.Outcome != nil && len(p.Outcome.Incomplete) > 0 {
-			incomplete = strings.Join(p.Outcome.Incomplete, ",")
+			incomplete = few(p.Outcome.Incomplete)
 		}
 	}
 	commit, stalled := none, none
@@ -147,6 +175,15 @@ func row(now time.Time, s shown) []string {
 		}
 	}
 	return []string{s.Destination.Key.String(), phase, run, folder + " on " + s.Destination.Branch, commit, held, pending, stalled, incomplete}
+}
+
+// few is the first of a list, and how many more there are, as kubectl shows it.
+func few(all []string) string {
+	const most = 3
+	if len(all) <= most {
+		return strings.Join(all, ",")
+	}
+	return fmt.Sprintf("%s + %d more...", strings.Join(all[:most], ","), len(all)-most)
 }
 
 // ago is how long something is past, as exactly as one wants to know: 5s, 12m, 3h, 4d.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,9 @@ func (in *idle) phase(k event.DestinationKey, rec event.PhaseRecord) {
 	_, rev, err := in.phases.Newest(in.Context(), subject.DestinationToken(k))
 	if err == nil || errors.Is(err, bus.ErrNoMessage) {
 		rec.V, rec.Attempt, rec.Phase = event.Version, 1, event.LiveProcessing
+		if rec.Outcome != nil && rec.Outcome.Run == rec.Run && !rec.Continues() {
+			rec.Settled = rec.Closed
+		}
 		_, err = in.phases.Put(in.Context(), subject.DestinationToken(k), rec, rev)
 	}
 	if err != nil {
@@ -130,6 +134,9 @@ func TestNobodyWorks(t *testing.T) {
 	if got := on("get", "-o", "json"); got.code != service.ExitOK || got.stdout != "[]\n" {
 		t.Errorf("without destinations: %+v", got)
 	}
+	if got := on("get"); got.code != service.ExitOK || got.stdout != "" || got.stderr != "no destination is registered\n" {
+		t.Errorf("without destinations: %+v", got)
+	}
 	if got := on("reconcile", "live"); got.code != service.ExitError || !strings.Contains(got.stderr, "none is registered") {
 		t.Errorf("without destinations: %+v", got)
 	}
@@ -140,6 +147,8 @@ func TestNobodyWorks(t *testing.T) {
 		code int
 		says []string
 	}{
+		{[]string{"get", "c"}, 1, []string{`there is no destination "c"`, "\n  prod/a/live\n  prod/b/live"}},
+		{[]string{"get", "destinations", "live", "-o", "json"}, 1, []string{"say which"}},
 		{[]string{"reconcile", "live"}, 1, []string{"prod/a/live", "prod/b/live", "say which"}},
 		{[]string{"approve", "live", "r"}, 1, []string{"say which"}},
 		{[]string{"diff", "live"}, 1, []string{"say which"}},
@@ -148,6 +157,7 @@ func TestNobodyWorks(t *testing.T) {
 		{[]string{"approve", "a/live", "r"}, 1, []string{"has left the registry"}}, // no run of it ever began
 		{[]string{"reconcile", "a/live", "--timeout", "1s"}, 1, []string{"not done in time (--timeout)", "waiting for the reconciler"}},
 		{[]string{"reconcile", "a/live", "--timeout", "1s"}, 1, []string{"another request is waiting", "does the reconciler run?"}},
+		{[]string{"reconcile", "a/live", "--timeout", "1ns"}, 1, []string{"not done in time (--timeout 1ns)"}},
 		{[]string{"diff", "b/live", "--timeout", "1s", "--exit-code"}, 2, []string{"not done in time (--timeout)"}},
 	} {
 		got := on(c.args...)
@@ -164,6 +174,9 @@ func TestNobodyWorks(t *testing.T) {
 	got := on("get", "destinations", "--output", "json")
 	if err := json.Unmarshal([]byte(got.stdout), &all); err != nil || len(all) != 2 || all[0].Destination.Key != named("a", "live") || all[0].Phase != nil || all[0].Status != nil {
 		t.Errorf("it shows %+v, %v", got, err)
+	}
+	if got := on("get", "b/live"); got.code != service.ExitOK || !strings.Contains(got.stdout, "\nprod/b/live ") || strings.Contains(got.stdout, "prod/a/live") {
+		t.Errorf("of one: %+v", got)
 	}
 	bare := natsServer(t)
 	if got := command(t, "get", "--nats", bare); got.code != service.ExitError || !strings.Contains(got.stderr, bare+" is not usable") {
@@ -191,6 +204,24 @@ func TestFollow(t *testing.T) {
 	r.ends(service.ExitOK)
 	r.says("prod/a/live: run r3: 7 created")
 
+	// One that leaves something is followed through those that continue it, whether it is
+	// seen closed or not.
+	left := event.Outcome{Left: event.Wanted{Created: 3}, Continues: true}
+	leaves := func(run string) *event.Outcome { o := left; o.Run = run; return &o }
+	r = in.types("reconcile", "live")
+	in.takes(r, k, event.ReasonRequested, func() {
+		in.phase(k, event.PhaseRecord{Run: "s1", Reason: event.ReasonRequested, Closed: at, Outcome: leaves("s1")})
+	})
+	r.says("run s1 (Requested): closed, its results are on their way; another one follows for 3 more")
+	in.phase(k, event.PhaseRecord{Run: "s2", Reason: event.ReasonContinued, Outcome: leaves("s1"), Parts: []int{2}})
+	r.says("run s2 (Continued): 0 of 1")
+	in.phase(k, event.PhaseRecord{Run: "s3", Reason: event.ReasonContinued, Outcome: leaves("s2"), Parts: []int{2}})
+	r.says("run s2 has closed; another one follows for 3 more")
+	in.phase(k, event.PhaseRecord{Run: "s3", Closed: at, Outcome: &event.Outcome{Run: "s3", Created: 7, Before: event.Brought{Runs: 2, Created: 20}}})
+	r.ends(service.ExitOK)
+	r.says("prod/a/live: run s3: 27 created")
+	r.says("in 3 runs")
+
 	r = in.types("reconcile", "live")
 	in.takes(r, k, event.ReasonRequested, func() {})
 	r.ends(service.ExitError)
@@ -210,6 +241,137 @@ func TestFollow(t *testing.T) {
 	r.stop()
 	r.ends(service.ExitError)
 	r.says("stopped waiting: asked, waiting for the reconciler to take the request")
+}
+
+// writes stores so many writes of a destination, and behind them, as its stream does, a
+// checkpoint, and returns where the last write stands.
+func (in *idle) writes(k event.DestinationKey, n int) uint64 {
+	in.Helper()
+	l, err := in.bus.OpenLedger(in.Context(), bus.LedgerConfig{
+		Input: subject.Live, Output: subject.Write, OwnerFilter: subject.WriteDestination(k), Checkpoint: subject.WriteCheckpoint(k),
+	})
+	for i := 0; err == nil && i < n; i++ {
+		err = l.Extend(in.Context(), "writing", []bus.Output{{
+			Subject: subject.WriteData("0123456789abcdef", k), Header: event.NewHeader(event.KindChange), Data: []byte("a: 1\n"),
+		}})
+	}
+	if err == nil {
+		err = l.Extend(in.Context(), "closed", nil)
+	}
+	if err != nil {
+		in.Fatal(err)
+	}
+	last, err := in.bus.LastSeq(in.Context(), subject.Write)
+	if err != nil {
+		in.Fatal(err)
+	}
+	return last - 1
+}
+
+// status writes a destination's entry of KS_STATUS.
+func (in *idle) status(k event.DestinationKey, st event.Status) {
+	in.Helper()
+	kv, err := bus.OpenBucket[event.Status](in.Context(), in.bus, subject.BucketStatus)
+	if err != nil {
+		in.Fatal(err)
+	}
+	_, rev, err := kv.Newest(in.Context(), subject.DestinationToken(k))
+	if err == nil || errors.Is(err, bus.ErrNoMessage) {
+		st.V = event.Version
+		_, err = kv.Put(in.Context(), subject.DestinationToken(k), st, rev)
+	}
+	if err != nil {
+		in.Fatal(err)
+	}
+}
+
+// TestLands: a command that has a run carried out ends when what the run wrote is on the
+// remote, and not before.
+func TestLands(t *testing.T) {
+	in, k, at := newIdle(t), named("a", "live"), time.Now()
+	in.register(k, "/srv/live.git")
+	closed := func(run string, pending *event.Pending) event.PhaseRecord {
+		return event.PhaseRecord{Run: run, Closed: at, Outcome: &event.Outcome{Run: run, Created: 2, Pending: pending}}
+	}
+	for name, tt := range map[string]struct {
+		args   []string
+		reason string
+	}{
+		"reconcile": {[]string{"reconcile", "live"}, event.ReasonRequested},
+		"approve":   {[]string{"approve", "live", "r1"}, event.ReasonApproved},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in.phase(k, closed("r1", &event.Pending{Run: "r1", Count: 2}))
+			in := *in
+			in.T = t
+			r := in.types(tt.args...)
+			var last uint64
+			in.takes(r, k, tt.reason, func() {
+				last = in.writes(k, 2)
+				in.status(k, event.Status{Commit: "before", Position: last - 1, Stalled: &event.Stalled{Reason: "RemoteUnreachable", Message: "no route"}})
+				in.phase(k, closed("r2", nil))
+			})
+			r.says("run r2: 2 created")
+			r.says("waiting for the push; the destination is stalled, RemoteUnreachable: no route\n")
+			in.status(k, event.Status{Commit: "before", Position: last - 1})
+			r.says("waiting for the push\n")
+			in.status(k, event.Status{Commit: "after", Position: last})
+			r.ends(service.ExitOK)
+			r.says("  on the remote: commit after\n")
+		})
+	}
+
+	in.phase(k, closed("r3", nil))
+	r := in.types("reconcile", "live", "--timeout", "5s")
+	in.takes(r, k, event.ReasonRequested, func() {
+		in.writes(k, 1)
+		in.phase(k, closed("r4", nil))
+	})
+	r.ends(service.ExitError)
+	r.says("run r4: 2 created")
+	r.says("not done in time (--timeout): waiting for the push")
+}
+
+// TestLandsStalled: what the git-writer cannot do is waited for no longer than it takes
+// to try it again, whether the run waits for it or what the run wrote.
+func TestLandsStalled(t *testing.T) {
+	in, k := newIdle(t), named("a", "live")
+	in.register(k, "/srv/live.git")
+	a, err := newAwaiter(t.Context(), in.bus, event.Destination{Key: k, BranchKey: "0123456789abcdef"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.patience = 0
+	in.status(k, event.Status{Stalled: &event.Stalled{Reason: "AuthenticationFailed", Message: "401; check the password"}})
+	in.phase(k, event.PhaseRecord{Run: "r", Parts: []int{2}})
+	const says = "the destination is stalled, AuthenticationFailed: 401; check the password; "
+	if _, _, err := a.follow(t.Context(), quest{}); !errors.Is(err, errStalled) || !strings.Contains(err.Error(), says) {
+		t.Errorf("following a run it says %v", err)
+	}
+	last := in.writes(k, 1)
+	if _, err := a.lands(t.Context()); !errors.Is(err, errStalled) || !strings.Contains(err.Error(), says) {
+		t.Errorf("waiting for the push it says %v", err)
+	}
+	in.status(k, event.Status{Position: last, Commit: "c", Stalled: &event.Stalled{Reason: "AuthenticationFailed"}})
+	if commit, err := a.lands(t.Context()); err != nil || commit != "c" {
+		t.Errorf("what is on the remote is at %q, %v", commit, err)
+	}
+}
+
+// TestAskAgain: a comparison that takes the place of what was asked for does nothing of
+// it, so that it is asked for again.
+func TestAskAgain(t *testing.T) {
+	in, k, at := newIdle(t), named("a", "live"), time.Now()
+	in.register(k, "/srv/live.git")
+	in.phase(k, event.PhaseRecord{Run: "r1", Closed: at})
+	r := in.types("reconcile", "live")
+	in.takes(r, k, event.ReasonRequested, func() { in.phase(k, event.PhaseRecord{Run: "c1", Reason: event.ReasonCompare, Closed: at}) })
+	r.says("asking again")
+	in.takes(r, k, event.ReasonRequested, func() {
+		in.phase(k, event.PhaseRecord{Run: "r2", Reason: event.ReasonRequested, Closed: at, Outcome: &event.Outcome{Run: "r2", Equal: 7}})
+	})
+	r.ends(service.ExitOK)
+	r.says("run r2: 0 created, 0 updated, 0 deleted, 7 equal")
 }
 
 // TestApproveOvertaken: what was approved is not carried out where it is not what is

@@ -70,20 +70,41 @@ func TestTable(t *testing.T) {
 			Destination: event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "gitops", Name: "run"}, Branch: "b", BaseFolder: "x/y"},
 			Phase:       &event.PhaseRecord{Phase: event.StartupReconcile, Run: "r3", Reason: event.ReasonWatchGap, Since: now.Add(-3 * time.Hour)}, Status: &event.Status{},
 		},
+		{
+			Destination: event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "gitops", Name: "cut"}, Branch: "b"},
+			Phase:       &event.PhaseRecord{Phase: event.Parked, Run: "r4", Reason: event.ReasonDriftCheck, Closed: now.Add(-time.Hour), Gap: &event.Gap{Missing: 12}},
+		},
+		{
+			Destination: event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "gitops", Name: "vast"}, Branch: "b"},
+			Phase: &event.PhaseRecord{
+				Phase: event.StartupReconcile, Run: "r4", Reason: event.ReasonContinued, Since: now.Add(-time.Minute),
+				Outcome: &event.Outcome{Run: "r3", Left: event.Wanted{Created: 90_000, Updated: 1}, Continues: true},
+			},
+		},
 	}
 	var b strings.Builder
 	if err := table(&b, now, all); err != nil {
 		t.Fatal(err)
 	}
 	want := strings.Join([]string{
-		"NAME               PHASE               RUN                         FOLDER/BRANCH   LAST COMMIT        HELD   PENDING   STALLED         INCOMPLETE",
-		"prod/gitops/live   LIVE_PROCESSING     DriftCheck closed 5m ago    live on main    01234567 90s ago   7      12 (r1)   FolderNotOurs   *.metrics.k8s.io,pods",
-		"prod/gitops/new    -                   -                           . on main       -                  -      -         -               -",
-		"prod/gitops/run    STARTUP_RECONCILE   WatchGap under way for 3h   x/y on b        -                  0      -         -               -",
+		"NAME               PHASE                 RUN                                       FOLDER/BRANCH   LAST COMMIT        HELD   PENDING                 STALLED         INCOMPLETE",
+		"prod/gitops/live   LIVE_PROCESSING       DriftCheck closed 5m ago                  live on main    01234567 90s ago   7      PrunePending: 12 (r1)   FolderNotOurs   *.metrics.k8s.io,pods",
+		"prod/gitops/new    -                     -                                         . on main       -                  -      -                       -               -",
+		"prod/gitops/run    STARTUP_RECONCILE     WatchGap under way for 3h                 x/y on b        -                  0      -                       -               -",
+		"prod/gitops/cut    PARKED (12 missing)   DriftCheck closed 60m ago                 . on b          -                  0      -                       -               -",
+		"prod/gitops/vast   STARTUP_RECONCILE     Continued under way for 60s, 90001 left   . on b          -                  0      -                       -               -",
 		"",
 	}, "\n")
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}
+
+func TestFew(t *testing.T) {
+	for in, want := range map[string]string{"a": "a", "a b c": "a,b,c", "a b c d": "a,b,c + 1 more...", "a b c d e f": "a,b,c + 3 more..."} {
+		if got := few(strings.Fields(in)); got != want {
+			t.Errorf("%s is shown as %q, want %q", in, got, want)
+		}
 	}
 }
 
@@ -102,9 +123,15 @@ func TestAgo(t *testing.T) {
 // looked for.
 func TestProgress(t *testing.T) {
 	running := event.PhaseRecord{Run: "r", Attempt: 1, Reason: event.ReasonRequested, Parts: []int{2, 5}}
-	again, closed := running, running
+	again, closed, overtaken, compared := running, running, running, running
 	again.Attempt = 3
-	closed.Closed = time.Now()
+	overtaken.Closed = time.Now()
+	closed.Closed, closed.Settled = overtaken.Closed, overtaken.Closed
+	compared.Closed, compared.Reason = overtaken.Closed, event.ReasonCompare
+	left := overtaken
+	left.Outcome = &event.Outcome{Run: "r", Left: event.Wanted{Created: 7}, Continues: true}
+	overtakenSince := left // behind a run that has left something
+	overtakenSince.Outcome = &event.Outcome{Run: "q", Continues: true}
 	ends := func(sides ...subject.Side) map[subject.Side]event.End {
 		m := map[subject.Side]event.End{}
 		for _, s := range sides {
@@ -131,10 +158,14 @@ func TestProgress(t *testing.T) {
 		{stand{record: running, ends: ends(append(states, "result-2")...)}, "run r (Requested): compared", without(results, "result-2")},
 		{stand{record: running, ends: wanted}, "run r (Requested): compared, contents of 0 of 1 lanes are there", append(without(results, "result-2", "result-5"), "content-5")},
 		{stand{record: running, ends: ends(append(states, "run")...)}, "run r (Requested): results are being written", without(results, "run")},
-		{stand{record: closed}, "run r (Requested): closed, its results are written", []subject.Side{"run", "cluster-2", "cluster-5"}},
+		{stand{record: closed}, "run r (Requested): closed, its results are on their way", []subject.Side{"run", "cluster-2", "cluster-5"}},
+		{stand{record: overtaken}, "run r (Requested): closed without results, because more changed meanwhile than is remembered; another one follows", nil},
+		{stand{record: left}, "run r (Requested): closed, its results are on their way; another one follows for 7 more", nil},
+		{stand{record: overtakenSince}, "run r (Requested): closed without results, because more changed meanwhile than is remembered; another one follows", nil},
+		{stand{record: compared}, "run r (Comparison): closed", nil},
 		{stand{record: running, behind: true}, "run r (Requested): 0 of 2 lanes answered; the run that was asked for follows it", nil},
 		{
-			stand{record: running, stalled: &event.Stalled{Reason: "FolderNotOurs", Message: "somebody's"}},
+			stand{record: running, status: event.Status{Stalled: &event.Stalled{Reason: "FolderNotOurs", Message: "somebody's"}}},
 			"run r (Requested): 0 of 2 lanes answered; the destination is stalled, FolderNotOurs: somebody's", nil,
 		},
 	} {
@@ -166,6 +197,15 @@ func TestTold(t *testing.T) {
 			"  withheld: 2 deletions, more than prune allows; to approve: TYPE THIS\n    shop/pods/a.yaml\n    and 1 more\n" +
 			"  left alone: 3 (files that hold resources and are not at their path, or hold several)\n    a.yaml\n    \"b\\x1b[2J.yaml\"\n    and 1 more\n" +
 			"  incomplete: types that could not be listed, nothing of theirs was taken for absent: pods, *.x.io\n"},
+		"in several runs": {event.PhaseRecord{Run: "r", Outcome: &event.Outcome{
+			Run: "r", Created: 1, Updated: 2, Deleted: 0, Equal: 30, Before: event.Brought{Runs: 2, Created: 10, Updated: 20, Deleted: 3},
+		}}, "prod/gitops/live: run r: 11 created, 22 updated, 3 deleted, 30 equal\n" +
+			"  in 3 runs: there was no room for all contents in one\n"},
+		"in vain": {
+			event.PhaseRecord{Run: "r", Outcome: &event.Outcome{Run: "r", Created: 5, Left: event.Wanted{Created: 3, Updated: 1}}},
+			"prod/gitops/live: run r: 5 created, 0 updated, 0 deleted, 0 equal\n" +
+				"  left out: 4 objects, after runs have brought twice as much as there are objects: something undoes it, or keeps it from the folder\n",
+		},
 		"unknown": {event.PhaseRecord{Run: "r", Reason: event.ReasonRequested}, "prod/gitops/live: run r (Requested) has closed; what it found is not known any more\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,8 +229,8 @@ func TestOperatorUsageErrors(t *testing.T) {
 		args []string
 		says []string
 	}{
-		"get of something else":  {[]string{"get", "pods"}, []string{"destinations"}},
-		"get of two":             {[]string{"get", "destinations", "live"}, []string{"destinations"}},
+		"get of two":             {[]string{"get", "live", "shop"}, []string{"shop", "kubescribe get --help"}},
+		"get of two, and a kind": {[]string{"get", "destinations", "live", "shop"}, []string{"shop"}},
 		"unknown format":         {[]string{"get", "-o", "yaml"}, []string{"--output", "yaml"}},
 		"both":                   {[]string{"get", "--nats", "nats://127.0.0.1:1", "--data-dir", "/tmp/x"}, []string{"--nats", "--data-dir"}},
 		"credentials alone":      {[]string{"get", "--nats-creds", "/tmp/x"}, []string{"--nats-creds", "--nats"}},
@@ -245,7 +285,7 @@ func TestReach(t *testing.T) {
 	}{
 		"no nats.json":       {[]string{"get", "--data-dir", empty}, "", 1, []string{empty, "nats.json", "is kubescribe running with --data-dir " + empty}},
 		"nothing answers":    {[]string{"get", "--data-dir", stopped}, "", 1, []string{"127.0.0.1:1", "is kubescribe running with --data-dir " + stopped}},
-		"no server":          {[]string{"get", "--nats", "nats://127.0.0.1:1"}, "", 1, []string{"nats://127.0.0.1:1"}},
+		"no server":          {[]string{"get", "--nats", "nats://127.0.0.1:1"}, "", 1, []string{"nats://127.0.0.1:1", "(context deadline exceeded); does a NATS server run there?\n"}},
 		"no data directory":  {[]string{"get"}, empty, 1, []string{empty, "--data-dir", "--nats"}},
 		"two of them":        {[]string{"get"}, home, 1, []string{"cluster-a", "cluster-b", "--data-dir"}},
 		"no home to look in": {[]string{"get"}, "", 2, []string{"--data-dir"}},

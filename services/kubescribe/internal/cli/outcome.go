@@ -15,7 +15,14 @@ func told(k event.DestinationKey, rec event.PhaseRecord, approve string) string 
 	if o == nil {
 		return fmt.Sprintf("%s: run %s (%s) has closed; what it found is not known any more\n", k, rec.Run, rec.Reason)
 	}
-	fmt.Fprintf(&b, "%s: run %s: %d created, %d updated, %d deleted, %d equal\n", k, o.Run, o.Created, o.Updated, o.Deleted, o.Equal)
+	before := o.Before
+	fmt.Fprintf(&b, "%s: run %s: %d created, %d updated, %d deleted, %d equal\n", k, o.Run, before.Created+o.Created, before.Updated+o.Updated, before.Deleted+o.Deleted, o.Equal)
+	if before.Runs > 0 {
+		fmt.Fprintf(&b, "  in %s: there was no room for all contents in one\n", count(before.Runs+1, "run"))
+	}
+	if n := o.Left.Count(); n > 0 && !o.Continues {
+		fmt.Fprintf(&b, "  left out: %s, after runs have brought twice as much as there are objects: something undoes it, or keeps it from the folder\n", count(n, "object"))
+	}
 	if o.Kept > 0 {
 		fmt.Fprintf(&b, "  kept: %s of no object (prune.mode keeps them, or their type is not known wholly)\n", count(o.Kept, "file"))
 	}

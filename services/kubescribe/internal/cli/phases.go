@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -23,7 +24,7 @@ func newPhases(cluster string) *phases {
 	return &phases{cluster: cluster, registry: bus.NewRegistry(), told: map[string]event.Phase{}}
 }
 
-// run follows both buckets until ctx ends. Failing, the display stands still.
+// run follows both buckets until ctx ends. While that fails, the display stands still.
 func (p *phases) run(ctx context.Context, b *bus.Bus, log *slog.Logger) {
 	var both sync.WaitGroup
 	both.Go(func() { _ = p.registry.Run(ctx, b, log) })
@@ -32,14 +33,23 @@ func (p *phases) run(ctx context.Context, b *bus.Bus, log *slog.Logger) {
 		if err != nil {
 			return
 		}
-		_ = kv.Watch(ctx, func(e bus.Entry[event.PhaseRecord]) error {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.told[e.Key] = e.Record.Phase
-			return nil
-		}, func() error { return nil })
+		var backoff fault.Backoff
+		for ctx.Err() == nil {
+			_ = kv.Watch(ctx, p.tell, func() error {
+				backoff.Reset()
+				return nil
+			})
+			_ = fault.Wait(ctx, backoff.Next())
+		}
 	})
 	both.Wait()
+}
+
+func (p *phases) tell(e bus.Entry[event.PhaseRecord]) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told[e.Key] = e.Record.Phase
+	return nil
 }
 
 // worst is the phase to show for all destinations together.

@@ -9,9 +9,9 @@ import (
 
 // stand is how far the newest run of a destination is.
 type stand struct {
-	record  event.PhaseRecord
-	ends    map[subject.Side]event.End // of the record's attempt
-	stalled *event.Stalled
+	record event.PhaseRecord
+	ends   map[subject.Side]event.End // of the record's attempt
+	status event.Status
 	// behind says that the run that was asked for begins once this one has closed.
 	behind bool
 }
@@ -25,10 +25,18 @@ func (s stand) line() string {
 	if s.behind {
 		line += "; the run that was asked for follows it"
 	}
-	if s.stalled != nil && s.record.Running() {
-		line += "; the destination is stalled, " + s.stalled.Reason + ": " + s.stalled.Message
+	if s.record.Running() {
+		line += s.trouble()
 	}
 	return line
+}
+
+// trouble is what keeps the destination, for the end of a line.
+func (s stand) trouble() string {
+	if s.status.Stalled == nil {
+		return ""
+	}
+	return "; the destination is stalled, " + s.status.Stalled.Reason + ": " + s.status.Stalled.Message
 }
 
 func (s stand) stage() string {
@@ -39,7 +47,7 @@ func (s stand) stage() string {
 	_, handedIn := s.ends[subject.SideRun]
 	switch {
 	case !s.record.Running():
-		return "closed, its results are written"
+		return ending(s.record)
 	case handedIn:
 		return "results are being written"
 	case compared && len(wanted) > 0:
@@ -52,6 +60,27 @@ func (s stand) stage() string {
 		return "the repository answered, comparing"
 	}
 	return fmt.Sprintf("all %d lanes answered, waiting for the repository", len(s.record.Parts))
+}
+
+// ending is how a run has closed.
+func ending(rec event.PhaseRecord) string {
+	switch {
+	case rec.Reason == event.ReasonCompare:
+		return "closed"
+	case settled(rec):
+		return "closed, its results are on their way"
+	case continued(rec) && rec.Outcome.Run == rec.Run:
+		return fmt.Sprintf("closed, its results are on their way; another one follows for %d more", rec.Outcome.Left.Count())
+	}
+	return "closed without results, because more changed meanwhile than is remembered; another one follows"
+}
+
+// followed is what became of a run behind which another one has begun.
+func followed(run string, rec event.PhaseRecord) string {
+	if continued(rec) && rec.Outcome.Run == run {
+		return fmt.Sprintf(" has closed; another one follows for %d more", rec.Outcome.Left.Count())
+	}
+	return " was replaced by another"
 }
 
 // missing is how many lanes have not closed a side.

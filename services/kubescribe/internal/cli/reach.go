@@ -57,7 +57,7 @@ func (r *reach) check() error {
 // what a person is told to type next is complete.
 func (r *reach) open(ctx context.Context, env Env) (*bus.Bus, error) {
 	cfg := bus.Config{URL: r.nats, Creds: r.creds, Name: "kubescribe-" + env.Owner, Log: slog.New(slog.DiscardHandler)}
-	mend := ""
+	mend := "; does a NATS server run there?"
 	if r.nats == "" {
 		if r.dataDir == "" {
 			dir, err := onlyDataDir(env.Getenv)

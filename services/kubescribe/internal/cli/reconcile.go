@@ -32,8 +32,7 @@ func (s *session) flags(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&s.timeout, "timeout", runWait, "how `long` to wait")
 }
 
-// do reaches the bus and finds the destination, and does something about it within
-// the timeout.
+// do finds a destination, and does something about it within the timeout.
 func (s *session) do(ctx context.Context, env Env, dest string, do func(context.Context) error) error {
 	if s.timeout <= 0 {
 		return usage("--timeout %s: waiting takes time", s.timeout)
@@ -43,11 +42,24 @@ func (s *session) do(ctx context.Context, env Env, dest string, do func(context.
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	var err error
+	err := s.find(ctx, env, dest)
+	if s.bus != nil {
+		defer s.bus.Close()
+	}
+	if err == nil {
+		err = do(ctx)
+	}
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		err = fmt.Errorf("not done in time (--timeout %s): %w", s.timeout, err)
+	}
+	return err
+}
+
+// find reaches the bus and finds the destination.
+func (s *session) find(ctx context.Context, env Env, dest string) (err error) {
 	if s.bus, err = s.open(ctx, env); err != nil {
 		return err
 	}
-	defer s.bus.Close()
 	if s.all, err = destinations(ctx, s.bus); err != nil {
 		return err
 	}
@@ -56,10 +68,8 @@ func (s *session) do(ctx context.Context, env Env, dest string, do func(context.
 		return err
 	}
 	s.destination = s.all[k].Destination
-	if s.awaiter, err = newAwaiter(ctx, s.bus, k, env.Stderr); err != nil {
-		return err
-	}
-	return do(ctx)
+	s.awaiter, err = newAwaiter(ctx, s.bus, s.destination, env.Stderr)
+	return err
 }
 
 // toApprove is what a person types to approve the deletions of a run.
@@ -67,13 +77,20 @@ func (s *session) toApprove(run string) string {
 	return "kubescribe approve" + s.typed() + " " + shell(s.destination.Key.String()) + " " + run
 }
 
-// tell prints what a run came to.
-func (s *session) tell(env Env, rec event.PhaseRecord) error {
+// tell prints what a run came to, and once that is on the remote, where.
+func (s *session) tell(ctx context.Context, env Env, rec event.PhaseRecord) error {
 	approve := ""
 	if o := rec.Outcome; o != nil && o.Pending != nil {
 		approve = s.toApprove(o.Pending.Run)
 	}
-	_, err := fmt.Fprint(env.Stdout, told(s.destination.Key, rec, approve))
+	if _, err := fmt.Fprint(env.Stdout, told(s.destination.Key, rec, approve)); err != nil {
+		return err
+	}
+	commit, err := s.awaiter.lands(ctx)
+	if err != nil || commit == "" { // nothing was ever to be written
+		return err
+	}
+	_, err = fmt.Fprintf(env.Stdout, "  on the remote: commit %s\n", commit)
 	return err
 }
 
@@ -81,9 +98,9 @@ func reconcileCommand(env Env) *cobra.Command {
 	var s session
 	cmd := &cobra.Command{
 		Use: "reconcile DESTINATION", Short: "Make a destination's folder equal to its cluster now",
-		Long: "Ask for a run of a destination, wait for it, and say what it found: the run compares\n" +
-			"the folder with the cluster, and writes what differs. DESTINATION is its name, as much\n" +
-			"of cluster/namespace/name as says which.\n\n" + reachLong,
+		Long: "Ask for a run of a destination, which compares the folder with the cluster and writes\n" +
+			"what differs, and wait until that is on the remote. DESTINATION is its name, as much of\n" +
+			"cluster/namespace/name as says which.\n\n" + reachLong,
 		Example: "  kubescribe reconcile live\n  kubescribe reconcile prod/gitops/live --timeout 1m",
 		Args:    exactly("DESTINATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -92,7 +109,7 @@ func reconcileCommand(env Env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.tell(env, rec)
+				return s.tell(ctx, env, rec)
 			})
 		},
 	}
@@ -105,8 +122,8 @@ func approveCommand(env Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "approve DESTINATION RUN", Short: "Let withheld deletions be carried out",
 		Long: "Approve the deletions that a run has withheld, which kubescribe get shows, and wait\n" +
-			"for the run that carries them out. Exactly those are approved: where others have come or\n" +
-			"some have gone since, they are withheld again.\n\n" + reachLong,
+			"until they are on the remote. Exactly those are approved: where others have come or some\n" +
+			"have gone since, they are withheld again.\n\n" + reachLong,
 		Example: "  kubescribe approve live mJ2sQ4cF0Zb9yXqv5nTt1w",
 		Args:    exactly("DESTINATION", "RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -144,7 +161,7 @@ func (s *session) approve(ctx context.Context, env Env, run string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.tell(env, rec); err != nil {
+	if err := s.tell(ctx, env, rec); err != nil {
 		return err
 	}
 	if o := rec.Outcome; o != nil && o.Pending != nil {

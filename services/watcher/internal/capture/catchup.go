@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/watcher/index"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
+	"github.com/kubescribe/kubescribe/services/watcher/owing"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -42,11 +43,8 @@ func (w *Worker) firstList(ctx context.Context) error {
 		return err
 	}
 	for i, d := range w.Destinations {
-		reason := event.ReasonTypeAppeared
-		switch {
-		case w.lost:
-			reason = event.ReasonWatchGap // what was deleted meanwhile, only a run can tell
-		case !selected[i]:
+		reason := owing.Listed(w.lost, selected[i])
+		if reason == "" {
 			continue
 		}
 		if err := w.AskRun(ctx, d.Key, reason); err != nil {
@@ -61,10 +59,6 @@ func (w *Worker) firstList(ctx context.Context) error {
 
 // afterGone closes the gap that a 410 leaves: the newest version of what
 // changed since the index was exact, and deletions, at the list's version.
-//
-// Contents that a run was denied, because their object had changed, were to come by
-// the watch. Should the object be what it was again, they are no difference from the
-// index: a run is asked for.
 //
 // A crash in the middle resumes from the position before the list, is told 410
 // again, and by then has no index: a run is asked for, which finds the rest.
@@ -96,13 +90,10 @@ func (w *Worker) afterGone(ctx context.Context) error {
 			return err
 		}
 	}
-	// Whoever begins to read from here on is denied what is newer than the list.
-	if reading := w.reading.Load() > 0; w.missed.Swap(false) || reading {
-		for _, d := range w.Destinations {
-			if err := w.AskRun(ctx, d.Key, event.ReasonWatchGap); err != nil {
-				w.missed.Store(true)
-				return err
-			}
+	// Whoever begins to read from here on skips what is newer than the list.
+	for _, d := range w.Destinations {
+		if err := w.CaughtUp(ctx, d.Key); err != nil {
+			return err
 		}
 	}
 	w.rv, w.gone, w.listed = at, false, true
@@ -112,26 +103,27 @@ func (w *Worker) afterGone(ctx context.Context) error {
 // found publishes an object of a list if it differs from what the index holds. One
 // that is excluded by now, or cannot be rendered, stays as it was known.
 func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured) error {
-	if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
-		w.count("excluded")
-		return nil
-	}
 	key := nameOf(o)
 	c := w.change(o)
-	c.Op = event.Create
-	if err := w.rendered(ctx, &c, o); err != nil {
-		return err
+	_, out := exclude.Object(w.Type.Group, w.Type.Resource, o)
+	if !out {
+		if err := w.rendered(ctx, &c, o); err != nil {
+			return err
+		}
 	}
-	if c.Hash == "" {
+	next := index.Version{Entry: index.EntryOf(c)}
+	switch w.index.Fate(key, next, out) {
+	case index.Excluded:
+		w.count("excluded")
+	case index.Unwritable:
 		w.unwritable(key, c)
-		return nil
+	case index.Suppressed:
+	case index.Published:
+		c.Op = event.Create
+		if _, had := w.index[key]; had {
+			c.Op = event.Update
+		}
+		return w.publish(ctx, c, next)
 	}
-	next, known := index.EntryOf(c), false
-	if e, had := w.index[key]; had {
-		c.Op, known = event.Update, e.Same(next)
-	}
-	if known {
-		return nil
-	}
-	return w.publish(ctx, c, index.Version{Entry: next})
+	return nil
 }

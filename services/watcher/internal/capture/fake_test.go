@@ -392,6 +392,8 @@ func atoi(s string) int {
 type lane struct {
 	mu        sync.Mutex
 	messages  []bus.Message
+	seq       uint64 // of the newest one
+	made      time.Time
 	ids       map[string]bool
 	letters   map[uint64]bus.Message // by the sequence they were sent with
 	bookmarks map[string]stored
@@ -435,8 +437,25 @@ func (l *lane) publish(id string, out bus.Output) (bool, error) {
 		return true, nil
 	}
 	l.ids[id] = true
-	l.messages = append(l.messages, bus.Message{Subject: out.Subject, Seq: uint64(len(l.messages) + 1), Header: out.Header, Data: out.Data})
+	l.seq++
+	l.messages = append(l.messages, bus.Message{Subject: out.Subject, Seq: l.seq, Header: out.Header, Data: out.Data})
 	return false, nil
+}
+
+// reader is the lane's stream, as anybody sees it.
+type reader struct{ *lane }
+
+func (r reader) Reached(context.Context, string) (made time.Time, last uint64, err error) {
+	made, last = r.lane.Reached()
+	return made, last, nil
+}
+
+// anew makes the log anew, with so many messages of others.
+func (l *lane) anew(made time.Time, others uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.messages, l.made, l.seq = nil, made, others
+	clear(l.ids)
 }
 
 func (l *lane) LastFor(_ context.Context, _, filter string) (bus.Message, error) {
@@ -448,6 +467,12 @@ func (l *lane) LastFor(_ context.Context, _, filter string) (bus.Message, error)
 		}
 	}
 	return bus.Message{}, bus.ErrNoMessage
+}
+
+func (l *lane) Reached() (made time.Time, seq uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.made, l.seq
 }
 
 func (l *lane) DeadLetter(_ context.Context, _ string, _ event.DestinationKey, _ string, m bus.Message, why error) error {
@@ -496,6 +521,11 @@ func (l *lane) askRun(_ context.Context, d event.DestinationKey, reason string) 
 	}
 	l.asked = append(l.asked, d.Name+" "+reason+bookmarks)
 	return nil
+}
+
+// caughtUp notes that a gap was closed, as a run that is asked for.
+func (l *lane) caughtUp(ctx context.Context, d event.DestinationKey) error {
+	return l.askRun(ctx, d, "caught up")
 }
 
 // runs are the runs that were asked for since the last call, each with the bookmarks

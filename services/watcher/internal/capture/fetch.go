@@ -38,14 +38,6 @@ func (q Wanted) dropped(path string) bool { return q.Dropped != nil && q.Dropped
 // order, and perhaps some of them more than once. It may be called in any
 // goroutine. An error of the API server fails it, and of each too.
 func (w *Worker) Fetch(ctx context.Context, wanted Wanted, each func(event.Change) error) error {
-	given := map[string]struct{}{}
-	w.reading.Add(1)
-	defer func() {
-		if len(given) < len(wanted.Hashes) {
-			w.missed.Store(true)
-		}
-		w.reading.Add(-1)
-	}()
 	take := func(o *unstructured.Unstructured) error {
 		path := w.path(o)
 		hash, ok := wanted.Hashes[path]
@@ -57,7 +49,6 @@ func (w *Worker) Fetch(ctx context.Context, wanted Wanted, each func(event.Chang
 			return nil //nolint:nilerr // one that cannot be rendered was dead-lettered when it came
 		}
 		c.Path = path
-		given[path] = struct{}{}
 		return each(c)
 	}
 	if wanted.Names != nil && len(wanted.Names) <= max(fewObjects, w.Objects()/perObject) {

@@ -49,6 +49,15 @@ func (w *Worker) refusal() error {
 	return nil
 }
 
+// Relist has the type listed anew: contents of what the index holds were not to be had.
+// The index is exact again once it can be listed. It may be called in any goroutine.
+func (w *Worker) Relist() {
+	select {
+	case w.relist <- struct{}{}:
+	default:
+	}
+}
+
 // Frozen is an object as an index holds it.
 type Frozen struct {
 	Namespace, Name string

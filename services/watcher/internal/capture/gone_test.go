@@ -299,36 +299,32 @@ func TestListWithoutVersion(t *testing.T) {
 	})
 }
 
-// TestGoneAfterDenied: an object that had changed when a run wanted its content, and
-// is what it was again when the past got lost, is no difference from the index. So
-// a run is asked for, which finds it; not where nothing was denied.
-func TestGoneAfterDenied(t *testing.T) {
-	for name, back := range map[string]bool{"denied": true, "given": false} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, s *server, l *lane) {
-				s.put(widget("a", 1))
-				r := begin(t, s, l)
-				r.check(t, "at first")
-				l.runs()
-				q := r.wanted(t)
-				s.partition()
-				if back {
-					s.put(widget("a", 2))
-				}
-				if got := r.fetch(t, q); (len(got) == 0) != back {
-					t.Errorf("it fetched %v", got)
-				}
-				s.put(widget("a", 1))
-				s.restart()
-				advance(time.Minute)
-				r.check(t, "told 410")
-				if back {
-					r.asked(t, "elsewhere WatchGap at 101", "live WatchGap at 101")
-				} else {
-					r.asked(t)
-				}
-				r.stop(t)
-			})
-		})
-	}
+// TestGoneCaughtUp: where a gap was closed is looked at what runs have skipped, before the
+// position behind the gap is stored. If that fails, the gap is closed anew.
+func TestGoneCaughtUp(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		r := begin(t, s, l)
+		r.check(t, "at first")
+		l.runs()
+		l.mu.Lock()
+		l.onAsk = errors.New("no answer")
+		l.mu.Unlock()
+		s.restart()
+		advance(time.Minute)
+		r.asked(t)
+		if got := l.bookmarked(t); got != "101" {
+			t.Errorf("the bookmark is at %s", got)
+		}
+		l.mu.Lock()
+		l.onAsk = nil
+		l.mu.Unlock()
+		advance(time.Minute)
+		r.check(t, "told 410")
+		r.asked(t, "elsewhere caught up at 101", "live caught up at 101")
+		if got := l.bookmarked(t); got != "102" {
+			t.Errorf("the bookmark is at %s", got)
+		}
+		r.stop(t)
+	})
 }

@@ -72,14 +72,11 @@ func (w *Worker) dropIndex() {
 func (w *Worker) remember(key types.NamespacedName, v index.Version) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case w.index == nil:
+	if w.index == nil {
 		w.seen[key] = v
-	case v.Gone:
-		delete(w.index, key)
-	default:
-		w.index[key] = v.Entry
+		return
 	}
+	w.index.Put(key, v)
 }
 
 // unwritable is what became of an object whose content can never be published:

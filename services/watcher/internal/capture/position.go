@@ -14,7 +14,9 @@ import (
 
 // resume finds where the type's events end: the newer of what its last message
 // says and its bookmark. Without a bookmark of this cluster no list was ever
-// finished, so whatever the messages say, it begins anew.
+// finished, so whatever the messages say, it begins anew. So it does where KS_EVENTS is
+// not what the bookmark says: it was made anew, or restored from a backup, and what is in
+// Git already would be published again.
 func (w *Worker) resume(ctx context.Context) error {
 	b, rev, err := w.Bookmarks.Get(ctx, w.bookmarkKey())
 	if errors.Is(err, bus.ErrNoMessage) {
@@ -26,6 +28,15 @@ func (w *Worker) resume(ctx context.Context) error {
 	w.bookmark = rev
 	if b.ClusterID != w.ClusterID {
 		return nil // another cluster of that name: its versions mean nothing here
+	}
+	made, last, err := w.Bus.Reached(ctx, subject.Events)
+	if err != nil {
+		return err
+	}
+	if last < b.Seq || !b.Made.IsZero() && !b.Made.Equal(made) {
+		w.Log.Error("KS_EVENTS lacks what was published, listing", "resource", w.name(), "reached", b.Seq, "ends", last, "made", made)
+		w.lost = true
+		return nil
 	}
 	w.rv, w.stored = b.ResourceVersion, b.ResourceVersion
 	m, err := w.Bus.LastFor(ctx, subject.Events, subject.EventType(w.Part, w.Cluster, w.Type.Group, w.Type.Resource, w.Namespace))
@@ -51,7 +62,8 @@ func (w *Worker) store(ctx context.Context, now bool) error {
 	if w.rv == "" || w.rv == w.stored || (!now && time.Since(w.storedAt) < bookmarkEvery) {
 		return nil
 	}
-	next := event.Bookmark{V: event.Version, ClusterID: w.ClusterID, ResourceVersion: w.rv}
+	made, seq := w.Lane.Reached()
+	next := event.Bookmark{V: event.Version, ClusterID: w.ClusterID, ResourceVersion: w.rv, Made: made, Seq: seq}
 	rev, err := w.Bookmarks.Put(ctx, w.bookmarkKey(), next, w.bookmark)
 	if errors.Is(err, bus.ErrConflict) {
 		// Our own last write, whose answer was lost, or another watcher's.

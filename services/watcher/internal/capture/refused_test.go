@@ -149,3 +149,33 @@ func TestFailureIsNoRefusal(t *testing.T) {
 		})
 	}
 }
+
+// TestRelist: of a type whose contents were not to be had there is no index until it can
+// be listed again, and then it is said to be exact, with what was published meanwhile.
+func TestRelist(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		s.put(widget("b", 1))
+		r := begin(t, s, l)
+		r.check(t, "at first")
+		s.refuse(func(metav1.ListOptions) error { return forbidden() }, nil)
+		r.Relist()
+		r.Relist()
+		synctest.Wait()
+		if exact, refused := r.State(); exact || !refused {
+			t.Errorf("while it is refused it is exact %v, refused %v", exact, refused)
+		}
+		s.put(widget("a", 2))
+		r.check(t, "while it is refused", "UPDATE a 103 2")
+		if r.exact != 1 {
+			t.Errorf("the index was said to be exact %d times", r.exact)
+		}
+		s.refuse(nil, nil)
+		advance(time.Minute)
+		r.frozen(t, "in the end", "shop/a 103", "shop/b 102")
+		if r.exact != 2 {
+			t.Errorf("the index was said to be exact %d times", r.exact)
+		}
+		r.stop(t)
+	})
+}

@@ -58,8 +58,8 @@ func start(t *testing.T, s *server, l *lane, clusterID string) *running {
 	r := &running{server: s, lane: l, cancel: cancel, done: make(chan error, 1), counts: counts}
 	r.Worker = New(Config{
 		Type:    discover.Type{GroupVersionResource: schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}, Kind: "Widget", Namespaced: true},
-		Cluster: "prod", ClusterID: clusterID, Part: 3, Client: s, Namespaced: s.in, Lane: l, Bus: l, Bookmarks: l,
-		Destinations: []event.Destination{live, elsewhere}, AskRun: l.askRun, OnExact: r.onExact,
+		Cluster: "prod", ClusterID: clusterID, Part: 3, Client: s, Namespaced: s.in, Lane: l, Bus: reader{l}, Bookmarks: l,
+		Destinations: []event.Destination{live, elsewhere}, AskRun: l.askRun, CaughtUp: l.caughtUp, OnExact: r.onExact,
 		Registry: 7, Log: slog.New(slog.DiscardHandler), Events: counts,
 	})
 	go func() { r.done <- r.Run(ctx) }()

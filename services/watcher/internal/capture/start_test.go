@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/kubescribe/kubescribe/shared/event"
 )
@@ -207,6 +208,39 @@ func TestAnotherCluster(t *testing.T) {
 				if changes := l.changes(t); len(changes) != 1 || changes[0].Op != event.Update || changes[0].ClusterID != "c-2" {
 					t.Errorf("live it published %+v", changes)
 				}
+				r.stop(t)
+			})
+		})
+	}
+}
+
+// TestLogMadeAnew: a log that was made anew, or restored from a backup, does not hold
+// what the bookmark says was published. Watched from there, what is in Git would come
+// again, behind MARKs.
+func TestLogMadeAnew(t *testing.T) {
+	for name, log := range map[string]struct {
+		made   time.Time
+		others uint64
+	}{"made anew, and as long": {time.Unix(2, 0), 1}, "restored": {time.Unix(1, 0), 0}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				l.anew(time.Unix(1, 0), 0)
+				s.put(widget("a", 1))
+				r := begin(t, s, l)
+				s.bookmark()
+				r.stop(t)
+				s.put(widget("a", 2))
+				r = begin(t, s, l)
+				r.check(t, "resumed", "UPDATE a 103 2")
+				r.stop(t)
+				l.runs()
+				l.anew(log.made, log.others)
+				s.put(widget("a", 3))
+				r = begin(t, s, l)
+				r.asked(t, "elsewhere WatchGap at 103", "live WatchGap at 103")
+				r.frozen(t, "as it is now", "shop/a 104")
+				s.put(widget("a", 4))
+				r.check(t, "behind the list", "UPDATE a 105 4")
 				r.stop(t)
 			})
 		})

@@ -71,6 +71,9 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 				return moved, err
 			}
 			moved = true
+		case <-w.relist:
+			w.dropIndex()
+			return moved, nil
 		case l := <-w.listing:
 			w.waiting, w.listing = &l, nil
 			if index.Newer(l.from, l.at) {
@@ -128,32 +131,35 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 	}
 	key := nameOf(o)
 	c := w.change(o)
-	known, had := w.index[key]
-	next := index.Version{RV: c.ResourceVersion}
-	switch _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); {
-	case out && (ev.Type != watch.Deleted || !had):
-		w.count("excluded")
-		w.rv = c.ResourceVersion
-		return nil
-	case ev.Type == watch.Deleted:
-		c.Op, c.Time, next.Gone = event.Delete, time.Now(), true
-		c.FieldManager = "" // whoever wrote it last is not who deleted it
-	default:
-		c.Op = event.Update
-		if ev.Type == watch.Added {
-			c.Op = event.Create
-		}
+	next := index.Version{RV: c.ResourceVersion, Gone: ev.Type == watch.Deleted}
+	_, out := exclude.Object(w.Type.Group, w.Type.Resource, o)
+	if !next.Gone && !out {
 		if err := w.rendered(ctx, &c, o); err != nil {
 			return err
 		}
 		next.Entry = index.EntryOf(c)
-		if c.Hash == "" {
-			w.unwritable(key, c)
-		}
-		if c.Hash == "" || (had && known.Same(next.Entry)) {
-			w.rv = c.ResourceVersion
-			return w.store(ctx, false)
-		}
+	}
+	switch w.index.Fate(key, next, out) {
+	case index.Excluded:
+		w.count("excluded")
+		w.rv = c.ResourceVersion
+		return nil
+	case index.Unwritable:
+		w.unwritable(key, c)
+		fallthrough
+	case index.Suppressed:
+		w.rv = c.ResourceVersion
+		return w.store(ctx, false)
+	case index.Published:
+	}
+	switch ev.Type {
+	case watch.Deleted:
+		c.Op, c.Time = event.Delete, time.Now()
+		c.FieldManager = "" // whoever wrote it last is not who deleted it
+	case watch.Added:
+		c.Op = event.Create
+	default:
+		c.Op = event.Update
 	}
 	if err := w.publish(ctx, c, next); err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,13 +70,16 @@ func Refused(err error) bool {
 // published or frozen.
 type Lane interface {
 	Publish(ctx context.Context, id string, out bus.Output, then func(error)) (duplicate bool, err error)
+	// Reached is when the lane's stream was made, and a sequence that it has reached.
+	Reached() (made time.Time, seq uint64)
 }
 
 // Bus is what a worker needs of the bus beside its lane: the newest message
-// under a filter, bus.ErrNoMessage when there is none, and a place for what can
+// under a filter, bus.ErrNoMessage when there is none, how far a stream reaches, and a place for what can
 // never be published, kept once however often it is sent.
 type Bus interface {
 	LastFor(ctx context.Context, stream, filter string) (bus.Message, error)
+	Reached(ctx context.Context, stream string) (made time.Time, last uint64, err error)
 	DeadLetter(ctx context.Context, stage string, k event.DestinationKey, stream string, m bus.Message, why error) error
 }
 
@@ -106,6 +108,10 @@ type Config struct {
 	// AskRun asks for a run of one of them, unless one is to come that will hold
 	// what is listed now. It is durable once it returns.
 	AskRun func(ctx context.Context, d event.DestinationKey, reason string) error
+	// CaughtUp asks for a run of one of them if contents of the type were skipped, or may
+	// be: a gap was closed, and hides what an object was in between. It is durable once it
+	// returns.
+	CaughtUp func(ctx context.Context, d event.DestinationKey) error
 	// OnExact is called once the index is exact and watched, each time it comes to be so.
 	OnExact  func(ctx context.Context) error
 	Registry uint64 // the revision of the registry this watcher has written
@@ -132,8 +138,7 @@ type Worker struct {
 	bookmark uint64             // revision of the stored bookmark
 	stored   string             // the position that stands there
 	storedAt time.Time
-	reading  atomic.Int32  // contents are being read for runs
-	missed   atomic.Bool   // some were not given since a gap was last closed: the object had changed
+	relist   chan struct{} // holds something if the index is to be listed anew
 	ended    chan struct{} // closed when Run returns
 	why      error         // what Exact says then; set before ended is closed
 
@@ -146,7 +151,7 @@ type Worker struct {
 
 // New makes a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, ended: make(chan struct{}), changed: make(chan struct{}), unlist: func() {}, status: ErrStarting}
+	return &Worker{Config: cfg, relist: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{}), unlist: func() {}, status: ErrStarting}
 }
 
 func (w *Worker) name() string {

@@ -4,6 +4,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,8 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 			Adopt:     d.Spec.Adopt,
 			Interval:  d.Spec.Interval.Duration,
 			Committer: event.Person{Name: remote.Committer.Name, Email: remote.Committer.Email},
+
+			MinPushInterval: remote.MinPushInterval.Duration,
 		}
 		var err error
 		if dest.Prune, err = prune(d.Spec.Prune); err != nil {
@@ -118,19 +121,21 @@ func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destinat
 		}
 	}
 	r := Synced{Revisions: map[event.DestinationKey]uint64{}}
-	for _, d := range want {
-		revision, err := put(ctx, bucket, subject.DestinationToken(d.Key), d)
-		if err != nil {
-			return Synced{}, err
-		}
-		r.Newest, r.Revisions[d.Key] = max(r.Newest, revision), revision
-	}
+	// Those that leave go first: their folders may be others' from now on. A crash in
+	// between leaves too few, until the next start.
 	for key, e := range have {
 		if _, ok := keep[key]; !ok && e.Record.Key.Cluster == cluster {
 			if err := bucket.Delete(ctx, key); err != nil {
 				return Synced{}, err
 			}
 		}
+	}
+	for _, d := range want {
+		revision, err := put(ctx, bucket, subject.DestinationToken(d.Key), d)
+		if err != nil {
+			return Synced{}, err
+		}
+		r.Newest, r.Revisions[d.Key] = max(r.Newest, revision), revision
 	}
 	r.Whole, err = whole(ctx, b, bucket, cluster, keep, r.Newest)
 	return r, err
@@ -178,6 +183,7 @@ func put(ctx context.Context, bucket *bus.Bucket[event.Destination], key string,
 		if err == nil && same(old, d) {
 			return revision, nil
 		}
+		d.First = cmp.Or(old.First, revision)
 		next, err := bucket.Put(ctx, key, d, revision)
 		if !errors.Is(err, bus.ErrConflict) {
 			return next, err
@@ -185,6 +191,9 @@ func put(ctx context.Context, bucket *bus.Bucket[event.Destination], key string,
 	}
 }
 
-// same compares destinations as they are stored: what is read back has no lists
-// that are empty but there.
-func same(a, b event.Destination) bool { return bytes.Equal(event.Encode(a), event.Encode(b)) }
+// same compares destinations as they are stored, but for when they were registered:
+// what is read back has no lists that are empty but there.
+func same(a, b event.Destination) bool {
+	a.First, b.First = 0, 0
+	return bytes.Equal(event.Encode(a), event.Encode(b))
+}

@@ -19,7 +19,9 @@ func meta(namespace, name string) metav1.ObjectMeta {
 }
 
 func remote(namespace, name, url string) v1alpha1.GitRemote {
-	return v1alpha1.GitRemote{ObjectMeta: meta(namespace, name), Spec: v1alpha1.GitRemoteSpec{URL: url, Committer: v1alpha1.Committer{Name: "k", Email: "k@localhost"}}}
+	return v1alpha1.GitRemote{ObjectMeta: meta(namespace, name), Spec: v1alpha1.GitRemoteSpec{
+		URL: url, Committer: v1alpha1.Committer{Name: "k", Email: "k@localhost"}, MinPushInterval: &metav1.Duration{Duration: 10 * time.Second},
+	}}
 }
 
 func destination(namespace, name, remote, folder string) v1alpha1.GitDestination {
@@ -52,7 +54,7 @@ func TestCompile(t *testing.T) {
 			V: event.Version, Key: event.DestinationKey{Cluster: "prod", Namespace: namespace, Name: name}, ClusterID: "c-1",
 			URL: url, BranchKey: subject.BranchKey(v1alpha1.CanonicalURL(url), "main"), Branch: "main", BaseFolder: folder,
 			Committer: event.Person{Name: "k", Email: "k@localhost"}, Rules: rules,
-			Interval: 10 * time.Minute, Prune: event.Prune{Mode: event.PruneAlways, MaxPercent: 30, MaxFiles: 10},
+			MinPushInterval: 10 * time.Second, Interval: 10 * time.Minute, Prune: event.Prune{Mode: event.PruneAlways, MaxPercent: 30, MaxFiles: 10},
 		}
 	}
 	for _, tt := range []struct {

@@ -1,0 +1,74 @@
+package branch
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/kubescribe/kubescribe/shared/fault"
+)
+
+// Pace keeps the pushes to one remote apart, those of all of its branches. The zero value
+// has seen none. Its methods may be called from any goroutine.
+type Pace struct {
+	mu   sync.Mutex
+	last time.Time // when the newest push began; guarded by mu
+}
+
+// due is how long a push has to wait that is to be an interval behind the last one.
+func (p *Pace) due(interval time.Duration, now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, p.last.Add(interval).Sub(now))
+}
+
+// take is due, and where that is 0 a push begins now.
+func (p *Pace) take(interval time.Duration, now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	due := max(0, p.last.Add(interval).Sub(now))
+	if due == 0 {
+		p.last = now
+	}
+	return due
+}
+
+// interval is the least time between two pushes, of all that destinations of the branch
+// say, as they are registered now.
+func (s *session) interval() (least time.Duration) {
+	for _, d := range s.destinations() {
+		least = max(least, d.MinPushInterval)
+	}
+	return least
+}
+
+// due is how long it is until the next push, and says so. Until then more may be gathered
+// for it.
+func (s *session) due() time.Duration {
+	now := time.Now()
+	due := s.Pace.due(s.interval(), now)
+	s.waits(now, due)
+	return due
+}
+
+// await waits until a push may begin, or the end of ctx: the last push waits for nothing.
+func (s *session) await(ctx context.Context) {
+	for ctx.Err() == nil {
+		now := time.Now()
+		due := s.Pace.take(s.interval(), now)
+		s.waits(now, due)
+		if due == 0 {
+			return
+		}
+		_ = fault.Wait(ctx, min(due, idleWait)) // the loop sees how ctx is
+	}
+}
+
+// waits shows when the next push begins.
+func (s *session) waits(now time.Time, due time.Duration) {
+	next := time.Time{}
+	if due > 0 {
+		next = now.Add(due)
+	}
+	s.show(func(sn *Snapshot) { sn.Next = next })
+}

@@ -1,0 +1,29 @@
+package branch
+
+import (
+	"testing"
+	"time"
+)
+
+// TestPace: pushes are an interval apart, by whomever they are made; an interval that was
+// shortened counts at once.
+func TestPace(t *testing.T) {
+	var p Pace
+	begun := time.Now()
+	for _, step := range []struct {
+		after, interval, want time.Duration
+	}{
+		{0, 10 * time.Second, 0},
+		{4 * time.Second, 10 * time.Second, 6 * time.Second},
+		{4 * time.Second, 5 * time.Second, time.Second},
+		{4 * time.Second, 0, 0},
+		{5 * time.Second, 10 * time.Second, 9 * time.Second}, // behind the one before
+		{14 * time.Second, 10 * time.Second, 0},
+	} {
+		now := begun.Add(step.after)
+		due := p.due(step.interval, now)
+		if got := p.take(step.interval, now); got != step.want || due != step.want {
+			t.Errorf("after %s, %s apart: due in %s, and taken it is %s, want %s", step.after, step.interval, due, got, step.want)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// NATS is a NATS server with JetStream, a process of its own.
+type NATS struct {
+	*Process
+	URL string
+
+	bins Bins
+	dir  string
+}
+
+// StartNATS starts a server that keeps all of its state in a directory, on a port of
+// its own, and returns once it takes clients.
+func StartNATS(ctx context.Context, bins Bins, dir string, maxPayload int) (*NATS, error) {
+	n := &NATS{bins: bins, dir: dir}
+	config := fmt.Sprintf("listen: \"127.0.0.1:-1\"\nmax_payload: %d\njetstream {store_dir: %q, sync_interval: always}\n", maxPayload, filepath.Join(dir, "store"))
+	if err := os.WriteFile(n.config(), []byte(config), 0o600); err != nil {
+		return nil, fmt.Errorf("starting the NATS server: %w", err)
+	}
+	if err := n.start(ctx); err != nil {
+		return nil, err
+	}
+	address := natsAddress.FindSubmatch(n.Output())
+	if address == nil {
+		n.Kill()
+		return nil, errors.New("starting the NATS server: its log does not say where it listens")
+	}
+	n.URL = "nats://" + string(address[1])
+	config = strings.Replace(config, "127.0.0.1:-1", string(address[1]), 1)
+	if err := os.WriteFile(n.config(), []byte(config), 0o600); err != nil {
+		n.Kill()
+		return nil, fmt.Errorf("starting the NATS server: %w", err)
+	}
+	return n, nil
+}
+
+// natsAddress is how the server's log says where it listens.
+var natsAddress = regexp.MustCompile(`Listening for client connections on (127\.0\.0\.1:\d+)`)
+
+func (n *NATS) config() string { return filepath.Join(n.dir, "nats.conf") }
+
+// Restart kills the server and starts it on the same state and address.
+func (n *NATS) Restart(ctx context.Context) error {
+	n.Kill()
+	return n.start(ctx)
+}
+
+func (n *NATS) start(ctx context.Context) error {
+	p, err := StartProcess(Command{
+		Bins: n.bins, Program: "nats-server", Args: []string{"-c", n.config()}, Log: filepath.Join(n.dir, "nats.log"),
+	})
+	if err != nil {
+		return err
+	}
+	n.Process = p
+	err = Poll(ctx, pollStart, "the NATS server to be ready", func(context.Context) error {
+		select {
+		case <-p.Exited():
+			return nil
+		default:
+		}
+		if !strings.Contains(string(p.Output()), "Server is ready") {
+			return errors.New("its log does not say it")
+		}
+		return nil
+	})
+	select {
+	case <-p.Exited():
+		err = errors.Join(err, errors.New("it ended"))
+	default:
+	}
+	if err != nil {
+		p.Kill()
+		return fmt.Errorf("starting the NATS server: %w; its log ends with:\n%s", err, p.Tail(20))
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package natstest
+
+import (
+	"bytes"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+)
+
+// Link is a way to the server on which bytes can be made to stand still, as for a
+// client that is paused.
+type Link struct {
+	url   string
+	still sync.RWMutex // held for reading by who passes bytes on
+	last  atomic.Pointer[last]
+}
+
+// last is what a connection is to end behind.
+type last struct {
+	bytes  []byte
+	passed chan struct{} // closed once it has
+}
+
+// Link opens a way to the server until the test ends.
+func (n *Server) Link(t testing.TB) *Link {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Link{url: "nats://" + listener.Addr().String()}
+	server := strings.TrimPrefix(n.URL(), "nats://")
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return // closed
+			}
+			upstream, err := net.Dial("tcp", server)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			all.Go(func() { l.pass(upstream, client) })
+			all.Go(func() { l.pass(client, upstream) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		all.Wait() // the clients have been closed
+	})
+	return l
+}
+
+// Connect opens a bus connection that ends with the test.
+func (l *Link) Connect(t testing.TB) *bus.Bus {
+	t.Helper()
+	return connect(t, l.url)
+}
+
+// Pause has nothing pass until resume is called, at the latest until the test ends;
+// what was sent meanwhile passes then.
+func (l *Link) Pause(t testing.TB) (resume func()) {
+	l.still.Lock()
+	resume = sync.OnceFunc(l.still.Unlock)
+	t.Cleanup(resume)
+	return resume
+}
+
+// EndBehind has the connection that passes what contains these bytes end right behind
+// it, once: what the other end says of it does not arrive. The channel is closed then.
+func (l *Link) EndBehind(bytes string) (passed <-chan struct{}) {
+	end := &last{[]byte(bytes), make(chan struct{})}
+	l.last.Store(end)
+	return end.passed
+}
+
+// pass passes bytes on until either end is closed, and closes both.
+func (l *Link) pass(to, from net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		l.still.RLock()
+		_, werr := to.Write(buf[:n])
+		l.still.RUnlock()
+		if err != nil || werr != nil {
+			return
+		}
+		if end := l.last.Load(); end != nil && bytes.Contains(buf[:n], end.bytes) && l.last.CompareAndSwap(end, nil) {
+			close(end.passed)
+			return
+		}
+	}
+}
