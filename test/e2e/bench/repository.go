@@ -94,7 +94,7 @@ func populate(r harness.Repository, size int) error {
 
 // damage has somebody change a share of the files by hand, in percent: of four, three
 // are edited and one is removed; and for each ten there is one whose object does not
-// exist.
+// exist. No edit makes a file that stood there before: a git-writer would know it.
 func damage(r harness.Repository, percent int) error {
 	tip, err := r.Tip()
 	if err != nil {
@@ -117,7 +117,7 @@ func damage(r harness.Repository, percent int) error {
 		if c.count%4 == 3 {
 			c.remove(path)
 		} else {
-			c.put(path, files[path].Content+"# edited\n")
+			c.put(path, files[path].Content+"# edited upon "+tip+"\n")
 		}
 		if c.count%10 == 0 {
 			name := fmt.Sprintf("orphan-%06d", c.count)
