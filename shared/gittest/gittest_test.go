@@ -2,11 +2,14 @@ package gittest
 
 import (
 	"bytes"
+	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // clone is a working copy of url with one commit more than it had.
@@ -151,5 +154,31 @@ func TestTemporaryDirectoryGoes(t *testing.T) {
 	}
 	if _, err := os.Stat(s.Dir); !os.IsNotExist(err) {
 		t.Errorf("%s is there still: %v", s.Dir, err)
+	}
+}
+
+// TestBodyCutShort: git does not wait for the rest of a request whose sender was killed.
+func TestBodyCutShort(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	s, _ := serve(t, Options{Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer close(ended)
+			next.ServeHTTP(w, r)
+		})
+	}})
+	conn, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.Write([]byte("POST /a/b.git/git-receive-pack HTTP/1.1\r\nHost: localhost\r\n" +
+		"Content-Type: application/x-git-receive-pack-request\r\nContent-Length: 1000\r\n\r\n0000"))
+	if err := errors.Join(err, conn.Close()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		t.Error("git goes on")
 	}
 }

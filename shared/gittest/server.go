@@ -1,7 +1,6 @@
 package gittest
 
 import (
-	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -159,20 +158,13 @@ func httpBackend() (string, error) {
 }
 
 // stream passes every piece of an answer on at once, as hosting services do: the
-// report of a push does not wait for its post-receive hook. A body of
-// unannounced length, as stock git sends large pushes, is read first: CGI has no
-// way to pass one on.
+// report of a push does not wait for its post-receive hook. How long a body is said to be
+// is kept from git, which would wait for ever, and not idly, for the rest of one whose
+// sender was killed: it reads to the end.
 func stream(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength < 0 {
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				http.Error(w, "reading request", http.StatusBadRequest)
-				return
-			}
-			r.Body = io.NopCloser(bytes.NewReader(body))
-			r.ContentLength = int64(len(body))
-			r.TransferEncoding = nil
+		if r.ContentLength != 0 {
+			r.ContentLength, r.TransferEncoding = -1, nil
 		}
 		next.ServeHTTP(flushing{w}, r)
 	})
