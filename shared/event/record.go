@@ -44,6 +44,8 @@ type Destination struct {
 	First uint64 `json:"first,omitempty"`
 	// MinPushInterval is the least time from one push to the remote to the next.
 	MinPushInterval time.Duration `json:"minPushInterval,omitempty"`
+	// Window is for how long live changes join one commit; 0: each is its own.
+	Window time.Duration `json:"window,omitempty"`
 	// Interval is the time from one drift check to the next; 0: none.
 	Interval time.Duration `json:"interval,omitempty"`
 	Prune    Prune         `json:"prune"`

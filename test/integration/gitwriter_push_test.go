@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -409,6 +410,54 @@ func TestGitWriterPace(t *testing.T) {
 	s.until("it waits", func() bool { return time.Until(w.Snapshots()[0].Next) > time.Minute })
 	stop()
 	s.wantVersions(5)
+}
+
+// TestGitWriterWindow: changes that come while a window is open are one commit, and a
+// version that another replaces is one of its own. They wait until the window is over, for
+// a change of another destination, for a shorter window, or for a stop.
+func TestGitWriterWindow(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	other := s.register("other", "other", false)
+	d := s.register("live", "live", false)
+	d.Window = time.Hour
+	s.put(d)
+	w, stop := s.start()
+	waits := func(pending uint64) {
+		t.Helper()
+		s.until("it waits for more", func() bool {
+			all := w.Snapshots()
+			return len(all) == 1 && time.Until(all[0].Next) > time.Minute && all[0].Pending == pending && w.Ready() == nil
+		})
+	}
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.write(d, configMap(event.Create, "api", "a", 2))
+	s.write(d, configMap(event.Update, "web", "b", 3))
+	waits(3)
+	if all := s.subjects(); len(all) > 0 {
+		t.Errorf("%q is pushed", all)
+	}
+	s.write(other, configMap(event.Create, "web", "a", 4))
+	want := []string{"Change live: 2 created", "Update configmaps shop/web", "Create configmaps shop/web"}
+	wantSubjects := func(more ...string) {
+		t.Helper()
+		want = append(want, more...)
+		s.until(fmt.Sprintf("main is %q", want), func() bool { return slices.Equal(s.subjects(), want) })
+	}
+	wantSubjects()
+	s.write(d, configMap(event.Update, "web", "c", 5))
+	s.write(d, configMap(event.Delete, "api", "", 6))
+	waits(2)
+	d.Window = 0
+	s.put(d)
+	wantSubjects("Change live: 1 updated, 1 deleted")
+	d.Window = time.Hour
+	s.put(d)
+	s.write(d, configMap(event.Update, "web", "d", 7))
+	waits(1)
+	stop()
+	wantSubjects("Update configmaps shop/web")
+	s.git("fsck", "--strict")
 }
 
 // TestGitWriterShowsPush: a push that takes its time is seen while it does.

@@ -1,13 +1,17 @@
 package ledger
 
-import "github.com/kubescribe/kubescribe/shared/event"
+import (
+	"time"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+)
 
 const (
 	// A push carries at most so many writes and bytes, and what completes the commit of
 	// a run: what one worker holds in memory.
 	batchWrites = 2000
 	batchBytes  = 16 << 20
-	// A commit of a run is cut once it has so many files or bytes.
+	// A commit of a run, or of a window, is cut once it has so many files or bytes.
 	runFiles = 5000
 	runBytes = 50 << 20
 )
@@ -22,6 +26,9 @@ type Write struct {
 	Path        string // in the repository
 	Size        int
 	More        bool // of the same run follow
+
+	Time   time.Time     // when it came to KS_WRITE
+	Window time.Duration // for how long live changes of its destination join one commit; 0: each is its own
 }
 
 // Batch is what one push takes of KS_WRITE, in its order. W is a write as it will be
@@ -35,23 +42,26 @@ type Batch[W any] struct {
 	barrier uint64 // came behind them; 0: none
 	writes  int
 	size    int
+	first   event.DestinationKey
+	mixed   bool // not all are live changes of it
 	last    commit
 }
 
 // commit is the newest one, to which more writes may belong.
 type commit struct {
 	Write       // the newest of it
+	begun       time.Time
 	files, size int
-	paths       map[string]bool // of a run's
+	paths       map[string]bool // nil: it takes no more
 }
 
-// takes is whether a write belongs to the commit: a live change is one of its own;
-// what a run found goes together, as long as it is of one destination and one
-// attempt, no path comes twice and the bounds hold, so that no version is lost and
-// positions stay contiguous.
+// takes is whether a write belongs to the commit: a live change is one of its own, unless
+// its destination has a window, and came while that was open; what a run found goes
+// together. All is of one destination and one attempt, no path comes twice and the bounds
+// hold, so that no version is lost and positions stay contiguous.
 func (c *commit) takes(w Write) bool {
-	return c.paths != nil && !c.full() && w.Origin == event.Reconcile && w.Destination == c.Destination &&
-		w.Run == c.Run && w.Attempt == c.Attempt && !c.paths[w.Path]
+	return c.paths != nil && !c.full() && !c.paths[w.Path] && w.Origin == c.Origin && w.Destination == c.Destination &&
+		w.Run == c.Run && w.Attempt == c.Attempt && (w.Origin == event.Reconcile || w.Time.Sub(c.begun) <= w.Window)
 }
 
 func (c *commit) full() bool { return c.files >= runFiles || c.size >= runBytes }
@@ -62,12 +72,16 @@ func (c *commit) waits() bool { return c.paths != nil && c.More && !c.full() }
 // Add takes a write, into the newest commit or as the first of the next one.
 func (b *Batch[W]) Add(w Write, as W) {
 	if !b.last.takes(w) {
-		b.last = commit{}
-		if w.Origin == event.Reconcile {
+		b.last = commit{begun: w.Time}
+		if w.Origin == event.Reconcile || w.Window > 0 {
 			b.last.paths = map[string]bool{}
 		}
 		b.Commits = append(b.Commits, nil)
 	}
+	if b.writes == 0 {
+		b.first = w.Destination
+	}
+	b.mixed = b.mixed || w.Origin != event.Live || w.Destination != b.first
 	c := &b.last
 	if c.paths != nil {
 		c.paths[w.Path] = true
@@ -98,6 +112,12 @@ func (b *Batch[W]) Full() bool {
 
 // Waits is whether the rest of a run's commit is worth waiting for.
 func (b *Batch[W]) Waits() bool { return b.last.waits() }
+
+// Of is whose live changes all of the batch is. Only they may wait for more of a window:
+// nothing else waits for one.
+func (b *Batch[W]) Of() (d event.DestinationKey, live bool) {
+	return b.first, b.writes > 0 && !b.mixed
+}
 
 // Step is what comes next of a batch to which nothing more is taken.
 type Step int

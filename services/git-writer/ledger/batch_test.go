@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubescribe/kubescribe/shared/event"
 )
@@ -75,6 +76,62 @@ func TestCommits(t *testing.T) {
 	b.Add(second, "")
 	if len(b.Commits) != 2 {
 		t.Error("two attempts share a commit")
+	}
+}
+
+// TestWindow: live changes of a destination with a window join the commit that one of them
+// began, while the window is open, but for an object that changes again; what is of another
+// destination, or a run's, ends it. A batch waits for windows of its own alone.
+func TestWindow(t *testing.T) {
+	const window = 10
+	for in, want := range map[string]struct {
+		commits string
+		waits   bool
+	}{
+		"lAx@0 lAy@9":              {"lAx@0 lAy@9", true},
+		"lAx@0 lAy@10 lAz@11":      {"lAx@0 lAy@10 | lAz@11", true},
+		"lAx@0 lAy@1 lAx@2 lAy@3":  {"lAx@0 lAy@1 | lAx@2 lAy@3", true},
+		"lAx@0 lAy@9 lAx@9 lAy@19": {"lAx@0 lAy@9 | lAx@9 lAy@19", true},
+		"lAx@0 - lAy@1":            {"lAx@0 lAy@1", true},
+		"lAx@0 lBx@1 lAy@2":        {"lAx@0 | lBx@1 | lAy@2", false},
+		"lAx@0 rAy@1 lAz@2":        {"lAx@0 | rAy@1 | lAz@2", false},
+		"rAx@0 rAy@60":             {"rAx@0 rAy@60", false},
+		"-":                        {"", false},
+	} {
+		var b Batch[string]
+		for seq, word := range strings.Fields(in) {
+			if word == "-" {
+				b.Pass(uint64(seq))
+				continue
+			}
+			what, second, _ := strings.Cut(word, "@")
+			at, err := time.ParseDuration(second + "s")
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := writeOf(what, seq)
+			w.Time, w.Window = time.Unix(0, 0).Add(at), window*time.Second
+			b.Add(w, word)
+		}
+		var got []string
+		for _, c := range b.Commits {
+			got = append(got, strings.Join(c, " "))
+		}
+		if s := strings.Join(got, " | "); s != want.commits {
+			t.Errorf("%q: %q, want %q", in, s, want.commits)
+		}
+		if _, waits := b.Of(); waits != want.waits {
+			t.Errorf("%q: it waits: %t", in, waits)
+		}
+	}
+	var b Batch[string]
+	for i := range runFiles + 1 {
+		w := writeOf(fmt.Sprintf("lA%d", i), i)
+		w.Window = time.Hour
+		b.Add(w, "")
+	}
+	if len(b.Commits) != 2 || len(b.Commits[0]) != runFiles {
+		t.Errorf("%d commits", len(b.Commits))
 	}
 }
 

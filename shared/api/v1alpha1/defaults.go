@@ -64,6 +64,9 @@ func SetDefaults(d *Documents) {
 		if o.Spec.Interval == nil {
 			o.Spec.Interval = &metav1.Duration{Duration: DefaultInterval}
 		}
+		if o.Spec.Commit.Window == nil {
+			o.Spec.Commit.Window = &metav1.Duration{}
+		}
 		if o.Spec.Prune.MaxDeletions == nil {
 			percent := intstr.FromString(DefaultMaxDeletions)
 			o.Spec.Prune.MaxDeletions = &percent

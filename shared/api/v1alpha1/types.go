@@ -107,6 +107,22 @@ type GitDestinationSpec struct {
 	// Prune says what may remove files.
 	// +optional
 	Prune Prune `json:"prune,omitzero"`
+
+	// Commit says what becomes a commit.
+	// +optional
+	Commit Commit `json:"commit,omitzero"`
+}
+
+// Commit says what becomes a commit.
+type Commit struct {
+	// Window is for how long changes join the commit that one of them begins; it is pushed
+	// when that time is over. An object that changes again begins the next one, so that no
+	// version is left out, and so does a change for another destination of the branch: it
+	// does not wait. By default it is 0s: each change is a commit of its own, and pushed at
+	// once. The longest is 1h.
+	// +optional
+	// +kubebuilder:default="0s"
+	Window *metav1.Duration `json:"window,omitempty"`
 }
 
 // Prune says what may remove the files of resources that are no longer there.

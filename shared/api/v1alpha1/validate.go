@@ -150,6 +150,12 @@ func (c *checker) gitDestination(o *GitDestination) {
 	case every.Duration < minInterval && every.Duration != 0:
 		c.add("spec.interval", "is shorter than %s; write %s or more, or 0s for no drift checks", minInterval, minInterval)
 	}
+	switch window := o.Spec.Commit.Window; {
+	case window == nil:
+		c.add("spec.commit.window", "is empty; write a duration such as 30s, or 0s for a commit of each change")
+	case window.Duration < 0, window.Duration > maxWindow:
+		c.add("spec.commit.window", "is negative or longer than %s; write a duration such as 30s, or 0s for a commit of each change", maxWindow)
+	}
 	if mode := o.Spec.Prune.Mode; !slices.Contains(pruneModes, mode) {
 		c.add("spec.prune.mode", "%s; write one of Always, OnEvent, Never", unknownText(string(mode)))
 	}
@@ -157,6 +163,9 @@ func (c *checker) gitDestination(o *GitDestination) {
 		c.add("spec.prune.maxDeletions", "%s; write a number such as 50, or a percentage such as \"30%%\"", problem)
 	}
 }
+
+// maxWindow keeps changes from being out of Git for so long that nobody expects it.
+const maxWindow = time.Hour
 
 // minInterval keeps drift checks from following each other without a pause.
 const minInterval = 10 * time.Second

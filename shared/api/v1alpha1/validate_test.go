@@ -80,6 +80,12 @@ func TestValidateObjects(t *testing.T) {
 		{"base folder", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, baseFolder: a/../b}"), []string{
 			`f.yaml:9 (document 2, GitDestination default/live): spec.baseFolder: "a/../b" contains ".."; the folder must lie inside the repository`,
 		}},
+		{"window", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, commit: {window: -1s}}"), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.window: is negative or longer than 1h0m0s; write a duration such as 30s, or 0s for a commit of each change",
+		}},
+		{"long window", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, commit: {window: 61m}}"), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.window: is negative or longer than 1h0m0s; write a duration such as 30s, or 0s for a commit of each change",
+		}},
 		{"interval", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, interval: 9999ms}"), []string{
 			"f.yaml:9 (document 2, GitDestination default/live): spec.interval: is shorter than 10s; write 10s or more, or 0s for no drift checks",
 		}},

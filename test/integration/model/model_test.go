@@ -102,6 +102,10 @@ var small = []struct {
 	{"two reconcilers, a run is asked for", settled(func(s *scene) { s.plans, s.left = 2, budget{requests: 1, drifts: 1} })},
 	{"two reconcilers, and one is impatient", one(func(s *scene) { s.plans, s.left = 2, budget{impatient: 1} })},
 	{"two git-writers", one(func(s *scene) { s.pushes, s.left = 2, budget{writes: 1} })},
+	{"two git-writers, and changes join", settled(func(s *scene) {
+		s.objects = append(s.objects, object{cluster: 'a', file: 'a'})
+		s.pushes, s.window, s.left = 2, time.Hour, budget{writes: 2, writer: 1}
+	})},
 	{"two git-writers, and one dies", settled(func(s *scene) { s.pushes, s.left = 2, budget{writes: 2, writer: 1} })},
 	{"two git-writers, drift checks and others' commits", settled(func(s *scene) { s.pushes, s.left = 2, budget{drifts: 1, foreign: 1} })},
 	{"two git-writers, a version and others' commits", settled(func(s *scene) { s.pushes, s.left = 2, budget{writes: 1, foreign: 1} })},

@@ -25,6 +25,7 @@ package model
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubescribe/kubescribe/services/stream/phase"
 	"github.com/kubescribe/kubescribe/services/watcher/index"
@@ -67,15 +68,16 @@ type object struct {
 // scene is where a play begins, and what may happen in it.
 type scene struct {
 	objects []object
-	types   []string   // resources of the core group
-	rules   [][]string // the resources that the destination selects; the first at first
-	listed  bool       // the types have been listed before the play begins
-	before  []step     // what has befallen, and come to rest, before it begins
-	room    int        // for contents in a run; 0: for all
-	routers bool       // events may wait for the router; otherwise each is routed as it is stored
-	owners  int        // how many processes hold the destination's stream
-	plans   int        // how many reconcilers plan its runs
-	pushes  int        // how many git-writers push to its branch
+	types   []string      // resources of the core group
+	rules   [][]string    // the resources that the destination selects; the first at first
+	listed  bool          // the types have been listed before the play begins
+	before  []step        // what has befallen, and come to rest, before it begins
+	room    int           // for contents in a run; 0: for all
+	routers bool          // events may wait for the router; otherwise each is routed as it is stored
+	owners  int           // how many processes hold the destination's stream
+	plans   int           // how many reconcilers plan its runs
+	pushes  int           // how many git-writers push to its branch
+	window  time.Duration // for how long live changes join one commit
 	left    budget
 	broken  breakage
 }

@@ -44,6 +44,7 @@ func (w *world) batch(i, writes int) (b ledger.Batch[taken], ended int) {
 			writes--
 			b.Add(ledger.Write{
 				Seq: uint64(seq), Destination: key, Origin: origins[m.result], Run: m.epoch.Run, Attempt: m.epoch.Attempt, Path: w.paths[m.object], Size: 1,
+				Window: w.window,
 			}, taken{m, seq})
 		}
 	}

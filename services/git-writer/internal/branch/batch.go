@@ -66,7 +66,7 @@ func (w write) op() repo.Op {
 func (w write) asWrite() ledger.Write {
 	return ledger.Write{
 		Seq: w.msg.Seq, Destination: w.destination.Key, Origin: w.Origin, Run: w.Run, Attempt: w.Attempt,
-		Path: w.path, Size: len(w.Manifest), More: w.More,
+		Path: w.path, Size: len(w.Manifest), More: w.More, Time: w.msg.Time, Window: w.destination.Window,
 	}
 }
 
@@ -97,8 +97,11 @@ func commit(group []write, mark repo.Op, incarnation string) repo.Commit {
 					items = append(items, message.Item{Change: ch, Effect: c.What})
 				}
 			}
-			if len(items) == 1 {
+			switch {
+			case len(items) == 1:
 				return message.Live(items[0], d.Key, at)
+			case len(items) > 1 && last.Origin == event.Live:
+				return message.Window(items, d.Key, at)
 			}
 			return message.Reconcile(items, d.Key, at)
 		},

@@ -90,8 +90,9 @@ func (s *session) do(ctx context.Context, step ledger.Step, b *batch) error {
 // batch is what one turn of the loop takes.
 type batch struct {
 	ledger.Batch[write]
-	barrier *barrier // that ended it; nil: none did
-	pending uint64   // how many more messages the server has
+	barrier *barrier  // that ended it; nil: none did
+	pending uint64    // how many more messages the server has
+	begun   time.Time // when its first write was taken
 }
 
 // waiting is how many changes are not on the remote.
@@ -127,7 +128,7 @@ func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error
 			if len(b.Commits) == 0 || ctx.Err() != nil {
 				return b, nil
 			}
-			due := s.due()
+			due := s.due(&b)
 			if due == 0 {
 				return b, nil
 			}
@@ -145,6 +146,9 @@ func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error
 			b.barrier = t.barrier
 			b.End(m.Seq)
 		case t.write != nil:
+			if len(b.Commits) == 0 {
+				b.begun = time.Now()
+			}
 			b.Add(t.write.asWrite(), *t.write)
 		default:
 			b.Pass(m.Seq)

@@ -19,6 +19,11 @@ type Pace struct {
 func (p *Pace) due(interval time.Duration, now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.left(interval, now)
+}
+
+// left is due, with mu held.
+func (p *Pace) left(interval time.Duration, now time.Time) time.Duration {
 	return max(0, p.last.Add(interval).Sub(now))
 }
 
@@ -26,7 +31,7 @@ func (p *Pace) due(interval time.Duration, now time.Time) time.Duration {
 func (p *Pace) take(interval time.Duration, now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	due := max(0, p.last.Add(interval).Sub(now))
+	due := p.left(interval, now)
 	if due == 0 {
 		p.last = now
 	}
@@ -42,11 +47,26 @@ func (s *session) interval() (least time.Duration) {
 	return least
 }
 
+// open is for how much longer more may join what was gathered, by the window of its
+// destination as it is registered now.
+func (s *session) open(b *batch, now time.Time) time.Duration {
+	k, live := b.Of()
+	if !live {
+		return 0
+	}
+	for _, d := range s.destinations() {
+		if d.Key == k {
+			return max(0, b.begun.Add(d.Window).Sub(now))
+		}
+	}
+	return 0
+}
+
 // due is how long it is until the next push, and says so. Until then more may be gathered
 // for it.
-func (s *session) due() time.Duration {
+func (s *session) due(b *batch) time.Duration {
 	now := time.Now()
-	due := s.Pace.due(s.interval(), now)
+	due := max(s.open(b, now), s.Pace.due(s.interval(), now))
 	s.waits(now, due)
 	return due
 }

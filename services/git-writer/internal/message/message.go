@@ -66,11 +66,22 @@ func Live(i Item, d event.DestinationKey, p Position) string {
 
 // Reconcile is the message of a commit that holds what a run found.
 func Reconcile(items []Item, d event.DestinationKey, p Position) string {
+	if len(items) == 0 {
+		return several("Mark the folder of "+d.Name, items, event.Reconcile, d, p)
+	}
+	return several("Reconcile "+d.Name+": "+counts(items), items, event.Reconcile, d, p)
+}
+
+// Window is the message of a commit of live changes that came while a window was open.
+func Window(items []Item, d event.DestinationKey, p Position) string {
+	return several("Change "+d.Name+": "+counts(items), items, event.Live, d, p)
+}
+
+// counts is how many objects were created, updated and deleted.
+func counts(items []Item) string {
 	var n [3]int
-	run := ""
 	for _, i := range items {
 		n[i.Effect]++
-		run = i.Change.Run
 	}
 	var counts []string
 	for e, what := range []string{"created", "updated", "deleted"} {
@@ -78,13 +89,16 @@ func Reconcile(items []Item, d event.DestinationKey, p Position) string {
 			counts = append(counts, fmt.Sprintf("%d %s", n[e], what))
 		}
 	}
+	return strings.Join(counts, ", ")
+}
+
+// several lists items below a subject.
+func several(subject string, items []Item, origin event.Origin, d event.DestinationKey, p Position) string {
 	var b strings.Builder
-	if len(items) == 0 {
-		fmt.Fprintf(&b, "Mark the folder of %s\n\n", d.Name)
-	} else {
-		fmt.Fprintf(&b, "Reconcile %s: %s\n\n", d.Name, strings.Join(counts, ", "))
-	}
+	b.WriteString(subject + "\n\n")
+	run := ""
 	for k, i := range items {
+		run = i.Change.Run
 		if k == listed {
 			fmt.Fprintf(&b, "and %d more\n", len(items)-listed)
 			break
@@ -94,7 +108,7 @@ func Reconcile(items []Item, d event.DestinationKey, p Position) string {
 	if len(items) > 0 {
 		b.WriteByte('\n')
 	}
-	trailers(&b, event.Reconcile, run, d, p)
+	trailers(&b, origin, run, d, p)
 	return b.String()
 }
 

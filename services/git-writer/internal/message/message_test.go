@@ -90,6 +90,22 @@ Kubescribe-Destination: prod/default/live
 	}
 }
 
+func TestWindow(t *testing.T) {
+	got := Window([]Item{{change("web"), repo.Deleted}, {change("api"), repo.Updated}}, key, here)
+	want := `Change live: 1 updated, 1 deleted
+
+Delete deployments.apps shop/web
+Update deployments.apps shop/api
+
+Kubescribe-Position: inc/key/42
+Kubescribe-Origin: live
+Kubescribe-Destination: prod/default/live
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestParsePosition(t *testing.T) {
 	for name, c := range map[string]struct {
 		msg string

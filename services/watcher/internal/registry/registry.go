@@ -39,6 +39,7 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 			Branch:    d.Spec.Branch,
 			Adopt:     d.Spec.Adopt,
 			Interval:  d.Spec.Interval.Duration,
+			Window:    d.Spec.Commit.Window.Duration,
 			Committer: event.Person{Name: remote.Committer.Name, Email: remote.Committer.Email},
 
 			MinPushInterval: remote.MinPushInterval.Duration,
