@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/pem"
 	"fmt"
 
 	"golang.org/x/crypto/ssh"
@@ -38,4 +39,16 @@ func NewKey(algorithm string) (key Key, err error) {
 		return Key{}, fmt.Errorf("making a key: %w", err)
 	}
 	return key, nil
+}
+
+// PEM is the private key as ssh-keygen(1) writes it, encrypted if there is a passphrase.
+func (k Key) PEM(passphrase string) ([]byte, error) {
+	block, err := ssh.MarshalPrivateKey(k.private, "")
+	if passphrase != "" {
+		block, err = ssh.MarshalPrivateKeyWithPassphrase(k.private, "", []byte(passphrase))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encoding a key: %w", err)
+	}
+	return pem.EncodeToMemory(block), nil
 }

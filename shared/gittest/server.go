@@ -3,9 +3,11 @@ package gittest
 import (
 	"context"
 	"crypto/subtle"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/cgi"
@@ -25,6 +27,8 @@ type Options struct {
 	// User and Password, if either is set, are asked for by basic
 	// authentication.
 	User, Password string
+	// TLS, if set, makes it serve https instead of http: see Authority.Serves.
+	TLS *tls.Config
 	// Wrap, if set, puts a handler around everything else: to drop an answer
 	// after it was given, to hang, to answer 401, 403 or 429, to count.
 	Wrap func(http.Handler) http.Handler
@@ -34,16 +38,18 @@ type Options struct {
 	Stderr io.Writer
 }
 
-// Server is a Git server over smart HTTP. Its methods may be called from any
+// Server is a Git server over smart HTTP or HTTPS. Its methods may be called from any
 // goroutine.
 type Server struct {
 	// Dir holds the repositories.
 	Dir string
 
+	scheme      string
 	address     string
 	http        *http.Server
 	temporary   bool
 	connections atomic.Int64
+	open        atomic.Int64
 	close       sync.Once
 	closeErr    error
 	served      chan struct{}
@@ -76,7 +82,10 @@ func Serve(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}
-	s.address = listener.Addr().String()
+	s.scheme, s.address = "http", listener.Addr().String()
+	if opts.TLS != nil {
+		s.scheme = "https"
+	}
 
 	stderr := opts.Stderr
 	if stderr == nil {
@@ -99,20 +108,32 @@ func Serve(opts Options) (*Server, error) {
 		Handler:           handler,
 		ReadHeaderTimeout: time.Minute,
 		ConnState: func(_ net.Conn, state http.ConnState) {
-			if state == http.StateNew {
+			switch state {
+			case http.StateNew:
 				s.connections.Add(1)
+				s.open.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				s.open.Add(-1)
+			case http.StateActive, http.StateIdle:
 			}
 		},
+		TLSConfig: opts.TLS,
+		ErrorLog:  log.New(stderr, "", 0), // of handshakes that fail
 	}
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(listener) // always fails, with ErrServerClosed after Close
+		// It always fails, with ErrServerClosed after Close.
+		if opts.TLS != nil {
+			_ = s.http.ServeTLS(listener, "", "")
+			return
+		}
+		_ = s.http.Serve(listener)
 	}()
 	return s, nil
 }
 
 // URL is where the repository of that name (a path below Dir) is served.
-func (s *Server) URL(name string) string { return "http://" + s.address + "/" + name }
+func (s *Server) URL(name string) string { return s.scheme + "://" + s.address + "/" + name }
 
 // Path is where the repository of that name lies.
 func (s *Server) Path(name string) string { return filepath.Join(s.Dir, filepath.FromSlash(name)) }
@@ -125,6 +146,9 @@ func (s *Server) Init(name, branch string) (string, error) {
 
 // Connections is how many connections were accepted so far.
 func (s *Server) Connections() int { return int(s.connections.Load()) }
+
+// Open is how many connections are open.
+func (s *Server) Open() int { return int(s.open.Load()) }
 
 // Close ends the server and every request in it. A temporary Dir goes with it.
 func (s *Server) Close() error {
