@@ -12,10 +12,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/branch"
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -192,7 +192,7 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 }
 
 // auth is what a session with a remote is opened with.
-func (w *Writer) auth(ctx context.Context, remote string) (transport.AuthMethod, error) {
+func (w *Writer) auth(ctx context.Context, remote string) (repo.Access, error) {
 	all, _ := w.registry.All()
 	return w.cfg.Credentials.forOneOf(ctx, all, remote)
 }

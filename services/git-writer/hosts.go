@@ -8,18 +8,18 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-git/go-git/v5/plumbing/transport"
-
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
 // forOneOf is what a session with the remote of one of all destinations is opened with.
-func (c Credentials) forOneOf(ctx context.Context, all map[event.DestinationKey]bus.Registered, remote string) (transport.AuthMethod, error) {
+func (c Credentials) forOneOf(ctx context.Context, all map[event.DestinationKey]bus.Registered, remote string) (repo.Access, error) {
 	if err := c.checkHosts(all); err != nil {
-		return nil, err
+		return repo.Access{}, err
 	}
-	return c.auth(ctx, remote)
+	method, err := c.auth(ctx, remote)
+	return repo.Access{Method: method}, err
 }
 
 // checkHosts refuses to use one password for several hosts: whoever may write a

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/transport"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -24,7 +23,7 @@ var ErrNoBlob = errors.New("the branch does not hold such a file any more")
 func ReadBlobs(ctx context.Context, cfg Config, all map[event.DestinationKey]bus.Registered, d event.Destination, hashes []string, take func(hash string, content []byte)) error {
 	b := repo.New(repo.Config{
 		URL: d.URL, Branch: d.Branch, Dir: cfg.CacheDir,
-		Auth: func(ctx context.Context, remote string) (transport.AuthMethod, error) {
+		Auth: func(ctx context.Context, remote string) (repo.Access, error) {
 			return cfg.Credentials.forOneOf(ctx, all, remote)
 		},
 	})

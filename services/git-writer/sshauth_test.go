@@ -1,6 +1,7 @@
 package gitwriter
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -86,8 +87,12 @@ func (r *sshRemote) trust(keys ...gittest.Key) {
 	}
 }
 
+func (r *sshRemote) auth(ctx context.Context, remote string) (repo.Access, error) {
+	return r.credentials.forOneOf(ctx, nil, remote)
+}
+
 func (r *sshRemote) branch(name string) *repo.Branch {
-	b := repo.New(repo.Config{URL: r.server.URL("team/live.git"), Branch: name, Dir: r.t.TempDir(), Auth: r.credentials.auth, Timeout: 20 * time.Second})
+	b := repo.New(repo.Config{URL: r.server.URL("team/live.git"), Branch: name, Dir: r.t.TempDir(), Auth: r.auth, Timeout: 20 * time.Second})
 	r.t.Cleanup(b.Close)
 	return b
 }
@@ -296,7 +301,7 @@ func TestHostKeyTypeIsGone(t *testing.T) {
 func TestRepositoryNotFoundOverSSH(t *testing.T) {
 	r := newSSHRemote(t)
 	r.trust(r.hosts[ssh.KeyAlgoED25519])
-	b := repo.New(repo.Config{URL: r.server.URL("none.git"), Branch: "main", Dir: t.TempDir(), Auth: r.credentials.auth})
+	b := repo.New(repo.Config{URL: r.server.URL("none.git"), Branch: "main", Dir: t.TempDir(), Auth: r.auth})
 	if _, err := b.Fetch(t.Context()); !errors.Is(err, repo.ErrNotFound) {
 		t.Errorf("error %v", err)
 	}

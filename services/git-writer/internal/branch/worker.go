@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing/transport"
-
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -21,7 +19,7 @@ type Config struct {
 	URL       string
 	Branch    string
 	CacheDir  string
-	Auth      func(ctx context.Context, url string) (transport.AuthMethod, error)
+	Auth      func(ctx context.Context, url string) (repo.Access, error)
 	Pace      *Pace // of the remote
 	Bus       *bus.Bus
 	Registry  *bus.Registry

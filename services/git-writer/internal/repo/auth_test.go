@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 
@@ -21,8 +20,8 @@ const password = "s3cr3t/+ %word"
 
 func withAuth(user, password string) func(*Config) {
 	return func(c *Config) {
-		c.Auth = func(context.Context, string) (transport.AuthMethod, error) {
-			return &githttp.BasicAuth{Username: user, Password: password}, nil
+		c.Auth = func(context.Context, string) (Access, error) {
+			return Access{Method: &githttp.BasicAuth{Username: user, Password: password}}, nil
 		}
 	}
 }
@@ -75,14 +74,14 @@ func TestBasicAuth(t *testing.T) {
 			c.URL = strings.Replace(r.url(), "http://", "http://writer:wr0ng@", 1)
 		},
 		"of another protocol": func(c *Config) {
-			c.Auth = func(context.Context, string) (transport.AuthMethod, error) {
-				return &gitssh.Password{User: "u", Password: "wr0ng"}, nil
+			c.Auth = func(context.Context, string) (Access, error) {
+				return Access{Method: &gitssh.Password{User: "u", Password: "wr0ng"}}, nil
 			}
 		},
 		"not to be had": func(c *Config) {
 			c.URL = withUser
-			c.Auth = func(context.Context, string) (transport.AuthMethod, error) {
-				return nil, errors.New("no Secret, and " + password)
+			c.Auth = func(context.Context, string) (Access, error) {
+				return Access{}, errors.New("no Secret, and " + password)
 			}
 		},
 	} {
@@ -116,12 +115,12 @@ func TestCredentialsRotate(t *testing.T) {
 	})
 	given := "old"
 	b := r.fetched(func(c *Config) {
-		c.Auth = func(_ context.Context, url string) (transport.AuthMethod, error) {
+		c.Auth = func(_ context.Context, url string) (Access, error) {
 			asked++
 			if url != r.url() {
 				t.Errorf("asked for %s", url)
 			}
-			return &githttp.BasicAuth{Username: "u", Password: given}, nil
+			return Access{Method: &githttp.BasicAuth{Username: "u", Password: given}}, nil
 		}
 	})
 	put(t, b, 1, "a", "1")

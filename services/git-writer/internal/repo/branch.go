@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
 // Config says which branch of which remote.
@@ -24,13 +23,14 @@ type Config struct {
 	Dir string
 	// Auth gives the credentials of one session, so that rotated ones are taken
 	// up; it is told the URL without credentials, and its context ends with the
-	// session. Nil, or a nil method: none.
-	Auth func(ctx context.Context, url string) (transport.AuthMethod, error)
+	// session. Nil: none.
+	Auth func(ctx context.Context, url string) (Access, error)
 	// Rival recognises, by its message, a commit that another writer made of the
 	// same changes as those that are pending here. Nil: there are none.
 	Rival func(message string) bool
 	// HTTPClient carries http and https; its Transport, and with it proxies,
-	// certificates and connections, is shared by all sessions. Nil: the default.
+	// certificates and connections, is shared by all sessions but those whose Access
+	// has a TLS of its own. Nil: the default.
 	HTTPClient *http.Client
 	// Timeout is how long a session may go without any progress. 0: a minute.
 	Timeout time.Duration
@@ -156,11 +156,12 @@ func (b *Branch) Skip(position uint64, path string) (found bool) {
 	return found
 }
 
-// Close gives up the cache's files, after the session under way. What is pending
-// is gone with the Branch.
+// Close gives up the cache's files and the branch's own connections, after the session
+// under way. What is pending is gone with the Branch.
 func (b *Branch) Close() {
 	b.turn <- struct{}{}
 	defer b.give()
+	b.remote.carriers.close()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.store != nil {

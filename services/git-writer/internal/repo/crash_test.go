@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing/transport"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"golang.org/x/crypto/ssh"
 
@@ -163,11 +162,11 @@ func TestSilentPeer(t *testing.T) {
 	for _, url := range []string{"ssh://git@" + address + "/org/repo", "http://" + address + "/org/repo"} {
 		cfg := Config{URL: url, Branch: "main", Dir: t.TempDir(), Timeout: 200 * time.Millisecond}
 		if strings.HasPrefix(url, "ssh") {
-			cfg.Auth = func(context.Context, string) (transport.AuthMethod, error) {
-				return &gitssh.Password{
+			cfg.Auth = func(context.Context, string) (Access, error) {
+				return Access{Method: &gitssh.Password{
 					User: "git", Password: "s3cr3t",
 					HostKeyCallbackHelper: gitssh.HostKeyCallbackHelper{HostKeyCallback: ssh.InsecureIgnoreHostKey()},
-				}, nil
+				}}, nil
 			}
 		}
 		b := New(cfg)

@@ -372,7 +372,7 @@ func (g *gitBench) copied(from, name string) string {
 // pushOurs is the seconds that a push takes.
 func (g *gitBench) pushOurs(repository string, over served, all []Op) float64 {
 	g.Helper()
-	w := New(Config{URL: over.url(repository), Branch: "main", Dir: g.TempDir(), Auth: func(context.Context, string) (transport.AuthMethod, error) { return over.auth, nil }})
+	w := New(Config{URL: over.url(repository), Branch: "main", Dir: g.TempDir(), Auth: func(context.Context, string) (Access, error) { return Access{Method: over.auth}, nil }})
 	defer w.Close()
 	if _, err := w.Fetch(g.Context()); err != nil {
 		g.Fatal(err)

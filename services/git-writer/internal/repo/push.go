@@ -133,6 +133,6 @@ func (r *remote) refusal(a *answer) error {
 	if !a.unpacked() {
 		e.Detail = "unpacking: " + a.report.UnpackStatus
 	}
-	e.Detail = clean(e.Detail, maxDetail, secretsOf(r.where.user, r.where.web(), nil))
+	e.Detail = clean(e.Detail, maxDetail, a.secrets)
 	return e
 }

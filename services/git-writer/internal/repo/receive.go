@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"reflect"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -22,6 +21,8 @@ type answer struct {
 	ref    plumbing.ReferenceName // what was pushed to
 	report *packp.ReportStatus
 	words  string // for people: hooks' output
+
+	secrets []string // that the report may repeat
 }
 
 // landed says whether the branch was moved: the report has to say so of this
@@ -42,7 +43,7 @@ func (a *answer) unpacked() bool { return a.report.UnpackStatus == "ok" }
 type discovery struct {
 	caps     *capability.List
 	endpoint transport.Endpoint
-	auth     transport.AuthMethod // with which it was read
+	access   Access // with which it was read
 }
 
 // receivePack sends one command with its pack. A nil answer comes with an error
@@ -58,7 +59,7 @@ func (r *remote) receivePack(ctx context.Context, command *packp.Command, pack f
 		return s.receiveHTTP(command, pack)
 	}
 	conn, err := open(s, func() (transport.ReceivePackSession, error) {
-		return s.transport().NewReceivePackSession(s.endpoint, s.auth)
+		return s.transport().NewReceivePackSession(s.endpoint, s.access.Method)
 	}, func(conn transport.ReceivePackSession) { _ = conn.Close() })
 	if err != nil {
 		return nil, s.classify(err)
@@ -79,7 +80,7 @@ func (r *remote) receivePack(ctx context.Context, command *packp.Command, pack f
 	if report == nil {
 		return nil, s.classifyPush(err, words)
 	}
-	return &answer{command.Name, report, clean(words.String(), maxWords, s.secrets)}, nil
+	return &answer{command.Name, report, clean(words.String(), maxWords, s.secrets), s.secrets}, nil
 }
 
 // request is the message of gitprotocol-pack, "Reference Update Request and
@@ -130,7 +131,7 @@ func (s *session) receiveHTTP(command *packp.Command, pack func(w io.Writer, thi
 	post.Header.Set("User-Agent", capability.DefaultAgent())
 	post.Header.Set("Content-Type", "application/x-git-receive-pack-request")
 	post.Header.Set("Accept", "application/x-git-receive-pack-result")
-	if auth, ok := s.auth.(interface{ SetAuth(*http.Request) }); ok && sameOrigin(s.remote.where.endpoint(), &known.endpoint) {
+	if auth, ok := s.access.Method.(interface{ SetAuth(*http.Request) }); ok && sameOrigin(s.remote.where.endpoint(), &known.endpoint) {
 		auth.SetAuth(post)
 	}
 	client := s.client()
@@ -150,7 +151,7 @@ func (s *session) receiveHTTP(command *packp.Command, pack func(w io.Writer, thi
 	if err != nil {
 		return nil, s.classifyPush(err, words)
 	}
-	a.words = clean(words.String(), maxWords, s.secrets)
+	a.words, a.secrets = clean(words.String(), maxWords, s.secrets), s.secrets
 	if !a.landed() {
 		s.remote.forget()
 	}
@@ -202,10 +203,10 @@ func (s *session) discover() (*discovery, error) {
 	r.mu.Lock()
 	known := r.pushes
 	r.mu.Unlock()
-	if known != nil && reflect.DeepEqual(known.auth, s.auth) {
+	if known != nil && known.access.equal(s.access) {
 		return known, nil
 	}
-	conn, err := s.transport().NewReceivePackSession(s.endpoint, s.auth)
+	conn, err := s.transport().NewReceivePackSession(s.endpoint, s.access.Method)
 	if err != nil {
 		return nil, s.classify(err)
 	}
@@ -215,7 +216,7 @@ func (s *session) discover() (*discovery, error) {
 		return nil, s.classify(err)
 	}
 	redirected := s.discovered()
-	known = &discovery{adv.Capabilities, *s.endpoint, s.auth}
+	known = &discovery{adv.Capabilities, *s.endpoint, s.access}
 	// A redirect is followed again each time: it may be there for this moment only.
 	if !redirected {
 		r.mu.Lock()

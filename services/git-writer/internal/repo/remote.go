@@ -29,13 +29,14 @@ const defaultTimeout = time.Minute
 
 // remote is how to reach the repository.
 type remote struct {
-	url     string // without credentials
-	ref     plumbing.ReferenceName
-	where   location
-	err     error // what is wrong with the configuration
-	auth    func(ctx context.Context, url string) (transport.AuthMethod, error)
-	http    *http.Client
-	timeout time.Duration
+	url      string // without credentials
+	ref      plumbing.ReferenceName
+	where    location
+	err      error // what is wrong with the configuration
+	auth     func(ctx context.Context, url string) (Access, error)
+	http     *http.Client
+	carriers carriers
+	timeout  time.Duration
 
 	mu     sync.Mutex
 	pushes *discovery // of the last HTTP push; nil if it is to be read
@@ -49,6 +50,7 @@ func newRemote(cfg Config) *remote {
 	if r.http == nil {
 		r.http = http.DefaultClient
 	}
+	r.carriers.shared = r.http.Transport
 	if r.timeout <= 0 {
 		r.timeout = defaultTimeout
 	}
@@ -69,7 +71,7 @@ type session struct {
 	ctx      context.Context
 	caller   context.Context
 	watch    *watchdog
-	auth     transport.AuthMethod
+	access   Access
 	secrets  []string
 	endpoint *transport.Endpoint // go-git changes it when it is redirected
 	wire     *wire               // of http and https
@@ -84,7 +86,7 @@ func (r *remote) begin(ctx context.Context, doing string) (*session, error) {
 	s.ctx, s.watch = watch(ctx, r.timeout)
 	s.secrets = secretsOf(r.where.user, r.where.web(), nil)
 	if r.auth != nil {
-		auth, err := r.auth(s.ctx, r.url)
+		access, err := r.auth(s.ctx, r.url)
 		if err != nil {
 			defer s.end()
 			if s.ctx.Err() != nil {
@@ -92,18 +94,18 @@ func (r *remote) begin(ctx context.Context, doing string) (*session, error) {
 			}
 			return nil, s.fail(ErrNoCredentials, err.Error())
 		}
-		s.auth = auth
-		s.secrets = append(s.secrets, secretsOf(nil, false, auth)...)
+		s.access = access
+		s.secrets = append(s.secrets, secretsOf(nil, false, access.Method)...)
 	}
 	if s.endpoint.Protocol == "ssh" {
 		s.dialItself()
 	}
 	if s.overHTTP() {
-		if s.auth == nil && r.where.user != nil {
+		if s.access.Method == nil && r.where.user != nil {
 			password, _ := r.where.user.Password()
-			s.auth = &githttp.BasicAuth{Username: r.where.user.Username(), Password: password}
+			s.access.Method = &githttp.BasicAuth{Username: r.where.user.Username(), Password: password}
 		}
-		s.wire = &wire{base: r.http.Transport, watch: s.watch}
+		s.wire = &wire{base: r.carriers.pick(s.access.TLS), watch: s.watch}
 	}
 	return s, nil
 }
@@ -191,10 +193,12 @@ func (s *session) classify(err error) *RemoteError {
 			return s.fail(ErrUnreachable, fmt.Sprintf("%v: a web page came where Git's answer should be: check the URL, and what stands between here and the server", was))
 		}
 	}
-	if detail, kind := sshFault(err, s.auth); kind != nil {
+	if detail, kind := sshFault(err, s.access.Method); kind != nil {
 		return s.fail(kind, detail)
 	}
 	switch {
+	case ourCertificate(err):
+		return s.fail(ErrAuth, "the remote wants another client certificate: "+err.Error())
 	case strings.Contains(err.Error(), "object-format=sha256"): // go-git stumbles over the length of the names
 		return s.fail(ErrBadURL, "its objects are named by SHA-256, which is not supported")
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrInvalidAuthMethod):
@@ -206,6 +210,13 @@ func (s *session) classify(err error) *RemoteError {
 	default:
 		return s.fail(ErrUnreachable, err.Error())
 	}
+}
+
+// ourCertificate says whether the remote refused the certificate that it was shown, or
+// was shown none. crypto/tls has no type for what the other side says.
+func ourCertificate(err error) bool {
+	_, says, remote := strings.Cut(err.Error(), "remote error: tls: ")
+	return remote && strings.Contains(says, "certificate")
 }
 
 // refused says whether err was the server's answer to what was asked, as far as can

@@ -61,3 +61,22 @@ func TestReportOfAnotherBranch(t *testing.T) {
 		}
 	}
 }
+
+// TestReportEchoesCredentials: nor does a report get them into an error.
+func TestReportEchoesCredentials(t *testing.T) {
+	r := newRemoteRepo(t, gittest.Options{})
+	b := r.fetched(withAuth("writer", password))
+	put(t, b, 1, "a.yaml", "1")
+	r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+		if !isPush(req) {
+			next.ServeHTTP(w, req)
+			return
+		}
+		answerReport(w, "unpack ok", "ng refs/heads/main not with "+password)
+	})
+	_, err := b.Push(t.Context())
+	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "not with ***") {
+		t.Errorf("error %v", err)
+	}
+	checkNoSecret(t, err, password)
+}

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing/transport"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"golang.org/x/crypto/ssh"
 )
@@ -44,11 +43,11 @@ func TestSilentSSHHostLeavesNothing(t *testing.T) {
 			}()
 			b := New(Config{
 				URL: "ssh://git@" + listener.Addr().String() + "/org/repo", Branch: "main", Dir: t.TempDir(), Timeout: 100 * time.Millisecond,
-				Auth: func(context.Context, string) (transport.AuthMethod, error) {
-					return &gitssh.Password{
+				Auth: func(context.Context, string) (Access, error) {
+					return Access{Method: &gitssh.Password{
 						User: "git", Password: "s3cr3t",
 						HostKeyCallbackHelper: gitssh.HostKeyCallbackHelper{HostKeyCallback: ssh.InsecureIgnoreHostKey()},
-					}, nil
+					}}, nil
 				},
 			})
 			for range tries {

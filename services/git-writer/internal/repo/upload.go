@@ -31,7 +31,7 @@ func (r *remote) upload(ctx context.Context) (*upload, error) {
 	}
 	u := &upload{session: s}
 	u.conn, err = open(s, func() (transport.UploadPackSession, error) {
-		return s.transport().NewUploadPackSession(s.endpoint, s.auth)
+		return s.transport().NewUploadPackSession(s.endpoint, s.access.Method)
 	}, func(conn transport.UploadPackSession) { _ = conn.Close() })
 	if err != nil {
 		defer s.end()
