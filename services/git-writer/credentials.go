@@ -18,11 +18,12 @@ import (
 // helperWait bounds how long a credential helper may think.
 const helperWait = 20 * time.Second
 
-// Credentials says what opens remotes. For http and https: the user name and
-// the password in a file, if given, else what git's credential helpers know.
-// For ssh: the agent, and hosts that known_hosts names. They are read again for
-// each session, so that rotation needs no restart.
+// Credentials says what opens remotes. One that names a Secret: that alone. Others, for
+// http and https: the user name and the password in a file, if given, else what git's
+// credential helpers know. For ssh: the agent, and hosts that known_hosts names. All are
+// read again for each session, so that rotation needs no restart.
 type Credentials struct {
+	Dir          string // of Secrets: namespace/name/key; empty: there are none
 	Username     string
 	PasswordFile string
 	AgentSocket  string // of the SSH agent: what SSH_AUTH_SOCK says
@@ -31,6 +32,13 @@ type Credentials struct {
 
 // Validate checks that what is given is whole.
 func (c Credentials) Validate() error {
+	if c.Dir != "" {
+		if info, err := os.Stat(c.Dir); err != nil {
+			return fmt.Errorf("git credentials: the directory of Secrets: %w", err)
+		} else if !info.IsDir() {
+			return fmt.Errorf("git credentials: %s is no directory: name the one of Secrets, which has namespace/name/key", c.Dir)
+		}
+	}
 	if (c.Username == "") != (c.PasswordFile == "") {
 		return errors.New("git credentials: KUBESCRIBE_GIT_USERNAME and KUBESCRIBE_GIT_PASSWORD_FILE belong together; set both or none")
 	}
@@ -53,8 +61,8 @@ func (c Credentials) password() (string, error) {
 	return p, nil
 }
 
-// auth is what a session with a remote is opened with, nil for nothing. It holds
-// until ctx ends.
+// auth is what the environment knows to open a session with a remote, nil for nothing.
+// It holds until ctx ends.
 func (c Credentials) auth(ctx context.Context, remote string) (transport.AuthMethod, error) {
 	end, err := transport.NewEndpoint(remote)
 	if err != nil {

@@ -23,12 +23,15 @@ func TestCredentialsValidate(t *testing.T) {
 		Credentials
 		says string
 	}{
-		"none":          {},
-		"whole":         {Credentials: Credentials{Username: "me", PasswordFile: file("ok", "s3cret\n")}},
-		"no password":   {Credentials: Credentials{Username: "me"}, says: "belong together"},
-		"no user":       {Credentials: Credentials{PasswordFile: "x"}, says: "belong together"},
-		"no such file":  {Credentials: Credentials{Username: "me", PasswordFile: filepath.Join(dir, "none")}, says: "no such file"},
-		"an empty file": {Credentials: Credentials{Username: "me", PasswordFile: file("empty", "\n")}, says: "is empty"},
+		"none":           {},
+		"whole":          {Credentials: Credentials{Username: "me", PasswordFile: file("ok", "s3cret\n")}},
+		"no password":    {Credentials: Credentials{Username: "me"}, says: "belong together"},
+		"no user":        {Credentials: Credentials{PasswordFile: "x"}, says: "belong together"},
+		"no such file":   {Credentials: Credentials{Username: "me", PasswordFile: filepath.Join(dir, "none")}, says: "no such file"},
+		"Secrets":        {Credentials: Credentials{Dir: dir}},
+		"no directory":   {Credentials: Credentials{Dir: filepath.Join(dir, "none")}, says: "the directory of Secrets"},
+		"a file of them": {Credentials: Credentials{Dir: file("file", "x")}, says: "is no directory"},
+		"an empty file":  {Credentials: Credentials{Username: "me", PasswordFile: file("empty", "\n")}, says: "is empty"},
 	} {
 		err := c.Validate()
 		if (err == nil) != (c.says == "") || (err != nil && !strings.Contains(err.Error(), c.says)) {

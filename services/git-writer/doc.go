@@ -10,6 +10,7 @@
 // of a run's, once and in order (I1–I3); no push is forced, and commits of
 // others are never lost (I8); two writers of one branch interleave and never
 // overwrite (I7); nothing is removed but by a DELETE (I6); a folder that is not
-// ours is refused; a file that holds several resources is never changed. It has no
-// Kubernetes rights.
+// ours is refused; a file that holds several resources is never changed; a remote that
+// names a Secret is opened by that alone, which comes as files and stands in no log,
+// error, status or metric. It has no Kubernetes rights.
 package gitwriter

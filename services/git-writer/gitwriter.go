@@ -121,14 +121,14 @@ func (w *Writer) Run(ctx context.Context) error {
 }
 
 // adjust keeps a worker on each branch that destinations point to, by the URL
-// they write it with.
+// they write it with, and by their credentials.
 func (w *Writer) adjust(ctx context.Context, all map[event.DestinationKey]bus.Registered) {
 	want := branches(all)
 	w.mu.Lock()
 	var leaving []*running
 	for key, r := range w.workers {
 		d, ok := want[key]
-		if ok && d.URL == r.URL {
+		if ok && d.URL == r.URL && d.Credentials == r.Credentials {
 			delete(want, key)
 			continue
 		}
@@ -148,13 +148,18 @@ func (w *Writer) adjust(ctx context.Context, all map[event.DestinationKey]bus.Re
 }
 
 // branches are those that destinations point to, by key. One URL may be written
-// in more ways than one: that of the destination whose key is the smallest counts.
+// in more ways than one, and opened by more than one Secret: those of the destination
+// that was registered first count, as long as it stays.
 func branches(all map[event.DestinationKey]bus.Registered) map[string]event.Destination {
-	found := map[string]event.Destination{}
+	first := map[string]bus.Registered{}
 	for _, d := range all {
-		if other, ok := found[d.BranchKey]; !ok || d.Key.String() < other.Key.String() {
-			found[d.BranchKey] = d.Destination
+		if other, ok := first[d.BranchKey]; !ok || branch.Before(d, other) {
+			first[d.BranchKey] = d
 		}
+	}
+	found := map[string]event.Destination{}
+	for key, d := range first {
+		found[key] = d.Destination
 	}
 	return found
 }
@@ -177,7 +182,7 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	r.Worker = branch.New(branch.Config{
 		BranchKey: d.BranchKey, URL: d.URL, Branch: d.Branch, CacheDir: filepath.Join(w.cfg.CacheDir, d.BranchKey),
-		Auth: w.auth, Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
+		Credentials: d.Credentials, Auth: w.auth(d.Credentials), Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
 		Log: w.log, Metrics: w.metrics,
 	})
 	go func() {
@@ -191,10 +196,12 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 	return r
 }
 
-// auth is what a session with a remote is opened with.
-func (w *Writer) auth(ctx context.Context, remote string) (repo.Access, error) {
-	all, _ := w.registry.All()
-	return w.cfg.Credentials.forOneOf(ctx, all, remote)
+// auth says what a session with a remote is opened with that names a Secret, or none.
+func (w *Writer) auth(secret string) func(context.Context, string) (repo.Access, error) {
+	return func(ctx context.Context, remote string) (repo.Access, error) {
+		all, _ := w.registry.All()
+		return w.cfg.access(ctx, all, remote, secret)
+	}
 }
 
 // Ready is nil while every branch moves.

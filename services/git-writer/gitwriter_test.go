@@ -23,6 +23,29 @@ func TestSlow(t *testing.T) {
 	}
 }
 
+// TestBranchesAreOpenedBy: of two destinations, the one that was registered first says
+// how their branch is opened, whatever their names.
+func TestBranchesAreOpenedBy(t *testing.T) {
+	all := map[event.DestinationKey]bus.Registered{}
+	for i, name := range []string{"b", "a", "c"} {
+		k := event.DestinationKey{Cluster: "prod", Namespace: name, Name: "live"}
+		all[k] = bus.Registered{Destination: event.Destination{Key: k, BranchKey: "one", Credentials: name + "/git"}, Revision: uint64(7 + i)}
+	}
+	if got := branches(all)["one"].Credentials; got != "b/git" {
+		t.Errorf("opened by %s", got)
+	}
+	changed := all[event.DestinationKey{Cluster: "prod", Namespace: "b", Name: "live"}]
+	changed.Revision, changed.First = 99, 7
+	all[changed.Key] = changed
+	if got := branches(all)["one"].Credentials; got != "b/git" {
+		t.Errorf("opened by %s after a change", got)
+	}
+	delete(all, changed.Key)
+	if got := branches(all)["one"].Credentials; got != "a/git" {
+		t.Errorf("opened by %s", got)
+	}
+}
+
 // TestBranches: two spellings of a URL make one branch, and always the same one.
 func TestBranches(t *testing.T) {
 	all := map[event.DestinationKey]bus.Registered{}
@@ -56,7 +79,10 @@ func TestCheckHosts(t *testing.T) {
 		"two ports are two":    {creds: given, urls: []string{"https://git.example.com/a.git", "https://git.example.com:8443/b.git"}, says: "git.example.com and git.example.com:8443"},
 		"a name and no secret": {creds: given, urls: []string{"https://u:hush@one/a.git", "https://two/b.git"}, says: "one and two"},
 	} {
-		all := map[event.DestinationKey]bus.Registered{}
+		all := map[event.DestinationKey]bus.Registered{
+			// It names a Secret, and so gets no other password.
+			{Name: "its own"}: {Destination: event.Destination{URL: "https://its.own/a.git", Credentials: "default/own"}},
+		}
 		for _, u := range c.urls {
 			all[event.DestinationKey{Name: u}] = bus.Registered{Destination: event.Destination{URL: u}}
 		}

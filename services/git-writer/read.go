@@ -24,7 +24,7 @@ func ReadBlobs(ctx context.Context, cfg Config, all map[event.DestinationKey]bus
 	b := repo.New(repo.Config{
 		URL: d.URL, Branch: d.Branch, Dir: cfg.CacheDir,
 		Auth: func(ctx context.Context, remote string) (repo.Access, error) {
-			return cfg.Credentials.forOneOf(ctx, all, remote)
+			return cfg.access(ctx, all, remote, d.Credentials)
 		},
 	})
 	defer b.Close()

@@ -1,6 +1,7 @@
 package gitwriter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,30 +22,30 @@ func (c Credentials) fromAgent(ctx context.Context, end *transport.Endpoint) (tr
 	if err != nil {
 		return nil, err
 	}
-	address := sshAddress(end)
-	hosts, err := readKnownHosts(c.KnownHosts, address)
+	hosts, err := readKnownHosts(c.KnownHosts, sshAddress(end))
 	if err != nil {
 		return nil, err
 	}
-	user := end.User
-	if user == "" {
-		user = gitssh.DefaultUsername
-	}
+	return publicKeys(end, hosts, signers...), nil
+}
+
+// publicKeys lets those keys in where hosts knows the host.
+func publicKeys(end *transport.Endpoint, hosts knownHosts, signers ...ssh.Signer) transport.AuthMethod {
 	return &gitssh.PublicKeysCallback{
-		User:     user,
+		User:     cmp.Or(end.User, gitssh.DefaultUsername),
 		Callback: func() ([]ssh.Signer, error) { return signers, nil },
 		HostKeyCallbackHelper: gitssh.HostKeyCallbackHelper{
 			HostKeyCallback: hosts.check,
 			// Else the host may show a key of another type than is known.
-			HostKeyAlgorithms: hosts.db.HostKeyAlgorithms(address),
+			HostKeyAlgorithms: hosts.db.HostKeyAlgorithms(sshAddress(end)),
 		},
-	}, nil
+	}
 }
 
 // agentKeys are what the agent can sign with, until ctx ends.
 func (c Credentials) agentKeys(ctx context.Context) ([]ssh.Signer, error) {
 	if c.AgentSocket == "" {
-		return nil, errors.New("git credentials: there is no SSH agent, SSH_AUTH_SOCK is not set: start one and give it a key (eval $(ssh-agent); ssh-add FILE), or use an https URL")
+		return nil, errors.New("git credentials: there is no SSH agent, SSH_AUTH_SOCK is not set: start one and give it a key (eval $(ssh-agent); ssh-add FILE), or let the remote name a Secret with a key (spec.secretRef)")
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.AgentSocket)
 	if err != nil {

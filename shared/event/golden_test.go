@@ -128,6 +128,11 @@ var goldenRecords = map[string]record{
 		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
 		Interval: 10 * time.Minute, Prune: Prune{Mode: PruneAlways, MaxPercent: 30, MaxFiles: 10},
 	}),
+	"destination-credentials": of(Destination{
+		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
+		URL: "https://git.example.com/platform/live.git", Credentials: "gitops/live-token", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
+		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
+	}),
 	"destination-changed": of(Destination{
 		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
 		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
@@ -186,6 +191,10 @@ var goldenRecords = map[string]record{
 	"status-overlaps": of(Status{
 		V: 1, Position: 12,
 		Stalled: &Stalled{StalledFolderOverlaps, "the folders of two destinations overlap", time.Date(2026, 3, 14, 15, 9, 27, 0, time.UTC)},
+	}),
+	"status-credentials": of(Status{
+		V: 1, Position: 12,
+		Stalled: &Stalled{StalledCredentialsDiffer, "the branch is pushed with another Secret", time.Date(2026, 3, 14, 15, 9, 27, 0, time.UTC)},
 	}),
 	"request-cluster-state": of(Request{
 		V: 1, Kind: RequestClusterState, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Run: "run-1", Attempt: 1, Registered: 7, Reason: ReasonSpecChanged,

@@ -40,6 +40,9 @@ type Destination struct {
 	Adopt      bool           `json:"adopt,omitempty"`
 	Committer  Person         `json:"committer"`
 	Rules      []Rule         `json:"rules"`
+	// Credentials names the Secret that opens the remote, as namespace/name; empty: what
+	// the git-writer's environment knows does.
+	Credentials string `json:"credentials,omitempty"`
 	// First is the revision at which it was registered, where it was written again since.
 	First uint64 `json:"first,omitempty"`
 	// MinPushInterval is the least time from one push to the remote to the next.
@@ -248,14 +251,22 @@ type Stalled struct {
 
 // Why a destination is refused its base folder, until somebody changes something.
 const (
-	StalledFolderNotOurs  = "FolderNotOurs"  // it belongs to somebody else
-	StalledFolderOverlaps = "FolderOverlaps" // with that of a destination that was registered before
+	StalledFolderNotOurs     = "FolderNotOurs"     // it belongs to somebody else
+	StalledFolderOverlaps    = "FolderOverlaps"    // with that of a destination that was registered before
+	StalledCredentialsDiffer = "CredentialsDiffer" // from those that its branch is opened with
 )
 
 // Refused reports whether a destination is refused its base folder: what is to be
 // written there is dropped.
 func (s *Stalled) Refused() bool {
-	return s != nil && (s.Reason == StalledFolderNotOurs || s.Reason == StalledFolderOverlaps)
+	if s == nil {
+		return false
+	}
+	switch s.Reason {
+	case StalledFolderNotOurs, StalledFolderOverlaps, StalledCredentialsDiffer:
+		return true
+	}
+	return false
 }
 
 // The control requests.

@@ -37,6 +37,9 @@ func (s *session) admit(ctx context.Context) error {
 	refused := map[event.DestinationKey]Refusal{}
 	var reasons []Refusal
 	all := s.destinations()
+	if first, is := first(all); is && first.Credentials != s.Credentials {
+		return errReconfigured // another worker is about to take over
+	}
 	overlapping := overlaps(all)
 	for k, d := range all {
 		want := marker.Of(d.Destination, s.Bus.Install.Incarnation)
@@ -47,6 +50,8 @@ func (s *session) admit(ctx context.Context) error {
 		r := Refusal{Revision: d.Revision}
 		if o, is := overlapping[k]; is {
 			r.Reason, r.Why = event.StalledFolderOverlaps, o
+		} else if d.Credentials != s.Credentials {
+			r.Reason, r.Why = event.StalledCredentialsDiffer, otherSecret{d.Credentials, s.Credentials}
 		} else if err := marker.Admit(folder, want, d.Adopt); err != nil {
 			r.Reason, r.Why = event.StalledFolderNotOurs, err
 		}

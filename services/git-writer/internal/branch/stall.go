@@ -26,9 +26,16 @@ const (
 	ReasonOther          = "Failed"
 )
 
-// remedy is what a person can do about an error, "" if waiting is all.
-func remedy(err error) string {
+// remedy is what a person can do about an error, "" if waiting is all. secret names what
+// opens the remote, if that is one.
+func remedy(err error, secret string) string {
 	switch {
+	case errors.Is(err, repo.ErrAuth) && secret != "":
+		return "check what stands in the Secret " + secret + ", and that it has not expired"
+	case errors.Is(err, repo.ErrSSHKeys) && secret != "":
+		return "give the host the public half of the key in the Secret " + secret + ", or the Secret a key that the host knows"
+	case errors.Is(err, repo.ErrUnreachable) && secret != "" && strings.Contains(err.Error(), "x509:"):
+		return "put the authority that signed the remote's certificate into ca.crt of the Secret " + secret
 	case errors.Is(err, repo.ErrAuth):
 		return "check the user and password: KUBESCRIBE_GIT_USERNAME with KUBESCRIBE_GIT_PASSWORD_FILE, else what git credential fill knows for this URL"
 	case errors.Is(err, repo.ErrSSHKeys):
@@ -40,7 +47,7 @@ func remedy(err error) string {
 	case errors.Is(err, repo.ErrRefused):
 		return "let this user push to the branch, or name another branch"
 	case errors.Is(err, repo.ErrUnreachable) && strings.Contains(err.Error(), "x509:"):
-		return "let SSL_CERT_FILE name a file with the authority that signed the remote's certificate"
+		return "let SSL_CERT_FILE name a file with the authority that signed the remote's certificate, or let the remote name a Secret with it"
 	case errors.Is(err, repo.ErrUnreachable) && strings.Contains(err.Error(), "HTTP response to HTTPS client"):
 		return "the remote speaks plain http: check the URL"
 	}
@@ -71,7 +78,7 @@ func reason(err error) string {
 
 // stall says why nothing moves, everywhere, and waits.
 func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
-	if what := remedy(err); what != "" {
+	if what := remedy(err, w.Credentials); what != "" {
 		err = fmt.Errorf("%w; %s", err, what)
 	}
 	var remote *repo.RemoteError

@@ -19,14 +19,16 @@ type Config struct {
 	URL       string
 	Branch    string
 	CacheDir  string
-	Auth      func(ctx context.Context, url string) (repo.Access, error)
-	Pace      *Pace // of the remote
-	Bus       *bus.Bus
-	Registry  *bus.Registry
-	Hints     *bus.Bucket[event.Hint]
-	Statuses  *bus.Bucket[event.Status]
-	Log       *slog.Logger
-	Metrics   *Metrics
+	// Credentials names the Secret that opens the remote; empty: the environment does.
+	Credentials string
+	Auth        func(ctx context.Context, url string) (repo.Access, error)
+	Pace        *Pace // of the remote
+	Bus         *bus.Bus
+	Registry    *bus.Registry
+	Hints       *bus.Bucket[event.Hint]
+	Statuses    *bus.Bucket[event.Status]
+	Log         *slog.Logger
+	Metrics     *Metrics
 }
 
 // Worker is the writer of a branch. Make it with [New].

@@ -113,7 +113,7 @@ func (a *awaiter) closed(ctx context.Context, rec event.PhaseRecord, side subjec
 }
 
 // readGit reads the contents in Git of what is different and may be shown.
-func (s *session) readGit(ctx context.Context, env Env, c comparison, cache string, contents contents) error {
+func (s *session) readGit(ctx context.Context, creds gitwriter.Credentials, c comparison, cache string, contents contents) error {
 	seen := map[string]bool{}
 	var hashes []string
 	for _, d := range c.differences {
@@ -125,7 +125,7 @@ func (s *session) readGit(ctx context.Context, env Env, c comparison, cache stri
 	if len(hashes) == 0 {
 		return nil
 	}
-	cfg := gitwriter.Config{CacheDir: cache, Credentials: credentials(env)}
+	cfg := gitwriter.Config{CacheDir: cache, Credentials: creds}
 	var failed error
 	err := gitwriter.ReadBlobs(ctx, cfg, s.all, s.destination, hashes, func(_ string, content []byte) {
 		failed = errors.Join(failed, contents.put(content))

@@ -44,16 +44,18 @@ shown, until a run or a change has come upon it since the git-writer started.
 func diffCommand(env Env) *cobra.Command {
 	var s session
 	var exitCode bool
+	var secrets string
 	cmd := &cobra.Command{
 		Use: "diff DESTINATION", Short: "Show what a run of a destination would change",
 		Long: diffLong + reachLong, Args: exactly("DESTINATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := credentials(env).Validate(); err != nil {
+			creds := credentials(env, secrets)
+			if err := creds.Validate(); err != nil {
 				return usageError{err}
 			}
 			differs := false
 			err := s.do(cmd.Context(), env, args[0], func(ctx context.Context) (err error) {
-				differs, err = s.diff(ctx, env)
+				differs, err = s.diff(ctx, env.Stdout, creds)
 				return err
 			})
 			switch {
@@ -68,12 +70,13 @@ func diffCommand(env Env) *cobra.Command {
 		},
 	}
 	s.flags(cmd)
+	gitCredentials(cmd.Flags(), &secrets, env)
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "end with 1 when there are differences, and with 2 on errors")
 	return cmd
 }
 
 // diff compares and prints, and reports whether there are differences.
-func (s *session) diff(ctx context.Context, env Env) (differs bool, err error) {
+func (s *session) diff(ctx context.Context, out io.Writer, creds gitwriter.Credentials) (differs bool, err error) {
 	dir, err := os.MkdirTemp("", "kubescribe-diff-")
 	if err != nil {
 		return false, fmt.Errorf("making a directory for contents: %w", err)
@@ -85,7 +88,7 @@ func (s *session) diff(ctx context.Context, env Env) (differs bool, err error) {
 	}
 	defer func() { _ = root.Close() }() // it goes
 	for range compareTries {
-		c, err := s.compare(ctx, env, contents{root}, filepath.Join(dir, "cache"))
+		c, err := s.compare(ctx, creds, contents{root}, filepath.Join(dir, "cache"))
 		if errors.Is(err, bus.ErrSeries) || errors.Is(err, gitwriter.ErrNoBlob) {
 			s.awaiter.say("something came in between, comparing again: " + err.Error())
 			continue
@@ -93,14 +96,14 @@ func (s *session) diff(ctx context.Context, env Env) (differs bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		return len(c.differences) > 0, s.show(env.Stdout, c, contents{root})
+		return len(c.differences) > 0, s.show(out, c, contents{root})
 	}
 	return false, fmt.Errorf("another run, or a push, came in between %d times: try again when %s is quieter", compareTries, s.destination.Key)
 }
 
 // compare asks for a comparison and reads it. bus.ErrSeries if another run has come
 // instead, or taken away what it found.
-func (s *session) compare(ctx context.Context, env Env, contents contents, cache string) (comparison, error) {
+func (s *session) compare(ctx context.Context, creds gitwriter.Credentials, contents contents, cache string) (comparison, error) {
 	rec, err := s.awaiter.run(ctx, event.Request{Reason: event.ReasonCompare})
 	if err != nil {
 		return comparison{}, err
@@ -113,7 +116,7 @@ func (s *session) compare(ctx context.Context, env Env, contents contents, cache
 	if err != nil {
 		return comparison{}, err
 	}
-	return c, s.readGit(ctx, env, c, cache, contents)
+	return c, s.readGit(ctx, creds, c, cache, contents)
 }
 
 // tidy removes what a comparison has left on the bus. Failing, or after a crash before

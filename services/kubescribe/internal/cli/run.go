@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
 
 	"github.com/kubescribe/kubescribe/services/kubescribe"
@@ -25,6 +26,7 @@ type runFlags struct {
 	namespaces               []string
 	adopt                    bool
 	config                   string
+	gitCredentials           string
 	cluster                  string
 	kubeconfig, context      string
 	dataDir                  string
@@ -38,7 +40,9 @@ With --repo, everything in the cluster goes to one folder of one branch; with
 --config, what the documents of a file say. The API server is found as kubectl
 finds it. A second start resumes where the first stopped.
 
-Credentials for https come from KUBESCRIBE_GIT_USERNAME and the file named by
+A remote that names a Secret is opened by that alone: a directory below
+--git-credentials, with a file for each key. For others, credentials for https
+come from KUBESCRIBE_GIT_USERNAME and the file named by
 KUBESCRIBE_GIT_PASSWORD_FILE, else from git's credential helpers; for ssh from
 the agent, and hosts must stand in known_hosts.
 
@@ -59,6 +63,7 @@ func runCommand(env Env) *cobra.Command {
 	fs.StringArrayVar(&f.namespaces, "namespace", nil, "mirror only this `namespace`; may be given several times")
 	fs.BoolVar(&f.adopt, "adopt", false, "take over a base folder that holds resources already")
 	fs.StringVar(&f.config, "config", "", "`file` with GitRemote, GitDestination, WatchRule and ClusterWatchRule documents")
+	gitCredentials(fs, &f.gitCredentials, env)
 	fs.StringVar(&f.cluster, "cluster", "", "`name` of the cluster (default: as the kubeconfig calls it)")
 	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: $KUBECONFIG, ~/.kube/config)")
 	fs.StringVar(&f.context, "context", "", "`name` of the kubeconfig context (default: the current one)")
@@ -83,7 +88,7 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	if err := watcher.CheckCluster(cluster); err != nil {
 		return usageError{err}
 	}
-	creds := credentials(env)
+	creds := credentials(env, f.gitCredentials)
 	if err := creds.Validate(); err != nil {
 		return usageError{err}
 	}
@@ -112,10 +117,15 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	return service.Bounded(ctx, log, func() error { return serve(ctx, cfg, f.config == "", scr, log) })
 }
 
-// credentials are those for Git, as the environment says them.
-func credentials(env Env) gitwriter.Credentials {
+// gitCredentials declares the flag that says where Secrets are.
+func gitCredentials(fs *pflag.FlagSet, dir *string, env Env) {
+	fs.StringVar(dir, "git-credentials", env.Getenv("KUBESCRIBE_GIT_CREDENTIALS_DIR"), "`directory` of the Secrets that remotes name, with namespace/name/key; else $KUBESCRIBE_GIT_CREDENTIALS_DIR")
+}
+
+// credentials are those for Git: Secrets in a directory, and what the environment says.
+func credentials(env Env, dir string) gitwriter.Credentials {
 	return gitwriter.Credentials{
-		Username: env.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: env.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
+		Dir: dir, Username: env.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: env.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
 		AgentSocket: env.Getenv("SSH_AUTH_SOCK"), KnownHosts: env.Getenv("SSH_KNOWN_HOSTS"),
 	}
 }
