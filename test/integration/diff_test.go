@@ -40,6 +40,13 @@ type mirror struct {
 func newMirror(t *testing.T, prune string, objects ...string) *mirror {
 	t.Helper()
 	m := prepareMirror(t, prune, []string{"d"}, "configmaps")
+	m.begin(objects...)
+	return m
+}
+
+// begin starts all roles, and waits until ConfigMaps are on the remote.
+func (m *mirror) begin(objects ...string) {
+	m.Helper()
 	for _, o := range objects {
 		m.cluster.put("configmaps", "shop", o, "1")
 	}
@@ -47,7 +54,6 @@ func newMirror(t *testing.T, prune string, objects ...string) *mirror {
 	m.until("the first run has closed", func() bool { p := m.phase("d"); return p.Run != "" && !p.Running() })
 	m.until("it is on the remote", func() bool { return m.files() == len(objects) })
 	m.tidied()
-	return m
 }
 
 // prepareMirror is a mirror of types, for destinations with a folder each, whose roles do

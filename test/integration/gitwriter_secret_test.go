@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
+	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/gittest"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -323,4 +324,35 @@ func TestGitWriterSecretsDiffer(t *testing.T) {
 			t.Errorf("%s asked for %+v, %v", d.Key, q, err)
 		}
 	}
+}
+
+// TestSecretOfDocument: what a GitRemote names opens it for the git-writer and for
+// kubescribe diff, by flag or environment, and nothing else does.
+func TestSecretOfDocument(t *testing.T) {
+	t.Parallel()
+	m := prepareMirror(t, "{}", []string{"d"}, "configmaps")
+	dir := secrets{t, t.TempDir()}
+	dir.write("default/git", "username", "me", "password", "s3cret\n")
+	m.docs.GitRemotes[0].Spec.SecretRef = &v1alpha1.SecretRef{Name: "git"}
+	m.creds.Dir, m.creds.Username, m.creds.PasswordFile = dir.dir, "", ""
+	environment := m.env
+	m.env = []string{"KUBESCRIBE_GIT_CREDENTIALS_DIR=" + dir.dir}
+	m.begin("a", "b")
+	m.cluster.put("configmaps", "shop", "a", "2")
+	m.until("a change is in Git", func() bool {
+		return strings.Contains(m.stand.git("show", "main:live/shop/configmaps/a.yaml"), `"2"`)
+	})
+	m.stand.foreign("By hand", func(work string) error {
+		return os.WriteFile(filepath.Join(work, "live", "shop", "configmaps", "a.yaml"), []byte("text: by hand\n"), 0o644)
+	})
+	const shown = "-text: by hand"
+	if got := m.diff(1, "--exit-code"); !strings.Contains(got, shown) {
+		t.Errorf("it prints\n%s", got)
+	}
+	m.env = environment
+	if got := m.diff(1, "--exit-code", "--git-credentials", dir.dir); !strings.Contains(got, shown) {
+		t.Errorf("by the flag it prints\n%s", got)
+	}
+	m.typesIn(m.env, "diff", "d", "--nats", m.nats.URL()).ends(1, "Secret default/git", "--git-credentials")
+	m.typesIn(m.env, "diff", "d", "--nats", m.nats.URL(), "--git-credentials", dir.dir+"/none").ends(2, "the directory of Secrets")
 }

@@ -37,6 +37,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, line int) {
 		d.duration(n, v, path, line)
 	case v.Type() == reflect.TypeFor[*intstr.IntOrString]():
 		d.intOrPercent(n, v, path, line)
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		d.value(n, v.Elem(), path, line)
 	case v.Kind() == reflect.Struct:
 		d.fields(n, v, path, line)
 	case v.Kind() == reflect.Map:

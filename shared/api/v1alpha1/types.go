@@ -39,6 +39,12 @@ type GitRemoteSpec struct {
 	// absolute path. It carries no credentials; a user name is allowed for SSH only.
 	URL string `json:"url"`
 
+	// SecretRef names the Secret of the GitRemote's own namespace that opens it. Without
+	// one, it is opened by what the git-writer's environment knows; with one, by that
+	// alone.
+	// +optional
+	SecretRef *SecretRef `json:"secretRef,omitempty"`
+
 	// Committer of every commit that is pushed to this remote.
 	// +optional
 	Committer Committer `json:"committer,omitzero"`
@@ -49,6 +55,12 @@ type GitRemoteSpec struct {
 	// 0s for others: then a push begins as soon as the last one has ended. The longest is 1h.
 	// +optional
 	MinPushInterval *metav1.Duration `json:"minPushInterval,omitempty"`
+}
+
+// SecretRef names a Secret of the referrer's own namespace.
+type SecretRef struct {
+	// Name of the Secret.
+	Name string `json:"name"`
 }
 
 // Committer is the identity in the committer line of a commit.

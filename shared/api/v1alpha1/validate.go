@@ -112,6 +112,7 @@ func (c *checker) gitRemote(o *GitRemote) {
 	if _, problem := parseURL(o.Spec.URL); problem != "" {
 		c.add("spec.url", "%s", problem)
 	}
+	c.secretRef(o)
 	if name := o.Spec.Committer.Name; !isIdentity(name) || strings.Trim(name, " .,:;\"'\\") == "" {
 		c.add("spec.committer.name", "is not a name that git can write down; use letters, without < > and control characters")
 	}
@@ -124,6 +125,18 @@ func (c *checker) gitRemote(o *GitRemote) {
 	case least.Duration < 0, least.Duration > maxPushInterval:
 		c.add("spec.minPushInterval", "is negative or longer than %s; write a duration such as 10s, or 0s for none", maxPushInterval)
 	}
+}
+
+// secretRef refuses credentials for what is opened without any.
+func (c *checker) secretRef(o *GitRemote) {
+	if o.Spec.SecretRef == nil {
+		return
+	}
+	if strings.HasPrefix(CanonicalURL(o.Spec.URL), "/") {
+		c.add("spec.secretRef", "names credentials, and a path is opened without any; remove it")
+		return
+	}
+	c.objectName("spec.secretRef.name", o.Spec.SecretRef.Name)
 }
 
 // maxPushInterval keeps a branch from standing for so long that nobody expects it any more.

@@ -59,6 +59,22 @@ func TestValidateObjects(t *testing.T) {
 		{"committer name of two lines", spoil(t, remote, fmt.Sprintf(name, "a\nb")), []string{
 			"f.yaml:4 (document 1, GitRemote default/origin): spec.committer.name: is not a name that git can write down; use letters, without < > and control characters",
 		}},
+		{"secret", spoil(t, remote, `spec: {url: "https://git.example.com/a/b.git", secretRef: {name: origin.git}}`), nil},
+		{"secret's name", spoil(t, remote, `spec: {url: "git@git.example.com:a/b.git", secretRef: {name: ../origin}}`), []string{
+			`f.yaml:4 (document 1, GitRemote default/origin): spec.secretRef.name: "../origin" is not a name; use at most 253 lower-case letters, digits, dashes and dots, with a letter or digit first and last`,
+		}},
+		{"secret without a name", spoil(t, remote, `spec: {url: "https://git.example.com/a/b.git", secretRef: {}}`), []string{
+			"f.yaml:4 (document 1, GitRemote default/origin): spec.secretRef.name: is required; give it a name",
+		}},
+		{"secret that is no reference", spoil(t, remote, `spec: {url: "https://git.example.com/a/b.git", secretRef: origin}`), []string{
+			"f.yaml:4 (document 1, GitRemote default/origin): spec.secretRef: must be a mapping, not a string; correct it",
+		}},
+		{"secret of another namespace", spoil(t, remote, `spec: {url: "https://git.example.com/a/b.git", secretRef: {name: origin, namespace: git}}`), []string{
+			"f.yaml:4 (document 1, GitRemote default/origin): spec.secretRef.namespace: unknown field; known here: name",
+		}},
+		{"secret of a path", spoil(t, remote, "spec: {url: file:///srv/git, secretRef: {name: origin}}"), []string{
+			"f.yaml:4 (document 1, GitRemote default/origin): spec.secretRef: names credentials, and a path is opened without any; remove it",
+		}},
 		{"push interval", spoil(t, remote, "spec: {url: /srv/git, minPushInterval: -1s}"), []string{
 			"f.yaml:4 (document 1, GitRemote default/origin): spec.minPushInterval: is negative or longer than 1h0m0s; write a duration such as 10s, or 0s for none",
 		}},

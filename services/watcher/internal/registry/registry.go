@@ -44,6 +44,9 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 
 			MinPushInterval: remote.MinPushInterval.Duration,
 		}
+		if ref := remote.SecretRef; ref != nil {
+			dest.Credentials = d.Namespace + "/" + ref.Name
+		}
 		var err error
 		if dest.Prune, err = prune(d.Spec.Prune); err != nil {
 			return nil, fmt.Errorf("GitDestination %s/%s: spec.prune.maxDeletions: %w", d.Namespace, d.Name, err)

@@ -149,6 +149,21 @@ func TestCompileAdopt(t *testing.T) {
 	}
 }
 
+// TestCompileCredentials: a remote's Secret is one of its own namespace, which is the
+// destination's.
+func TestCompileCredentials(t *testing.T) {
+	r := remote("shop", "git", url)
+	r.Spec.SecretRef = &v1alpha1.SecretRef{Name: "token"}
+	docs := &v1alpha1.Documents{
+		GitRemotes:      []v1alpha1.GitRemote{r, remote("billing", "git", url)},
+		GitDestinations: []v1alpha1.GitDestination{destination("shop", "live", "git", "shop"), destination("billing", "live", "git", "billing")},
+	}
+	got, err := Compile(docs, "prod", "c-1")
+	if err != nil || got[0].Credentials != "shop/token" || got[1].Credentials != "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestCompileReconciliation(t *testing.T) {
 	percent, number := intstr.FromString("5%"), intstr.FromInt32(50)
 	none := intstr.FromInt32(0)
