@@ -145,6 +145,13 @@ var goldenRecords = map[string]record{
 		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
 		MinPushInterval: 10 * time.Second, Window: 30 * time.Second, Prune: Prune{Mode: PruneNever},
 	}),
+	"destination-worded": of(Destination{
+		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
+		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
+		Committer: Person{"kubescribe", "kubescribe@localhost"}, Author: Person{"Platform Team", "platform@example.com"},
+		Wording: Wording{Subject: "{{.Object}}", Body: "{{range .Changes}}{{.}}\n{{end}}"},
+		Rules:   []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}}, Prune: Prune{Mode: PruneNever},
+	}),
 	"phase": of(PhaseRecord{
 		V: 1, Phase: LiveProcessing, Run: "run-1", Attempt: 1, Reason: ReasonNewDestination, Registered: 7, Cursor: 99,
 		Counts: Counts{Forwarded: 90, Suppressed: 9}, Owner: "host-1", Since: time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC),

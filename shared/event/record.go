@@ -39,6 +39,8 @@ type Destination struct {
 	BaseFolder string         `json:"baseFolder"` // "" for the root of the repository
 	Adopt      bool           `json:"adopt,omitempty"`
 	Committer  Person         `json:"committer"`
+	Author     Person         `json:"author,omitzero"` // of commits; nobody: the committer
+	Wording    Wording        `json:"wording,omitzero"`
 	Rules      []Rule         `json:"rules"`
 	// Credentials names the Secret that opens the remote, as namespace/name; empty: what
 	// the git-writer's environment knows does.
@@ -77,6 +79,13 @@ const (
 type Person struct {
 	Name  string `json:"name"`
 	Email string `json:"email"`
+}
+
+// Wording is the templates of commit messages, which were found right; "" stands for
+// the words that kubescribe has itself.
+type Wording struct {
+	Subject string `json:"subject,omitempty"`
+	Body    string `json:"body,omitempty"`
 }
 
 // Rule selects objects. "*" stands for any value.

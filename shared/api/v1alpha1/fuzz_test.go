@@ -44,6 +44,14 @@ func FuzzLoad(f *testing.F) {
 		f.Add(input[:at], input[at:], uint8(i))
 		f.Add(input[:at]+"1", input[at:], uint8(i))
 	}
+	for i := range urls {
+		for _, value := range []string{"{{", `{{"`, `{{eq "`, "{{.", "{{$", "{{/*"} {
+			input := strings.Replace(sound, "{name: origin}}\n", "{name: origin}, commit: {message: {subject: '"+value+"'}}}\n", 1)
+			at := strings.Index(input, value) + len(value)
+			f.Add(input[:at], input[at:], uint8(i))
+			f.Add(input[:at], `" "x"}}`+input[at:], uint8(i))
+		}
+	}
 	f.Fuzz(func(t *testing.T, before, after string, which uint8) {
 		if strings.Contains(before+after, password) {
 			t.Skip()

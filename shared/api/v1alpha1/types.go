@@ -120,12 +120,12 @@ type GitDestinationSpec struct {
 	// +optional
 	Prune Prune `json:"prune,omitzero"`
 
-	// Commit says what becomes a commit.
+	// Commit says what becomes a commit, whose it is, and how it is worded.
 	// +optional
 	Commit Commit `json:"commit,omitzero"`
 }
 
-// Commit says what becomes a commit.
+// Commit says what becomes a commit of a destination, and how it looks.
 type Commit struct {
 	// Window is for how long changes join the commit that one of them begins; it is pushed
 	// when that time is over. An object that changes again begins the next one, so that no
@@ -135,6 +135,45 @@ type Commit struct {
 	// +optional
 	// +kubebuilder:default="0s"
 	Window *metav1.Duration `json:"window,omitempty"`
+
+	// Author of every commit. What is left out is the remote's committer's.
+	// +optional
+	Author Author `json:"author,omitzero"`
+
+	// Message words the commits.
+	// +optional
+	Message Message `json:"message,omitzero"`
+}
+
+// Author is the identity in the author line of a commit.
+type Author struct {
+	// Name of the author.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// Email of the author.
+	// +optional
+	Email string `json:"email,omitempty"`
+}
+
+// Message is the templates of a commit's message: Go's (text/template), with if, with,
+// range .Changes, and the functions and, or, not, eq, ne, lt, le, gt, ge and len. What
+// they see is a commit: .Cluster, .Destination, .Run (the run that found the changes,
+// empty for a live change), .Created, .Updated, .Deleted (how many files), .Changes (the
+// first 200) and .More (how many others). A change has .Action (Create, Update, Delete),
+// .Object (deployments.apps shop/web), .Resource (deployments.apps), .Namespace and .Name;
+// so has a commit of only one. The trailers follow in any case.
+type Message struct {
+	// Subject is the first line, by default "Update deployments.apps shop/web", or
+	// "Reconcile live: 4 created, 2 updated" for a run that changes several objects. What
+	// is beyond 200 bytes is cut.
+	// +optional
+	Subject string `json:"subject,omitempty"`
+
+	// Body stands between the subject and the trailers, by default the list of changes of
+	// a run that changes several objects. What is beyond 32 KiB is cut.
+	// +optional
+	Body string `json:"body,omitempty"`
 }
 
 // Prune says what may remove the files of resources that are no longer there.

@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/kubescribe/kubescribe/shared/wording"
 )
 
 // Validate returns everything that is wrong with d as [Problems], or nil. It expects
@@ -113,12 +115,8 @@ func (c *checker) gitRemote(o *GitRemote) {
 		c.add("spec.url", "%s", problem)
 	}
 	c.secretRef(o)
-	if name := o.Spec.Committer.Name; !isIdentity(name) || strings.Trim(name, " .,:;\"'\\") == "" {
-		c.add("spec.committer.name", "is not a name that git can write down; use letters, without < > and control characters")
-	}
-	if email := o.Spec.Committer.Email; !isIdentity(email) || !emailShape.MatchString(email) {
-		c.add("spec.committer.email", "is not an email address; write one such as %s", DefaultCommitterEmail)
-	}
+	c.name("spec.committer.name", o.Spec.Committer.Name)
+	c.email("spec.committer.email", o.Spec.Committer.Email)
 	switch least := o.Spec.MinPushInterval; {
 	case least == nil:
 		c.add("spec.minPushInterval", "is empty; write a duration such as 10s, or 0s for none")
@@ -142,6 +140,19 @@ func (c *checker) secretRef(o *GitRemote) {
 // maxPushInterval keeps a branch from standing for so long that nobody expects it any more.
 const maxPushInterval = time.Hour
 
+// name checks that of a person.
+func (c *checker) name(path, name string) {
+	if !isIdentity(name) || strings.Trim(name, " .,:;\"'\\") == "" {
+		c.add(path, "is not a name that git can write down; use letters, without < > and control characters")
+	}
+}
+
+func (c *checker) email(path, email string) {
+	if !isIdentity(email) || !emailShape.MatchString(email) {
+		c.add(path, "is not an email address; write one such as %s", DefaultCommitterEmail)
+	}
+}
+
 var emailShape = regexp.MustCompile(`^[^@\s]+@[^@\s]+$`)
 
 // isIdentity tells whether git can keep s in a commit's header as it is.
@@ -163,17 +174,38 @@ func (c *checker) gitDestination(o *GitDestination) {
 	case every.Duration < minInterval && every.Duration != 0:
 		c.add("spec.interval", "is shorter than %s; write %s or more, or 0s for no drift checks", minInterval, minInterval)
 	}
-	switch window := o.Spec.Commit.Window; {
-	case window == nil:
-		c.add("spec.commit.window", "is empty; write a duration such as 30s, or 0s for a commit of each change")
-	case window.Duration < 0, window.Duration > maxWindow:
-		c.add("spec.commit.window", "is negative or longer than %s; write a duration such as 30s, or 0s for a commit of each change", maxWindow)
-	}
 	if mode := o.Spec.Prune.Mode; !slices.Contains(pruneModes, mode) {
 		c.add("spec.prune.mode", "%s; write one of Always, OnEvent, Never", unknownText(string(mode)))
 	}
 	if problem := maxDeletionsProblem(o.Spec.Prune.MaxDeletions); problem != "" {
 		c.add("spec.prune.maxDeletions", "%s; write a number such as 50, or a percentage such as \"30%%\"", problem)
+	}
+	c.commit(o.Spec.Commit)
+}
+
+func (c *checker) commit(o Commit) {
+	switch window := o.Window; {
+	case window == nil:
+		c.add("spec.commit.window", "is empty; write a duration such as 30s, or 0s for a commit of each change")
+	case window.Duration < 0, window.Duration > maxWindow:
+		c.add("spec.commit.window", "is negative or longer than %s; write a duration such as 30s, or 0s for a commit of each change", maxWindow)
+	}
+	if name := o.Author.Name; name != "" {
+		c.name("spec.commit.author.name", name)
+	}
+	if email := o.Author.Email; email != "" {
+		c.email("spec.commit.author.email", email)
+	}
+	c.template("spec.commit.message.subject", wording.Subject, o.Message.Subject)
+	c.template("spec.commit.message.body", wording.Body, o.Message.Body)
+}
+
+func (c *checker) template(path string, part wording.Part, text string) {
+	if text == "" {
+		return
+	}
+	if _, err := wording.Parse(part, text); err != nil {
+		c.add(path, "%v", err)
 	}
 }
 

@@ -117,6 +117,19 @@ func TestValidateObjects(t *testing.T) {
 		{"share of deletions", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, prune: {mode: Never, maxDeletions: 130%}}"), []string{
 			`f.yaml:9 (document 2, GitDestination default/live): spec.prune.maxDeletions: is neither a number nor a percentage from 0% to 100%; write a number such as 50, or a percentage such as "30%"`,
 		}},
+		{"author", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, commit: {author: {name: "a<b", email: nobody}}}`), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.author.name: is not a name that git can write down; use letters, without < > and control characters",
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.author.email: is not an email address; write one such as kubescribe@localhost",
+		}},
+		{"half an author", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, commit: {author: {name: Platform Team}}}`), nil},
+		{"message", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, commit: {message: {subject: "{{.Action}}\n{{.Object}}", body: "{{.Kind}}"}}}`), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.message.subject: gives several lines, for a live creation; write a subject of one line, with {{- and -}} where it is long",
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.message.body: uses .Kind, which is not there; there are .Action, .Object, .Resource, .Namespace, .Name, .Cluster, .Destination, .Run, .Created, .Updated, .Deleted, .Changes, .More",
+		}},
+		{"sound message", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, commit: {message: {subject: "{{len .Changes}} changes", body: "{{range .Changes}}{{.}}\n{{end}}"}}}`), nil},
+		{"empty subject", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, commit: {message: {subject: ""}}}`), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.message.subject: is empty; give it a value or leave the field out",
+		}},
 		{"value not echoed", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, branch: "https://u:p@h", baseFolder: "https://u:p@h"}`), []string{
 			"f.yaml:9 (document 2, GitDestination default/live): spec.branch: has an empty part between slashes; use a name that git check-ref-format --branch accepts",
 			`f.yaml:9 (document 2, GitDestination default/live): spec.baseFolder: contains one of < > : " | ? * which not every file system can hold; use other characters`,

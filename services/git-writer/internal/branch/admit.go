@@ -9,6 +9,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/marker"
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/message"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -19,6 +20,7 @@ import (
 type admission struct {
 	bus.Registered
 	marker   []byte
+	words    message.Words // of its commits
 	replaces plumbing.Hash // the marker that stood there, and may be replaced; zero: none
 }
 
@@ -76,7 +78,11 @@ func (s *session) admit(ctx context.Context) error {
 				return err
 			}
 		}
-		a := &admission{Registered: d, marker: want.Bytes()}
+		words, err := message.ParseWords(d.Wording)
+		if err != nil { // by a newer version: this one has words of its own
+			s.Log.Warn("the templates of commit messages are not used", "destination", k.String(), "err", err)
+		}
+		a := &admission{Registered: d, marker: want.Bytes(), words: words}
 		if folder.Marker != nil {
 			a.replaces = plumbing.ComputeHash(plumbing.BlobObject, folder.Marker)
 		}

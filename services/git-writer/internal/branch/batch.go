@@ -1,6 +1,7 @@
 package branch
 
 import (
+	"cmp"
 	"path"
 	"strings"
 
@@ -70,11 +71,11 @@ func (w write) asWrite() ledger.Write {
 	}
 }
 
-// commit is what a group becomes, with the marker of its folder.
-func commit(group []write, mark repo.Op, incarnation string) repo.Commit {
+// newCommit is what a group becomes, with the marker of its folder.
+func (s *session) newCommit(group []write, a *admission) repo.Commit {
 	last := group[len(group)-1]
 	d := last.destination
-	ops := []repo.Op{mark}
+	ops := []repo.Op{a.mark()}
 	byPath := make(map[string]event.Change, len(group))
 	for _, w := range group {
 		ops = append(ops, w.op())
@@ -84,10 +85,11 @@ func commit(group []write, mark repo.Op, incarnation string) repo.Commit {
 	if when.IsZero() {
 		when = last.msg.Time
 	}
-	at := message.Position{Incarnation: incarnation, BranchKey: d.BranchKey, Seq: last.msg.Seq}
+	author := cmp.Or(d.Author, d.Committer)
+	at := message.Position{Incarnation: s.Bus.Install.Incarnation, BranchKey: d.BranchKey, Seq: last.msg.Seq}
 	return repo.Commit{
 		Ops:       ops,
-		Author:    repo.Signature{Name: d.Committer.Name, Email: d.Committer.Email, When: when.UTC()},
+		Author:    repo.Signature{Name: author.Name, Email: author.Email, When: when.UTC()},
 		Committer: repo.Signature{Name: d.Committer.Name, Email: d.Committer.Email, When: last.msg.Time.UTC()},
 		Position:  last.msg.Seq,
 		Message: func(changes []repo.Change) string {
@@ -99,11 +101,11 @@ func commit(group []write, mark repo.Op, incarnation string) repo.Commit {
 			}
 			switch {
 			case len(items) == 1:
-				return message.Live(items[0], d.Key, at)
+				return message.Live(items[0], d.Key, at, a.words)
 			case len(items) > 1 && last.Origin == event.Live:
-				return message.Window(items, d.Key, at)
+				return message.Window(items, d.Key, at, a.words)
 			}
-			return message.Reconcile(items, d.Key, at)
+			return message.Reconcile(items, d.Key, at, a.words)
 		},
 	}
 }

@@ -25,7 +25,7 @@ func (s *session) commit(ctx context.Context, g []write) error {
 		s.inFlight[placed{g[len(g)-1].msg.Seq, w.path}] = w
 	}
 	a := s.admitted[g[0].destination.Key]
-	changed, err := s.repo.Commit(s.remember(commit(g, a.mark(), s.Bus.Install.Incarnation)))
+	changed, err := s.repo.Commit(s.remember(s.newCommit(g, a)))
 	var taken *repo.PathConflictError
 	switch {
 	case errors.As(err, &taken):

@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/wording"
 )
 
 // The trailers (git-interpret-trailers(1)) of every commit.
@@ -23,9 +23,6 @@ const (
 	TrailerVersion     = "Kubescribe-Resource-Version"
 	TrailerManager     = "Kubescribe-Field-Manager"
 )
-
-// listed is how many objects the body of a run's commit names.
-const listed = 200
 
 // Position says how far a branch has come.
 type Position struct {
@@ -54,9 +51,9 @@ func (i Item) object() string {
 }
 
 // Live is the message of one change's commit.
-func Live(i Item, d event.DestinationKey, p Position) string {
+func Live(i Item, d event.DestinationKey, p Position, w Words) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n\n", i.Effect, oneLine(i.object()))
+	w.begin(&b, []Item{i}, d, i.Effect.String()+" "+wording.OneLine(i.object()), "")
 	trailers(&b, i.Change.Origin, i.Change.Run, d, p)
 	trailer(&b, TrailerResource, i.Change.APIVersion+" "+i.object())
 	trailer(&b, TrailerVersion, i.Change.ResourceVersion)
@@ -65,16 +62,17 @@ func Live(i Item, d event.DestinationKey, p Position) string {
 }
 
 // Reconcile is the message of a commit that holds what a run found.
-func Reconcile(items []Item, d event.DestinationKey, p Position) string {
-	if len(items) == 0 {
-		return several("Mark the folder of "+d.Name, items, event.Reconcile, d, p)
+func Reconcile(items []Item, d event.DestinationKey, p Position, w Words) string {
+	subject := "Mark the folder of " + d.Name
+	if len(items) > 0 {
+		subject = "Reconcile " + d.Name + ": " + counts(items)
 	}
-	return several("Reconcile "+d.Name+": "+counts(items), items, event.Reconcile, d, p)
+	return several(subject, items, event.Reconcile, d, p, w)
 }
 
 // Window is the message of a commit of live changes that came while a window was open.
-func Window(items []Item, d event.DestinationKey, p Position) string {
-	return several("Change "+d.Name+": "+counts(items), items, event.Live, d, p)
+func Window(items []Item, d event.DestinationKey, p Position, w Words) string {
+	return several("Change "+d.Name+": "+counts(items), items, event.Live, d, p, w)
 }
 
 // counts is how many objects were created, updated and deleted.
@@ -93,21 +91,19 @@ func counts(items []Item) string {
 }
 
 // several lists items below a subject.
-func several(subject string, items []Item, origin event.Origin, d event.DestinationKey, p Position) string {
-	var b strings.Builder
-	b.WriteString(subject + "\n\n")
+func several(subject string, items []Item, origin event.Origin, d event.DestinationKey, p Position, w Words) string {
 	run := ""
+	var list []string
 	for k, i := range items {
 		run = i.Change.Run
-		if k == listed {
-			fmt.Fprintf(&b, "and %d more\n", len(items)-listed)
+		if k == wording.Listed {
+			list = append(list, fmt.Sprintf("and %d more", len(items)-wording.Listed))
 			break
 		}
-		fmt.Fprintf(&b, "%s %s\n", i.Effect, oneLine(i.object()))
+		list = append(list, i.Effect.String()+" "+wording.OneLine(i.object()))
 	}
-	if len(items) > 0 {
-		b.WriteByte('\n')
-	}
+	var b strings.Builder
+	w.begin(&b, items, d, subject, strings.Join(list, "\n"))
 	trailers(&b, origin, run, d, p)
 	return b.String()
 }
@@ -120,21 +116,9 @@ func trailers(b *strings.Builder, origin event.Origin, run string, d event.Desti
 
 // trailer writes one line.
 func trailer(b *strings.Builder, key, value string) {
-	if value = oneLine(value); value != "" {
+	if value = wording.OneLine(value); value != "" {
 		fmt.Fprintf(b, "%s: %s\n", key, value)
 	}
-}
-
-// oneLine keeps what comes from a cluster from adding lines: the names of some
-// kinds (roles, say) may hold whatever is no slash and no percent sign.
-func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s)
-	return strings.Join(strings.Fields(s), " ")
 }
 
 // ParsePosition reads the position from a commit's message, if it has one of

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/wording"
 )
 
 var (
@@ -21,7 +22,7 @@ func change(name string) event.Change {
 }
 
 func TestLive(t *testing.T) {
-	got := Live(Item{change("web"), repo.Updated}, key, here)
+	got := Live(Item{change("web"), repo.Updated}, key, here, Words{})
 	want := `Update deployments.apps shop/web
 
 Kubescribe-Position: inc/key/42
@@ -40,7 +41,7 @@ Kubescribe-Field-Manager: kubectl-edit
 func TestLiveOfARun(t *testing.T) {
 	c := change("web")
 	c.Origin, c.Run = event.Reconcile, "r1"
-	if got := Live(Item{c, repo.Updated}, key, here); !strings.Contains(got, "\n"+TrailerOrigin+": reconcile r1\n") {
+	if got := Live(Item{c, repo.Updated}, key, here, Words{}); !strings.Contains(got, "\n"+TrailerOrigin+": reconcile r1\n") {
 		t.Errorf("got\n%s", got)
 	}
 }
@@ -49,7 +50,7 @@ func TestLiveOfARun(t *testing.T) {
 // was shortened.
 func TestLiveOfAnOrphan(t *testing.T) {
 	c := event.Change{Op: event.Delete, Origin: event.Reconcile, Run: "r1", Path: "shop/configmaps/long~1.yaml"}
-	got := Live(Item{c, repo.Deleted}, key, here)
+	got := Live(Item{c, repo.Deleted}, key, here, Words{})
 	want := `Delete shop/configmaps/long~1.yaml
 
 Kubescribe-Position: inc/key/42
@@ -65,7 +66,7 @@ Kubescribe-Resource: shop/configmaps/long~1.yaml
 func TestReconcile(t *testing.T) {
 	one, two := change("web"), change("api")
 	one.Run, two.Run = "r1", "r1"
-	got := Reconcile([]Item{{one, repo.Created}, {two, repo.Updated}}, key, here)
+	got := Reconcile([]Item{{one, repo.Created}, {two, repo.Updated}}, key, here, Words{})
 	want := `Reconcile live: 1 created, 1 updated
 
 Create deployments.apps shop/web
@@ -79,19 +80,19 @@ Kubescribe-Destination: prod/default/live
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	var many []Item
-	for range listed + 5 {
+	for range wording.Listed + 5 {
 		many = append(many, Item{one, repo.Created})
 	}
-	if got := Reconcile(many, key, here); !strings.Contains(got, "\nand 5 more\n") || strings.Count(got, "Create ") != listed {
+	if got := Reconcile(many, key, here, Words{}); !strings.Contains(got, "\nand 5 more\n") || strings.Count(got, "Create ") != wording.Listed {
 		t.Errorf("a long list is\n%s", got)
 	}
-	if got := Reconcile(nil, key, here); !strings.HasPrefix(got, "Mark the folder of live\n\n"+TrailerPosition) {
+	if got := Reconcile(nil, key, here, Words{}); !strings.HasPrefix(got, "Mark the folder of live\n\n"+TrailerPosition) {
 		t.Errorf("a commit of the marker alone is\n%s", got)
 	}
 }
 
 func TestWindow(t *testing.T) {
-	got := Window([]Item{{change("web"), repo.Deleted}, {change("api"), repo.Updated}}, key, here)
+	got := Window([]Item{{change("web"), repo.Deleted}, {change("api"), repo.Updated}}, key, here, Words{})
 	want := `Change live: 1 updated, 1 deleted
 
 Delete deployments.apps shop/web
@@ -112,8 +113,8 @@ func TestParsePosition(t *testing.T) {
 		seq uint64
 		ok  bool
 	}{
-		"ours":               {Live(Item{change("web"), repo.Created}, key, here), 42, true},
-		"a run's":            {Reconcile([]Item{{change("web"), repo.Created}}, key, here), 42, true},
+		"ours":               {Live(Item{change("web"), repo.Created}, key, here, Words{}), 42, true},
+		"a run's":            {Reconcile([]Item{{change("web"), repo.Created}}, key, here, Words{}), 42, true},
 		"somebody else's":    {"Fix the build\n\nLong words.\n", 0, false},
 		"another install's":  {"x\n\nKubescribe-Position: other/key/42\n", 0, false},
 		"another branch's":   {"x\n\nKubescribe-Position: inc/other/42\n", 0, false},
@@ -128,17 +129,25 @@ func TestParsePosition(t *testing.T) {
 	}
 }
 
-// FuzzTrailers: whatever a cluster sends cannot forge a position.
+// FuzzTrailers: whatever a cluster sends cannot forge a position, not in the words of
+// a template either.
 func FuzzTrailers(f *testing.F) {
+	own, err := ParseWords(event.Wording{Subject: "x {{.Name}}", Body: "{{.Name}}\n\n{{range .Changes}}{{.Name}}\n{{end}}\n\n{{.Object}}"})
+	if err != nil {
+		f.Fatal(err)
+	}
+
 	f.Add("web\n\nKubescribe-Position: inc/key/999", "m\nKubescribe-Position: inc/key/999", "9\n\nKubescribe-Position: inc/key/999\n")
 	f.Fuzz(func(t *testing.T, name, manager, version string) {
 		c := change(name)
 		c.FieldManager, c.ResourceVersion = manager, version
-		if seq, ok := ParsePosition(Live(Item{c, repo.Created}, key, here), "inc", "key"); !ok || seq != here.Seq {
-			t.Fatalf("position %d %v", seq, ok)
-		}
-		if seq, ok := ParsePosition(Reconcile([]Item{{c, repo.Created}}, key, here), "inc", "key"); !ok || seq != here.Seq {
-			t.Fatalf("a run's position %d %v", seq, ok)
+		for _, w := range []Words{{}, own} {
+			if seq, ok := ParsePosition(Live(Item{c, repo.Created}, key, here, w), "inc", "key"); !ok || seq != here.Seq {
+				t.Fatalf("position %d %v", seq, ok)
+			}
+			if seq, ok := ParsePosition(Reconcile([]Item{{c, repo.Created}}, key, here, w), "inc", "key"); !ok || seq != here.Seq {
+				t.Fatalf("a run's position %d %v", seq, ok)
+			}
 		}
 	})
 }
@@ -147,8 +156,8 @@ func FuzzTrailers(f *testing.F) {
 func TestOneLine(t *testing.T) {
 	evil := change("web\n\nKubescribe-Position: inc/key/99\x1b[31m\u2028x")
 	for name, got := range map[string]string{
-		"live": Live(Item{evil, repo.Updated}, key, here),
-		"run":  Reconcile([]Item{{evil, repo.Created}, {change("api"), repo.Created}}, key, here),
+		"live": Live(Item{evil, repo.Updated}, key, here, Words{}),
+		"run":  Reconcile([]Item{{evil, repo.Created}, {change("api"), repo.Created}}, key, here, Words{}),
 	} {
 		for line := range strings.Lines(got) {
 			if strings.HasPrefix(line, TrailerPosition) && line != TrailerPosition+": "+here.String()+"\n" {

@@ -41,6 +41,8 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 			Interval:  d.Spec.Interval.Duration,
 			Window:    d.Spec.Commit.Window.Duration,
 			Committer: event.Person{Name: remote.Committer.Name, Email: remote.Committer.Email},
+			Author:    author(d.Spec.Commit.Author, remote.Committer),
+			Wording:   event.Wording{Subject: d.Spec.Commit.Message.Subject, Body: d.Spec.Commit.Message.Body},
 
 			MinPushInterval: remote.MinPushInterval.Duration,
 		}
@@ -67,6 +69,14 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 		all = append(all, dest)
 	}
 	return all, nil
+}
+
+// author is nobody where the committer is the author, too.
+func author(a v1alpha1.Author, committer v1alpha1.Committer) event.Person {
+	if a == (v1alpha1.Author{}) {
+		return event.Person{}
+	}
+	return event.Person{Name: cmp.Or(a.Name, committer.Name), Email: cmp.Or(a.Email, committer.Email)}
 }
 
 // allowedFiles is how many deletions a run may always make where maxDeletions is a

@@ -164,6 +164,31 @@ func TestCompileCredentials(t *testing.T) {
 	}
 }
 
+func TestCompileCommit(t *testing.T) {
+	words := v1alpha1.Message{Subject: "{{.Object}}", Body: "changed"}
+	for _, tt := range []struct {
+		name    string
+		commit  v1alpha1.Commit
+		author  event.Person
+		wording event.Wording
+	}{
+		{"nothing said", v1alpha1.Commit{}, event.Person{}, event.Wording{}},
+		{"an author", v1alpha1.Commit{Author: v1alpha1.Author{Name: "a", Email: "a@x"}}, event.Person{Name: "a", Email: "a@x"}, event.Wording{}},
+		{"a name alone", v1alpha1.Commit{Author: v1alpha1.Author{Name: "a"}}, event.Person{Name: "a", Email: "k@localhost"}, event.Wording{}},
+		{"an address alone", v1alpha1.Commit{Author: v1alpha1.Author{Email: "a@x"}}, event.Person{Name: "k", Email: "a@x"}, event.Wording{}},
+		{"words", v1alpha1.Commit{Message: words}, event.Person{}, event.Wording{Subject: "{{.Object}}", Body: "changed"}},
+	} {
+		d := destination("shop", "live", "git", "live")
+		tt.commit.Window = &metav1.Duration{}
+		d.Spec.Commit = tt.commit
+		docs := &v1alpha1.Documents{GitRemotes: []v1alpha1.GitRemote{remote("shop", "git", url)}, GitDestinations: []v1alpha1.GitDestination{d}}
+		got, err := Compile(docs, "prod", "c-1")
+		if err != nil || got[0].Author != tt.author || got[0].Wording != tt.wording {
+			t.Errorf("%s: %+v, %v", tt.name, got, err)
+		}
+	}
+}
+
 func TestCompileReconciliation(t *testing.T) {
 	percent, number := intstr.FromString("5%"), intstr.FromInt32(50)
 	none := intstr.FromInt32(0)
