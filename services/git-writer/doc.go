@@ -12,5 +12,6 @@
 // overwrite (I7); nothing is removed but by a DELETE (I6); a folder that is not
 // ours is refused; a file that holds several resources is never changed; a remote that
 // names a Secret is opened by that alone, which comes as files and stands in no log,
-// error, status or metric. It has no Kubernetes rights.
+// error, status or metric; with a key every commit is signed. It has no Kubernetes
+// rights.
 package gitwriter

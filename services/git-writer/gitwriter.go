@@ -24,10 +24,11 @@ import (
 // slowPush is after how long a push that has not ended is worth a person's eye.
 const slowPush = 30 * time.Second
 
-// Config says where caches are kept and what opens remotes.
+// Config says where caches are kept, what opens remotes and what signs commits.
 type Config struct {
 	CacheDir    string // may be deleted at any time: losing it costs a fetch
 	Credentials Credentials
+	Signing     Signing
 }
 
 // DefaultCacheDir is in the user's own cache directory; "" if there is none.
@@ -44,7 +45,7 @@ func (c Config) Validate() error {
 	if c.CacheDir == "" {
 		return errors.New("--cache-dir is needed here: neither $XDG_CACHE_HOME nor $HOME is set")
 	}
-	return c.Credentials.Validate()
+	return errors.Join(c.Credentials.Validate(), c.Signing.Validate())
 }
 
 // Deps is what a writer works with.
@@ -60,6 +61,7 @@ type Snapshot = branch.Snapshot
 // Writer is the role. Make it with [New].
 type Writer struct {
 	cfg      Config
+	signer   *signer
 	bus      *bus.Bus
 	log      *slog.Logger
 	metrics  *branch.Metrics
@@ -78,11 +80,11 @@ type running struct {
 	done   chan struct{}
 }
 
-// New makes a writer of all shards, with credentials that are valid. It talks to
+// New makes a writer of all shards, with credentials and a key that are valid. It talks to
 // no remote yet.
 func New(ctx context.Context, cfg Config, d Deps) (*Writer, error) {
 	w := &Writer{
-		cfg: cfg, bus: d.Bus, log: d.Log.With("role", "git-writer"), metrics: branch.NewMetrics(d.Metrics),
+		cfg: cfg, signer: &signer{Signing: cfg.Signing}, bus: d.Bus, log: d.Log.With("role", "git-writer"), metrics: branch.NewMetrics(d.Metrics),
 		registry: bus.NewRegistry(), workers: map[string]*running{}, paces: map[string]*branch.Pace{},
 	}
 	var err error
@@ -182,7 +184,7 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	r.Worker = branch.New(branch.Config{
 		BranchKey: d.BranchKey, URL: d.URL, Branch: d.Branch, CacheDir: filepath.Join(w.cfg.CacheDir, d.BranchKey),
-		Credentials: d.Credentials, Auth: w.auth(d.Credentials), Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
+		Credentials: d.Credentials, Auth: w.auth(d.Credentials), Sign: w.signer.sign, Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
 		Log: w.log, Metrics: w.metrics,
 	})
 	go func() {

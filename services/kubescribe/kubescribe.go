@@ -28,6 +28,7 @@ type Config struct {
 	Listen      string
 	Watcher     watcher.Config
 	Credentials gitwriter.Credentials
+	Signing     gitwriter.Signing
 }
 
 // env is what roles are built from.
@@ -77,7 +78,7 @@ var roles = []struct {
 		return service.Role{Run: r.Run, Ready: r.Ready}, nil
 	}},
 	{"git-writer", 3500 * time.Millisecond, func(ctx context.Context, e *env) (service.Role, error) {
-		cfg := gitwriter.Config{CacheDir: e.dir.Join("git"), Credentials: e.Credentials}
+		cfg := gitwriter.Config{CacheDir: e.dir.Join("git"), Credentials: e.Credentials, Signing: e.Signing}
 		w, err := gitwriter.New(ctx, cfg, gitwriter.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
 		if err != nil {
 			return service.Role{}, err

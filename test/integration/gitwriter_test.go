@@ -42,6 +42,8 @@ type stand struct {
 	url  string
 	gate *gate
 	log  *slog.Logger // of writers that are started
+	// signing is what they sign with.
+	signing gitwriter.Signing
 	// fullFor is how long they wait for room in KS_SNAP; 0: as long as they do.
 	fullFor time.Duration
 	next    int    // of the next change
@@ -219,7 +221,7 @@ func (s *stand) startUnder(parent context.Context, creds gitwriter.Credentials, 
 	if s.fullFor > 0 {
 		b.FullFor = s.fullFor
 	}
-	w, err := gitwriter.New(s.Context(), gitwriter.Config{CacheDir: s.TempDir(), Credentials: creds}, gitwriter.Deps{
+	w, err := gitwriter.New(s.Context(), gitwriter.Config{CacheDir: s.TempDir(), Credentials: creds, Signing: s.signing}, gitwriter.Deps{
 		Bus: b, Log: s.log, Metrics: metrics,
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ func main() {
 	cfg := gitwriter.Config{Credentials: gitwriter.Credentials{
 		Username: os.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: os.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
 		AgentSocket: os.Getenv("SSH_AUTH_SOCK"), KnownHosts: os.Getenv("SSH_KNOWN_HOSTS"),
-	}}
+	}, Signing: gitwriter.Signing{KeyFile: os.Getenv("KUBESCRIBE_GIT_SIGNING_KEY_FILE"), PassphraseFile: os.Getenv("KUBESCRIBE_GIT_SIGNING_PASSPHRASE_FILE")}}
 	host, _ := os.Hostname() // "" names nobody, which is all it costs
 	code := service.Process{
 		Name: "git-writer", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,

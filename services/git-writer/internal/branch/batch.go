@@ -92,6 +92,7 @@ func (s *session) newCommit(group []write, a *admission) repo.Commit {
 		Author:    repo.Signature{Name: author.Name, Email: author.Email, When: when.UTC()},
 		Committer: repo.Signature{Name: d.Committer.Name, Email: d.Committer.Email, When: last.msg.Time.UTC()},
 		Position:  last.msg.Seq,
+		Sign:      s.sign,
 		Message: func(changes []repo.Change) string {
 			var items []message.Item
 			for _, c := range changes {

@@ -51,6 +51,10 @@ func (s *session) build(ctx context.Context, b *batch) error {
 	clear(s.inFlight)
 	s.looked = false
 	s.show(func(sn *Snapshot) { sn.Pending = b.waiting() })
+	var err error
+	if s.sign, err = s.Sign(); err != nil {
+		return err
+	}
 	if err := s.prepare(ctx, slices.Concat(b.Commits...)); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type session struct {
 	subject  string                          // first line of the newest commit's message
 	inFlight map[placed]write                // what was committed and not pushed yet
 	looked   bool                            // at the remote, since the batch was gathered
+	sign     repo.Sign                       // the commits of the batch; nil: they are not signed
 	dirty    map[event.DestinationKey]landed // to be shown
 	statusAt time.Time
 }

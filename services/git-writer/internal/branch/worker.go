@@ -22,7 +22,8 @@ type Config struct {
 	// Credentials names the Secret that opens the remote; empty: the environment does.
 	Credentials string
 	Auth        func(ctx context.Context, url string) (repo.Access, error)
-	Pace        *Pace // of the remote
+	Sign        func() (repo.Sign, error) // gives what signs the commits that are made now; nil: nothing does
+	Pace        *Pace                     // of the remote
 	Bus         *bus.Bus
 	Registry    *bus.Registry
 	Hints       *bus.Bucket[event.Hint]

@@ -1,6 +1,8 @@
 package repo
 
 import (
+	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -36,10 +38,16 @@ type Commit struct {
 	// changes, in the order of Ops, and again whenever the commit is rebuilt on another base. It must
 	// not call the Branch.
 	Message func(changes []Change) string
+	// Sign is called with the content of the commit, whenever it is built. Nil: the
+	// commit is not signed.
+	Sign Sign
 	// Position is the caller's number of this commit, never lower than the
 	// one before; see Result.Position.
 	Position uint64
 }
+
+// Sign gives the signature of the content of an object, in armor.
+type Sign func(content []byte) (armored []byte, err error)
 
 // Change is what one Op came to.
 type Change struct {
@@ -82,6 +90,21 @@ func appendCommit(b []byte, root, parent plumbing.Hash, author, committer Signat
 	b = append(b, '\n')
 	b = append(b, cleanMessage(message)...)
 	return b
+}
+
+// signed is the content of a commit object with the signature of that content in
+// its last header, as git commit-tree -S writes it: lines but the first begin with
+// a space.
+func signed(content []byte, sign Sign) ([]byte, error) {
+	armored, err := sign(content)
+	if err != nil {
+		return nil, fmt.Errorf("signing a commit: %w", err)
+	}
+	header, message, _ := bytes.Cut(content, []byte("\n\n")) // no header is an empty line
+	b := make([]byte, 0, len(content)+len(armored)+64)
+	b = append(append(b, header...), "\ngpgsig "...)
+	b = append(b, bytes.ReplaceAll(bytes.TrimRight(armored, "\n"), []byte("\n"), []byte("\n "))...)
+	return append(append(b, "\n\n"...), message...), nil
 }
 
 // append writes the signature as name <email> seconds zone.

@@ -134,6 +134,15 @@ func (l *line) add(c Commit, ops []pendingOp) (added bool, replaced []string, er
 		}
 	}
 	content := appendCommit(make([]byte, 0, 512), root, l.head(), c.Author, c.Committer, c.Message(changes))
+	if c.Sign != nil {
+		if content, err = signed(content, c.Sign); err != nil {
+			for _, o := range p.objects {
+				delete(l.objects, o.hash)
+			}
+			undo()
+			return false, nil, err
+		}
+	}
 	p.hash = hashObject(commitObject, content)
 	l.emit(p, &object{hash: p.hash, kind: commitObject, data: content}, 0)
 	l.pending = append(l.pending, p)
@@ -229,7 +238,8 @@ func (l *line) land(n int) {
 // rebuild is the line with its pending commits built again on another base, and
 // the paths where they replaced a change made there. The line itself stays as
 // it is. Author, committer, their dates and the message stay the same, so a
-// rebuild repeats its hashes.
+// rebuild repeats its hashes; so do signed ones where a signature does not depend on
+// chance.
 func (l *line) rebuild(base plumbing.Hash, tree *treeCache) (next *line, replaced []string, err error) {
 	next = newLine(base, tree, l.settled)
 	for _, p := range l.pending {

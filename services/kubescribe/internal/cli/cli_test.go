@@ -134,7 +134,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	r := command(t, "run", "--help")
-	for _, want := range []string{"--repo URL", "--config file", "--listen", "KUBESCRIBE_GIT_PASSWORD_FILE", "--git-credentials directory", "Secrets are not mirrored"} {
+	for _, want := range []string{"--repo URL", "--config file", "--listen", "KUBESCRIBE_GIT_PASSWORD_FILE", "--git-credentials directory", "KUBESCRIBE_GIT_SIGNING_KEY_FILE", "Secrets are not mirrored"} {
 		if r.code != service.ExitOK || !strings.Contains(r.stdout, want) {
 			t.Errorf("run --help ends with %d and does not mention %s", r.code, want)
 		}
@@ -181,6 +181,19 @@ func TestNoHome(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		})
+	}
+}
+
+// TestSigningKey: a key that cannot sign is refused before anything starts.
+func TestSigningKey(t *testing.T) {
+	config, missing := file(t, "kubeconfig", kubeconfig), filepath.Join(t.TempDir(), "key")
+	var stdout, stderr bytes.Buffer
+	code := Main(t.Context(), Env{
+		Args: []string{"run", "--repo", "/tmp/x", "--kubeconfig", config}, Stdout: &stdout, Stderr: &stderr,
+		Getenv: func(name string) string { return map[string]string{"KUBESCRIBE_GIT_SIGNING_KEY_FILE": missing}[name] },
+	})
+	if code != service.ExitUsage || !strings.Contains(stderr.String(), missing) || !strings.Contains(stderr.String(), "KUBESCRIBE_GIT_SIGNING_KEY_FILE") {
+		t.Errorf("it ends with %d: %s%s", code, stdout.String(), stderr.String())
 	}
 }
 

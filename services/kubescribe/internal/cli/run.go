@@ -44,7 +44,9 @@ A remote that names a Secret is opened by that alone: a directory below
 --git-credentials, with a file for each key. For others, credentials for https
 come from KUBESCRIBE_GIT_USERNAME and the file named by
 KUBESCRIBE_GIT_PASSWORD_FILE, else from git's credential helpers; for ssh from
-the agent, and hosts must stand in known_hosts.
+the agent, and hosts must stand in known_hosts. Commits are signed with the SSH
+private key in the file that KUBESCRIBE_GIT_SIGNING_KEY_FILE names, if it names one;
+KUBESCRIBE_GIT_SIGNING_PASSPHRASE_FILE names a file with its passphrase.
 
 Secrets are not mirrored by this version.`
 
@@ -88,8 +90,8 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	if err := watcher.CheckCluster(cluster); err != nil {
 		return usageError{err}
 	}
-	creds := credentials(env, f.gitCredentials)
-	if err := creds.Validate(); err != nil {
+	creds, key := credentials(env, f.gitCredentials), signing(env)
+	if err := errors.Join(creds.Validate(), key.Validate()); err != nil {
 		return usageError{err}
 	}
 	if f.dataDir == "" {
@@ -112,7 +114,7 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	cfg := kubescribe.Config{
 		DataDir: f.dataDir, Listen: f.listen,
 		Watcher:     watcher.Config{Cluster: cluster, Documents: docs, REST: rc, Owner: env.Owner},
-		Credentials: creds,
+		Credentials: creds, Signing: key,
 	}
 	return service.Bounded(ctx, log, func() error { return serve(ctx, cfg, f.config == "", scr, log) })
 }
@@ -127,6 +129,13 @@ func credentials(env Env, dir string) gitwriter.Credentials {
 	return gitwriter.Credentials{
 		Dir: dir, Username: env.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: env.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
 		AgentSocket: env.Getenv("SSH_AUTH_SOCK"), KnownHosts: env.Getenv("SSH_KNOWN_HOSTS"),
+	}
+}
+
+// signing is what signs commits, as the environment says it.
+func signing(env Env) gitwriter.Signing {
+	return gitwriter.Signing{
+		KeyFile: env.Getenv("KUBESCRIBE_GIT_SIGNING_KEY_FILE"), PassphraseFile: env.Getenv("KUBESCRIBE_GIT_SIGNING_PASSPHRASE_FILE"),
 	}
 }
 
