@@ -1,13 +1,13 @@
 package repo
 
 import (
-	"compress/zlib"
 	"crypto/sha1" // #nosec G505 -- a pack's checksum is SHA-1
 	"encoding/binary"
 	"fmt"
 	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/klauspost/compress/zlib"
 )
 
 // maxChain bounds how many deltas have to be applied to read an object of a
@@ -23,6 +23,9 @@ func writePack(w io.Writer, objects []*object, thin bool) error {
 	p := &packWriter{w: io.MultiWriter(w, sum), depth: make(map[plumbing.Hash]int, len(objects))}
 	var err error
 	if p.z, err = zlib.NewWriterLevel(p.w, zlib.BestSpeed); err != nil {
+		return fmt.Errorf("starting pack: %w", err)
+	}
+	if p.plain, err = zlib.NewWriterLevel(p.w, zlib.NoCompression); err != nil {
 		return fmt.Errorf("starting pack: %w", err)
 	}
 	head := append(make([]byte, 0, 12), "PACK"...)
@@ -42,9 +45,15 @@ func writePack(w io.Writer, objects []*object, thin bool) error {
 	return nil
 }
 
+// tiny is below how many bytes trying to compress costs more than it saves. Most objects
+// are so small: deltas of trees, which are little more than an object name, and nothing
+// compresses that.
+const tiny = 128
+
 type packWriter struct {
 	w     io.Writer
 	z     *zlib.Writer
+	plain *zlib.Writer          // for what is not worth compressing
 	depth map[plumbing.Hash]int // of each object written: how many deltas lead to it
 	head  []byte
 }
@@ -67,11 +76,15 @@ func (p *packWriter) write(o *object, thin bool) error {
 	if _, err := p.w.Write(p.head); err != nil {
 		return err
 	}
-	p.z.Reset(p.w)
-	if _, err := p.z.Write(content); err != nil {
+	z := p.z
+	if len(content) < tiny {
+		z = p.plain
+	}
+	z.Reset(p.w)
+	if _, err := z.Write(content); err != nil {
 		return err
 	}
-	return p.z.Close()
+	return z.Close()
 }
 
 // appendEntryHead appends type and size: three bits of type and four of size,
