@@ -50,8 +50,10 @@ bench-reconcile: need ## measure the comparison of up to 100,000 objects against
 	@$(MAKE) --no-print-directory build bin/bench-reconcile
 	@bin/bench-reconcile $(ARGS)
 
-bench-git: need ## measure commits and pushes against git's own
+bench-git: need ## measure commits and pushes against git's own, and the lag behind 500 changes a second
 	cd services/git-writer/internal/repo && $(GO) test -run '^$$' -bench '^BenchmarkGit$$' -benchtime 1x -timeout 60m
+	@$(MAKE) --no-print-directory bin/git-writer bin/bench-rate
+	@bin/bench-rate $(ARGS)
 
 run: ## mirror the current kubectl context: make run REPO=URL [ARGS="--namespace shop"]
 	@test -n "$(REPO)" || { echo 'where to? make run REPO=https://git.example.com/me/live.git (or a path)'; exit 2; }
@@ -74,7 +76,7 @@ bin/kubectl: FORCE | need-build
 	@echo "build $@"
 	@cd test/controlplane && GOWORK=off $(BUILD) -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ k8s.io/kubernetes/cmd/kubectl
 
-bin/demo bin/bench-reconcile: bin/%: FORCE | need-build
+bin/demo bin/bench-reconcile bin/bench-rate: bin/%: FORCE | need-build
 	@echo "build $@"
 	@cd test/e2e && GOWORK=off $(BUILD) -o ../../$@ ./cmd/$*
 

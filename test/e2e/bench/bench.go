@@ -77,7 +77,12 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 			return fmt.Errorf("%d changes held back: %w", o.Held, err)
 		}
 	}
-	return b.report()
+	all := verdicts(b.measures, b.held)
+	return report(out, all, struct {
+		Targets  []Verdict `json:"targets"`
+		Measures []Measure `json:"measures"`
+		Held     *HeldBack `json:"heldBack,omitempty"`
+	}{all, b.measures, b.held}, b.JSON)
 }
 
 func (b *bench) say(format string, args ...any) {

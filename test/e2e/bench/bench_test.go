@@ -44,3 +44,29 @@ func TestRun(t *testing.T) {
 		}
 	}
 }
+
+// TestRate: the same of the git-writer alone, with changes at a rate.
+func TestRate(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "figures.json")
+	var out strings.Builder
+	err := bench.Rate(t.Context(), bench.RateOptions{Rate: 50, Seconds: 2, Files: 200, JSON: file, Logs: t.TempDir()}, &out)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	t.Log(out.String())
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var figures struct {
+		Targets []bench.Verdict
+		bench.Rated
+	}
+	if err := json.Unmarshal(b, &figures); err != nil {
+		t.Fatal(err)
+	}
+	r := figures.Rated
+	if len(figures.Targets) != 3 || r.Changes != 100 || r.Pushes == 0 || r.Backlog == 0 || r.Waited <= 0 || r.Behind <= 0 || r.Peak == 0 {
+		t.Errorf("not all was measured: %+v", figures)
+	}
+}

@@ -2,5 +2,6 @@
 // process, on a NATS server, an API server and a Git server of their own, comparing
 // folders of up to 100,000 objects with a cluster. It says how long that takes, what
 // it sends over the bus and how much memory each role needs, and holds that against
-// targets.
+// targets. `make bench-git` has it hold the git-writer alone against changes that come at
+// a rate.
 package bench

@@ -117,31 +117,39 @@ spec:
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
 	for _, name := range roles {
-		c := harness.Command{
-			Bins: i.bins, Program: name, Log: filepath.Join(i.logs, name+".log"),
-			Args: []string{"--nats", i.nats.ClientURL(), "--listen", "127.0.0.1:0"},
-		}
+		var args []string
 		switch name {
 		case "watcher":
-			c.Args = append(c.Args, "--config", config, "--kubeconfig", kubeconfig, "--cluster", destination.Cluster)
+			args = []string{"--config", config, "--kubeconfig", kubeconfig, "--cluster", destination.Cluster}
 		case "git-writer":
-			c.Args = append(c.Args, "--cache-dir", filepath.Join(i.dir, "cache"))
+			args = []string{"--cache-dir", filepath.Join(i.dir, "cache")}
 		}
-		d, err := harness.StartDaemon(ctx, c)
-		if err != nil {
+		if err := i.run(ctx, name, args...); err != nil {
 			return err
 		}
-		i.running[name] = d
-		go func() {
-			<-d.Exited()
-			i.end(fmt.Errorf("%s has ended; its log ends with:\n%s", name, d.Tail(10)))
-		}()
 	}
 	for _, name := range roles {
 		if err := i.running[name].AwaitReady(ctx); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// run starts one service.
+func (i *install) run(ctx context.Context, name string, args ...string) error {
+	d, err := harness.StartDaemon(ctx, harness.Command{
+		Bins: i.bins, Program: name, Log: filepath.Join(i.logs, name+".log"),
+		Args: append([]string{"--nats", i.nats.ClientURL(), "--listen", "127.0.0.1:0"}, args...),
+	})
+	if err != nil {
+		return err
+	}
+	i.running[name] = d
+	go func() {
+		<-d.Exited()
+		i.end(fmt.Errorf("%s has ended; its log ends with:\n%s", name, d.Tail(10)))
+	}()
 	return nil
 }
 
@@ -162,8 +170,8 @@ func (i *install) cause(err error) error {
 
 // quiet checks that no service has logged an error: nothing that fails here is meant to.
 func (i *install) quiet() error {
-	for _, name := range roles {
-		for line := range bytes.Lines(i.running[name].Output()) {
+	for name, d := range i.running {
+		for line := range bytes.Lines(d.Output()) {
 			if bytes.Contains(line, []byte(`"level":"ERROR"`)) {
 				return fmt.Errorf("%s has logged an error: %s", name, line)
 			}

@@ -3,6 +3,7 @@ package bench
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -88,34 +89,30 @@ func (m Measure) String() string {
 		m.Objects, m.State, m.Case, m.Closed, m.Landed, megabytes(m.Published), megabytes(m.Answers), strings.Join(peaks, ", "))
 }
 
-// report prints the targets, and the figures as JSON.
-func (b *bench) report() error {
-	all := verdicts(b.measures, b.held)
+// report prints the targets, and the figures as JSON: into a file, if one is named.
+func report(out io.Writer, all []Verdict, figures any, file string) error {
 	width := 0
 	for _, v := range all {
 		width = max(width, len([]rune(v.Target)))
 	}
-	b.say("")
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) } // nobody may be there to read it
+	say("")
 	for _, v := range all {
 		word := "met"
 		if !v.Met {
 			word = "missed"
 		}
-		b.say("%-*s  %-32s %s", width, v.Target, v.Value, word)
+		say("%-*s  %-32s %s", width, v.Target, v.Value, word)
 	}
-	figures, err := json.MarshalIndent(struct {
-		Targets  []Verdict `json:"targets"`
-		Measures []Measure `json:"measures"`
-		Held     *HeldBack `json:"heldBack,omitempty"`
-	}{all, b.measures, b.held}, "", "  ")
+	b, err := json.MarshalIndent(figures, "", "  ")
 	if err != nil {
 		return fmt.Errorf("writing the figures: %w", err)
 	}
-	if b.JSON == "" {
-		b.say("\n%s", figures)
+	if file == "" {
+		say("\n%s", b)
 		return nil
 	}
-	if err := os.WriteFile(b.JSON, append(figures, '\n'), 0o644); err != nil { //nolint:gosec // anybody may read it
+	if err := os.WriteFile(file, append(b, '\n'), 0o644); err != nil { //nolint:gosec // anybody may read it
 		return fmt.Errorf("writing the figures: %w", err)
 	}
 	return nil
