@@ -27,9 +27,10 @@ FUZZTIME  ?= 100000x
 RACES     ?= 100
 MODEL_STATES ?= 3000000
 MODEL_WALKS  ?= 5000
+COMMITS      ?= 10000,100000,1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help need need-build demo bench-reconcile bench-git run build test unit integration controlplane e2e races cover check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
+.PHONY: help need need-build demo bench-reconcile bench-git bench-growth run build test unit integration controlplane e2e races cover check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +55,9 @@ bench-git: need ## measure commits and pushes against git's own, and the lag beh
 	cd services/git-writer/internal/repo && $(GO) test -run '^$$' -bench '^BenchmarkGit$$' -benchtime 1x -timeout 60m
 	@$(MAKE) --no-print-directory bin/git-writer bin/bench-rate
 	@bin/bench-rate $(ARGS)
+
+bench-growth: need ## measure size, clone and fetch of repositories with COMMITS commits
+	cd services/git-writer/internal/branch && KUBESCRIBE_GROWTH='$(COMMITS)' $(GO) test -run '^$$' -bench '^BenchmarkGrowth$$' -benchtime 1x -timeout 60m
 
 run: ## mirror the current kubectl context: make run REPO=URL [ARGS="--namespace shop"]
 	@test -n "$(REPO)" || { echo 'where to? make run REPO=https://git.example.com/me/live.git (or a path)'; exit 2; }
