@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/gittest"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -119,8 +121,14 @@ func TestGitWriterNewerMarker(t *testing.T) {
 	}
 }
 
-// TestGitWriterFolderBlocked: what stands where the folder would is named, and
-// nothing is written anywhere.
+// submodule puts a submodule into a clone.
+func submodule(dir, name string) error {
+	_, err := gittest.Git(dir, "update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("12", 20)+","+name)
+	return errors.Join(os.MkdirAll(filepath.Join(dir, name), 0o755), err)
+}
+
+// TestGitWriterFolderBlocked: what stands where the folder would is named, and nothing is
+// written there. Once it is gone, and somebody pushes to the branch, all goes on.
 func TestGitWriterFolderBlocked(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -129,25 +137,31 @@ func TestGitWriterFolderBlocked(t *testing.T) {
 	}{
 		"a file":          {func(dir string) error { return os.WriteFile(filepath.Join(dir, "live"), []byte("x\n"), 0o644) }, "a file stands at live"},
 		"a symbolic link": {func(dir string) error { return os.Symlink("..", filepath.Join(dir, "live")) }, "a symbolic link stands at live"},
+		"a submodule":     {func(dir string) error { return submodule(dir, "live") }, "a submodule stands at live"},
 		"a marker that is a link": {func(dir string) error {
 			if err := os.Mkdir(filepath.Join(dir, "live"), 0o755); err != nil {
 				return err
 			}
 			return os.Symlink("x", filepath.Join(dir, "live", ".kubescribe.yaml"))
 		}, "a symbolic link stands at live/.kubescribe.yaml"},
+		"a marker that is a submodule": {func(dir string) error { return submodule(dir, "live/.kubescribe.yaml") }, "a submodule stands at live/.kubescribe.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newStand(t)
 			s.foreign("Block", c.stands)
-			d := s.register("live", "live", true)
+			d, beside := s.register("live", "live", true), s.register("beside", "beside", false)
 			hints, err := bus.OpenBucket[event.Hint](t.Context(), s.bus, subject.BucketCursor)
 			if err != nil {
 				t.Fatal(err)
 			}
 			metrics := prometheus.NewRegistry()
-			w, stop := s.startAs(gitwriter.Credentials{}, metrics)
+			w, _ := s.startAs(gitwriter.Credentials{}, metrics)
 			s.write(d, configMap(event.Create, "web", "a", 9))
 			s.saysNotReady(w.Ready, c.says, "choose another --base-folder")
+			if st := s.refused(d.Key, event.StalledFolderNotOurs); !strings.Contains(st.Message, c.says) || !strings.Contains(st.Message, "remove it from the repository") {
+				t.Errorf("its status says %q", st.Message)
+			}
 			s.until("the change is dropped for good", func() bool {
 				h, _, err := hints.Get(t.Context(), subject.HintKey(d.BranchKey))
 				return err == nil && h.Position > 0
@@ -158,13 +172,31 @@ func TestGitWriterFolderBlocked(t *testing.T) {
 			if got := s.subjects(); len(got) != 1 {
 				t.Errorf("main is %q", got)
 			}
-			stop()
-			s.foreign("Clear", func(dir string) error { return os.RemoveAll(filepath.Join(dir, "live")) })
-			s.start()
-			s.write(d, configMap(event.Update, "web", "b", 1))
-			s.wantVersions(1)
+			s.foreign("Clear", func(dir string) error {
+				_, err := gittest.Git(dir, "rm", "-r", "-q", "--cached", "live")
+				return errors.Join(err, os.RemoveAll(filepath.Join(dir, "live")))
+			})
+			s.write(beside, configMap(event.Create, "web", "a", 1)) // whose push meets that commit
+			s.until("it is not refused any more", func() bool { return s.stalled(d.Key) == nil && w.Ready() == nil })
+			s.write(d, configMap(event.Update, "web", "b", 2))
+			s.wantVersions(2)
 		})
 	}
+}
+
+// TestGitWriterFolderFreed: a folder that was refused is looked at again by itself, with
+// nothing pushed from here.
+func TestGitWriterFolderFreed(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	s.foreign("Block", func(dir string) error { return os.WriteFile(filepath.Join(dir, "live"), []byte("x\n"), 0o644) })
+	d := s.register("live", "live", false)
+	w, _ := s.start()
+	s.refused(d.Key, event.StalledFolderNotOurs)
+	s.foreign("Clear", func(dir string) error { return os.Remove(filepath.Join(dir, "live")) })
+	s.within(3*time.Minute, "it is not refused any more", func() bool { return s.stalled(d.Key) == nil && w.Ready() == nil })
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.wantVersions(1)
 }
 
 // TestGitWriterFight: a folder that somebody takes again and again, and gives back

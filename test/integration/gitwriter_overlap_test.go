@@ -31,14 +31,20 @@ func (s *stand) stalled(k event.DestinationKey) *event.Stalled {
 	return st.Stalled
 }
 
-// overlaps waits until a destination is refused for the folder of another one.
-func (s *stand) overlaps(k event.DestinationKey) (st *event.Stalled) {
+// refused waits until a destination is refused its folder for a reason.
+func (s *stand) refused(k event.DestinationKey, reason string) (st *event.Stalled) {
 	s.Helper()
 	s.until(k.String()+" is refused", func() bool {
 		st = s.stalled(k)
-		return st != nil && st.Reason == event.StalledFolderOverlaps
+		return st != nil && st.Reason == reason
 	})
 	return st
+}
+
+// overlaps waits until a destination is refused for the folder of another one.
+func (s *stand) overlaps(k event.DestinationKey) (st *event.Stalled) {
+	s.Helper()
+	return s.refused(k, event.StalledFolderOverlaps)
 }
 
 // TestGitWriterFoldersOverlap: of two destinations with one folder the one that was

@@ -261,7 +261,13 @@ func (s *stand) subjects() []string {
 // until waits for a condition; the deadline is there to fail, not to measure.
 func (s *stand) until(what string, met func() bool) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), 30*time.Second)
+	s.within(30*time.Second, what, met)
+}
+
+// within is until with another deadline.
+func (s *stand) within(d time.Duration, what string, met func() bool) {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(s.Context(), d)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

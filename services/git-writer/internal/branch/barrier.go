@@ -87,7 +87,9 @@ func (s *session) tellState(ctx context.Context, q barrier, series subject.Serie
 // refresh makes the remote's tip what is looked at: what others have pushed since
 // is in the state of a folder too.
 func (s *session) refresh(ctx context.Context) error {
+	tip := s.repo.Base()
 	_, err := s.repo.Fetch(ctx)
+	s.others = s.others || s.repo.Base() != tip
 	if errors.Is(err, repo.ErrHistoryRewritten) {
 		return errRewritten
 	}

@@ -21,8 +21,10 @@ const (
 	// moreWait is how long a worker waits for the next result of a run, so that
 	// the run is one commit although its results come a batch at a time.
 	moreWait = 5 * time.Second
-	// recheckEvery is how often a refused folder is looked at again.
+	// recheckEvery is how often a refused folder is looked at again, and
+	// recheckMoved how soon where others have pushed to the branch.
 	recheckEvery = time.Minute
+	recheckMoved = 2 * time.Second
 )
 
 // write is the loop: gather, commit, push, answer.
@@ -59,10 +61,18 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 			return moved, nil
 		case reconfigured:
 			return moved, errReconfigured
-		case quiet && s.recheck && time.Since(begun) > recheckEvery:
+		case s.recheck && time.Since(begun) > s.recheckAfter():
 			return moved, errReconfigured
 		}
 	}
+}
+
+// recheckAfter is how long a session with a refused folder lasts.
+func (s *session) recheckAfter() time.Duration {
+	if s.others {
+		return recheckMoved
+	}
+	return recheckEvery
 }
 
 // do takes the next step of a batch.

@@ -79,6 +79,7 @@ func (s *session) push(ctx context.Context, built [][]write) error {
 func (s *session) land(ctx context.Context) (repo.Result, error) {
 	for {
 		result, err := s.repo.Push(ctx)
+		s.others = s.others || result.Rebuilt > 0
 		var taken *repo.PathConflictError
 		switch {
 		case err == nil:

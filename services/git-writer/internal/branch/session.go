@@ -24,6 +24,7 @@ type session struct {
 	sign     repo.Sign                       // the commits of the batch; nil: they are not signed
 	dirty    map[event.DestinationKey]landed // to be shown
 	statusAt time.Time
+	others   bool // pushed to the branch since it began
 }
 
 // placed is where a change stands among what is not pushed yet.
