@@ -203,6 +203,10 @@ var goldenRecords = map[string]record{
 		V: 1, Position: 12,
 		Stalled: &Stalled{StalledCredentialsDiffer, "the branch is pushed with another Secret", time.Date(2026, 3, 14, 15, 9, 27, 0, time.UTC)},
 	}),
+	"status-lfs": of(Status{
+		V: 1, Position: 12,
+		Stalled: &Stalled{StalledFilesInLFS, "folder live goes through Git LFS", time.Date(2026, 3, 14, 15, 9, 27, 0, time.UTC)},
+	}),
 	"request-cluster-state": of(Request{
 		V: 1, Kind: RequestClusterState, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Run: "run-1", Attempt: 1, Registered: 7, Reason: ReasonSpecChanged,
 	}),

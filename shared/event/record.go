@@ -263,6 +263,7 @@ const (
 	StalledFolderNotOurs     = "FolderNotOurs"     // it belongs to somebody else
 	StalledFolderOverlaps    = "FolderOverlaps"    // with that of a destination that was registered before
 	StalledCredentialsDiffer = "CredentialsDiffer" // from those that its branch is opened with
+	StalledFilesInLFS        = "FilesInLFS"        // a .gitattributes sends its files through Git LFS
 )
 
 // Refused reports whether a destination is refused its base folder: what is to be
@@ -272,7 +273,7 @@ func (s *Stalled) Refused() bool {
 		return false
 	}
 	switch s.Reason {
-	case StalledFolderNotOurs, StalledFolderOverlaps, StalledCredentialsDiffer:
+	case StalledFolderNotOurs, StalledFolderOverlaps, StalledCredentialsDiffer, StalledFilesInLFS:
 		return true
 	}
 	return false

@@ -56,6 +56,10 @@ func (s *session) admit(ctx context.Context) error {
 			r.Reason, r.Why = event.StalledCredentialsDiffer, otherSecret{d.Credentials, s.Credentials}
 		} else if err := marker.Admit(folder, want, d.Adopt); err != nil {
 			r.Reason, r.Why = event.StalledFolderNotOurs, err
+		} else if through, err := s.tried(ctx, d); err != nil {
+			return err
+		} else if through != nil {
+			r.Reason, r.Why = event.StalledFilesInLFS, through
 		}
 		if r.Why != nil {
 			if err := s.refuse(ctx, k, r); err != nil {
@@ -87,6 +91,7 @@ func (s *session) admit(ctx context.Context) error {
 			a.replaces = plumbing.ComputeHash(plumbing.BlobObject, folder.Marker)
 		}
 		s.admitted[k] = a
+		delete(s.lfs, k)
 		s.marked = s.marked || marker.ByInstall(folder.Marker, s.Bus.Install.Incarnation)
 		if err := s.status(ctx, k, func(st *event.Status) { st.Stalled = nil }); err != nil {
 			return err

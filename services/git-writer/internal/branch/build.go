@@ -55,7 +55,11 @@ func (s *session) build(ctx context.Context, b *batch) error {
 	if s.sign, err = s.Sign(); err != nil {
 		return err
 	}
-	if err := s.prepare(ctx, slices.Concat(b.Commits...)); err != nil {
+	writes := slices.Concat(b.Commits...)
+	if err := s.prepare(ctx, writes); err != nil {
+		return err
+	}
+	if err := s.keepFromLFS(ctx, writes); err != nil {
 		return err
 	}
 	for _, g := range b.Commits {

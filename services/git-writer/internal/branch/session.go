@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/attributes"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/message"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -25,6 +28,11 @@ type session struct {
 	dirty    map[event.DestinationKey]landed // to be shown
 	statusAt time.Time
 	others   bool // pushed to the branch since it began
+
+	attributes struct { // that were read last
+		stand map[string]plumbing.Hash // their files
+		rules attributes.Rules
+	}
 }
 
 // placed is where a change stands among what is not pushed yet.

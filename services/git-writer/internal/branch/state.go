@@ -86,6 +86,9 @@ func (s *session) state(ctx context.Context, a *admission) (state, error) {
 		}
 		files = append(files, f)
 	}
+	if err := s.keepStateFromLFS(ctx, a, files); err != nil {
+		return state{}, err
+	}
 	holds, err := s.contents(ctx, look)
 	if err != nil {
 		return state{}, err
