@@ -22,7 +22,8 @@ import (
 )
 
 // childEnv makes this test binary a writer to be killed: URL, cache directory
-// and how many commits to have in the end, separated by newlines.
+// and how many commits to have in the end, separated by newlines. Over SSH it has
+// the keys of the agent that SSH_AUTH_SOCK names.
 const childEnv = "REPO_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -48,7 +49,17 @@ func child(job string) error {
 		return err
 	}
 	ctx := context.Background()
-	b := New(Config{URL: url, Branch: "main", Dir: dir})
+	cfg := Config{URL: url, Branch: "main", Dir: dir}
+	if strings.HasPrefix(url, "ssh:") {
+		cfg.Auth = func(context.Context, string) (Access, error) {
+			auth, err := gitssh.NewSSHAgentAuth("git")
+			if err == nil {
+				auth.HostKeyCallback = ssh.InsecureIgnoreHostKey()
+			}
+			return Access{Method: auth}, err
+		}
+	}
+	b := New(cfg)
 	if _, err := b.Fetch(ctx); err != nil {
 		return err
 	}
@@ -81,9 +92,10 @@ func child(job string) error {
 
 // A writer is killed again and again while others push, too: every commit is
 // there once, in order.
-func TestKilledAtAnyTime(t *testing.T) {
-	const total = 3000
-	r := newRemoteRepo(t, gittest.Options{})
+func TestKilledAtAnyTime(t *testing.T) { onEach(t, killedAtAnyTime) }
+
+func killedAtAnyTime(t *testing.T, r *remoteRepo) {
+	const total = 2000
 	if err := gittest.AllowFilter(r.dir, true); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +110,7 @@ func TestKilledAtAnyTime(t *testing.T) {
 			ctx = t.Context()
 		}
 		cmd := exec.CommandContext(ctx, os.Args[0])
-		cmd.Env = append(os.Environ(), childEnv+"="+job)
+		cmd.Env = append(os.Environ(), childEnv+"="+job, "SSH_AUTH_SOCK="+r.reach.agent)
 		out, err := cmd.CombinedOutput()
 		killed := ctx.Err() != nil
 		cancel()

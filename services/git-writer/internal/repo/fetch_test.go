@@ -272,22 +272,17 @@ func TestFilterRefused(t *testing.T) {
 
 func TestWalk(t *testing.T) {
 	for _, filter := range []bool{true, false} {
-		for _, transport := range []string{"http", "file"} {
-			t.Run(fmt.Sprintf("%s, filter %v", transport, filter), func(t *testing.T) {
-				r := newRemoteRepo(t, gittest.Options{})
+		t.Run(fmt.Sprintf("filter %v", filter), func(t *testing.T) {
+			onEach(t, func(t *testing.T, r *remoteRepo) {
 				if err := gittest.AllowFilter(r.dir, filter); err != nil {
 					t.Fatal(err)
-				}
-				where := r.url()
-				if transport == "file" {
-					where = "file://" + r.dir
 				}
 				r.foreignMany("main", 20)
 				tree := r.git("rev-parse", "main^{tree}")
 				side := r.git("commit-tree", "-p", r.git("rev-parse", "main~5"), "-m", "side", tree)
 				r.git("update-ref", "refs/heads/main", r.git("commit-tree", "-p", r.tip("main"), "-p", side, "-m", "merge", tree))
 
-				b := r.fetched(func(c *Config) { c.URL = where })
+				b := r.fetched()
 				put(t, b, 1, "b", "1")
 				push(t, b)
 				put(t, b, 2, "b", "2") // pending commits are not history
@@ -315,7 +310,7 @@ func TestWalk(t *testing.T) {
 					t.Errorf("visited %d of %d:\n%v\n%v", len(got), len(want), got, want)
 				}
 			})
-		}
+		})
 	}
 }
 
@@ -380,51 +375,42 @@ func TestWalkNothing(t *testing.T) {
 }
 
 func TestReadBlob(t *testing.T) {
-	tests := map[string]struct {
-		filter, anyWant bool
-		transport       string
-	}{
-		"blobless, any want, http":   {true, true, "http"},
-		"blobless, http":             {true, false, "http"},
-		"blobless, any want, file":   {true, true, "file"},
-		"blobless, no want, file":    {true, false, "file"},
-		"with blobs, http":           {false, false, "http"},
-		"with blobs, no want, file":  {false, false, "file"},
-		"with blobs, any want, file": {false, true, "file"},
+	tests := map[string]struct{ filter, anyWant bool }{
+		"blobless, any want":   {true, true},
+		"blobless":             {true, false},
+		"with blobs":           {false, false},
+		"with blobs, any want": {false, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := newRemoteRepo(t, gittest.Options{})
-			if err := errors.Join(gittest.AllowFilter(r.dir, test.filter),
-				gittest.Configure(r.dir, "uploadpack.allowAnySHA1InWant", fmt.Sprint(test.anyWant))); err != nil {
-				t.Fatal(err)
-			}
-			r.foreign("main", "start", map[string]string{"base/.kubescribe.yaml": "uid: 1\n", "other": "x"})
-			b := r.fetched(func(c *Config) {
-				if test.transport == "file" {
-					c.URL = r.dir
+			onEach(t, func(t *testing.T, r *remoteRepo) {
+				if err := errors.Join(gittest.AllowFilter(r.dir, test.filter),
+					gittest.Configure(r.dir, "uploadpack.allowAnySHA1InWant", fmt.Sprint(test.anyWant))); err != nil {
+					t.Fatal(err)
+				}
+				r.foreign("main", "start", map[string]string{"base/.kubescribe.yaml": "uid: 1\n", "other": "x"})
+				b := r.fetched()
+				read := func(path, want string) {
+					t.Helper()
+					e, ok, err := b.Entry(path)
+					if err != nil || !ok {
+						t.Fatalf("entry %v, %v", ok, err)
+					}
+					got, err := b.ReadBlob(t.Context(), e.Hash)
+					if err != nil || string(got) != want {
+						t.Errorf("%s is %q, %v", path, got, err)
+					}
+				}
+				read("base/.kubescribe.yaml", "uid: 1\n")
+				put(t, b, 1, "base/.kubescribe.yaml", "uid: 2\n")
+				read("base/.kubescribe.yaml", "uid: 2\n")
+				push(t, b)
+				read("base/.kubescribe.yaml", "uid: 2\n")
+				read("other", "x")
+				if _, err := b.ReadBlob(t.Context(), plumbing.Hash{1}); err == nil {
+					t.Error("a blob that does not exist was read")
 				}
 			})
-			read := func(path, want string) {
-				t.Helper()
-				e, ok, err := b.Entry(path)
-				if err != nil || !ok {
-					t.Fatalf("entry %v, %v", ok, err)
-				}
-				got, err := b.ReadBlob(t.Context(), e.Hash)
-				if err != nil || string(got) != want {
-					t.Errorf("%s is %q, %v", path, got, err)
-				}
-			}
-			read("base/.kubescribe.yaml", "uid: 1\n")
-			put(t, b, 1, "base/.kubescribe.yaml", "uid: 2\n")
-			read("base/.kubescribe.yaml", "uid: 2\n")
-			push(t, b)
-			read("base/.kubescribe.yaml", "uid: 2\n")
-			read("other", "x")
-			if _, err := b.ReadBlob(t.Context(), plumbing.Hash{1}); err == nil {
-				t.Error("a blob that does not exist was read")
-			}
 		})
 	}
 }

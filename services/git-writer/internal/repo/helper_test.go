@@ -23,6 +23,7 @@ type remoteRepo struct {
 	server *gittest.Server
 	dir    string
 	name   string
+	reach  reach
 
 	mu   sync.Mutex
 	wrap func(w http.ResponseWriter, r *http.Request, next http.Handler)
@@ -63,7 +64,13 @@ func (r *remoteRepo) meddle(f func(w http.ResponseWriter, r *http.Request, next 
 	r.wrap = f
 }
 
-func (r *remoteRepo) url() string { return r.server.URL(r.name) }
+// url is where the repository is reached.
+func (r *remoteRepo) url() string {
+	if r.reach.url != "" {
+		return r.reach.url
+	}
+	return r.server.URL(r.name)
+}
 
 func (r *remoteRepo) git(args ...string) string {
 	r.t.Helper()
@@ -187,7 +194,7 @@ func (r *remoteRepo) foreignMany(branch string, n int) {
 // branch opens a Branch with a cache of its own.
 func (r *remoteRepo) branch(change ...func(*Config)) *Branch {
 	r.t.Helper()
-	cfg := Config{URL: r.url(), Branch: "main", Dir: filepath.Join(r.t.TempDir(), "cache"), Timeout: 20 * time.Second}
+	cfg := Config{URL: r.url(), Branch: "main", Dir: filepath.Join(r.t.TempDir(), "cache"), Auth: r.reach.auth, Timeout: 20 * time.Second}
 	for _, c := range change {
 		c(&cfg)
 	}

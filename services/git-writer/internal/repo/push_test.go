@@ -19,8 +19,9 @@ import (
 	"github.com/kubescribe/kubescribe/shared/gittest"
 )
 
-func TestPushIntoEmptyRepository(t *testing.T) {
-	r := newRemoteRepo(t, gittest.Options{})
+func TestPushIntoEmptyRepository(t *testing.T) { onEach(t, pushIntoEmptyRepository) }
+
+func pushIntoEmptyRepository(t *testing.T, r *remoteRepo) {
 	b := r.fetched()
 	if !b.Base().IsZero() {
 		t.Fatalf("base of an empty repository is %s", b.Base())
@@ -61,15 +62,16 @@ func TestPushCreatesBranch(t *testing.T) {
 	}
 	for name, prepare := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := newRemoteRepo(t, gittest.Options{})
-			prepare(r)
-			b := r.fetched()
-			put(t, b, 1, "a.yaml", "1")
-			push(t, b)
-			put(t, b, 2, "b.yaml", "1")
-			push(t, b)
-			r.check()
-			equal(t, "log", r.subjects("main"), []string{"Create b.yaml", "Create a.yaml"})
+			onEach(t, func(t *testing.T, r *remoteRepo) {
+				prepare(r)
+				b := r.fetched()
+				put(t, b, 1, "a.yaml", "1")
+				push(t, b)
+				put(t, b, 2, "b.yaml", "1")
+				push(t, b)
+				r.check()
+				equal(t, "log", r.subjects("main"), []string{"Create b.yaml", "Create a.yaml"})
+			})
 		})
 	}
 }
@@ -120,59 +122,57 @@ func TestPushOnFilledBranch(t *testing.T) {
 // A foreign commit that arrives at any moment before the push must not be
 // overwritten: Old is what was built on.
 func TestForeignCommitBeforePush(t *testing.T) {
-	tests := map[string]struct {
-		file bool
-		when func(*http.Request) bool // nil: before Push is called
-	}{
-		"before the push":                    {},
-		"before the push, file":              {file: true},
-		"before the advertisement":           {when: func(r *http.Request) bool { return r.URL.RawQuery == "service=git-receive-pack" }},
-		"between the advertisement and push": {when: isPush},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			r := newRemoteRepo(t, gittest.Options{})
-			r.foreign("main", "start", map[string]string{"a.yaml": "1", "both.yaml": "1"})
-			b := r.fetched(func(c *Config) {
-				if test.file {
-					c.URL = r.dir
-				}
-			})
-			put(t, b, 1, "b.yaml", "ours")
-			put(t, b, 2, "both.yaml", "ours")
-			put(t, b, 3, "same.yaml", "same")
-			if changed, err := b.Commit(newCommit(4, Op{Path: "same.yaml", Content: []byte("same")})); changed || err != nil {
-				t.Fatal(changed, err)
-			}
-
+	theirs := map[string]string{"c.yaml": "theirs", "both.yaml": "theirs", "same.yaml": "same"}
+	on := func(which func(*http.Request) bool) func(r *remoteRepo) {
+		return func(r *remoteRepo) {
 			var once sync.Once
-			arrive := func() {
-				r.foreign("main", "theirs", map[string]string{"c.yaml": "theirs", "both.yaml": "theirs", "same.yaml": "same"})
-			}
-			if test.when == nil {
-				arrive()
-			}
 			r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
-				if test.when != nil && test.when(req) {
-					once.Do(arrive)
+				if which(req) {
+					once.Do(func() { r.foreign("main", "theirs", theirs) })
 				}
 				next.ServeHTTP(w, req)
 			})
-			res := push(t, b)
-			if res.Landed != 2 || res.Rebuilt != 1 || res.Position != 4 {
-				t.Errorf("result %+v", res)
-			}
-			equal(t, "replaced", res.Replaced, []string{"both.yaml"})
-			r.check()
-			equal(t, "log", r.subjects("main"), []string{"Update both.yaml", "Create b.yaml", "theirs", "start"})
-			want := map[string]string{"a.yaml": "1", "b.yaml": "ours", "c.yaml": "theirs", "both.yaml": "ours", "same.yaml": "same"}
-			if got := r.files("main"); fmt.Sprint(got) != fmt.Sprint(want) {
-				t.Errorf("files %v, want %v", got, want)
-			}
-			if c := r.log("-1", "main")[0]; !c.When.Equal(epoch.Add(2 * time.Second)) {
-				t.Errorf("the rebuild changed the date to %v", c.When)
-			}
+		}
+	}
+	for name, arrive := range map[string]func(r *remoteRepo){
+		"before the push":                    func(r *remoteRepo) { r.foreign("main", "theirs", theirs) },
+		"between the advertisement and push": func(r *remoteRepo) { r.during("pre-receive", r.moveTo("theirs", theirs)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, r *remoteRepo) { foreignCommitBeforePush(t, r, arrive) })
 		})
+	}
+	for name, arrive := range map[string]func(r *remoteRepo){
+		"before the advertisement":         on(func(r *http.Request) bool { return r.URL.RawQuery == "service=git-receive-pack" }),
+		"before the request with the pack": on(isPush),
+	} {
+		t.Run(name, func(t *testing.T) { foreignCommitBeforePush(t, newRemoteRepo(t, gittest.Options{}), arrive) })
+	}
+}
+
+func foreignCommitBeforePush(t *testing.T, r *remoteRepo, arrive func(r *remoteRepo)) {
+	r.foreign("main", "start", map[string]string{"a.yaml": "1", "both.yaml": "1"})
+	b := r.fetched()
+	put(t, b, 1, "b.yaml", "ours")
+	put(t, b, 2, "both.yaml", "ours")
+	put(t, b, 3, "same.yaml", "same")
+	if changed, err := b.Commit(newCommit(4, Op{Path: "same.yaml", Content: []byte("same")})); changed || err != nil {
+		t.Fatal(changed, err)
+	}
+	arrive(r)
+	res := push(t, b)
+	if res.Landed != 2 || res.Rebuilt != 1 || res.Position != 4 {
+		t.Errorf("result %+v", res)
+	}
+	equal(t, "replaced", res.Replaced, []string{"both.yaml"})
+	r.check()
+	equal(t, "log", r.subjects("main"), []string{"Update both.yaml", "Create b.yaml", "theirs", "start"})
+	want := map[string]string{"a.yaml": "1", "b.yaml": "ours", "c.yaml": "theirs", "both.yaml": "ours", "same.yaml": "same"}
+	if got := r.files("main"); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("files %v, want %v", got, want)
+	}
+	if c := r.log("-1", "main")[0]; !c.When.Equal(epoch.Add(2 * time.Second)) {
+		t.Errorf("the rebuild changed the date to %v", c.When)
 	}
 }
 
@@ -269,34 +269,69 @@ func TestAnswerLost(t *testing.T) {
 	}
 }
 
-func TestRefusedByHook(t *testing.T) {
-	r := newRemoteRepo(t, gittest.Options{})
-	r.foreign("main", "start", map[string]string{"x.yaml": "1"})
-	b := r.fetched()
-	put(t, b, 1, "a.yaml", "1")
-	if err := gittest.InstallHook(r.dir, "pre-receive", gittest.RefuseWith("no deploys on Friday\n\n  come back on Monday")); err != nil {
-		t.Fatal(err)
+// TestRefused: what the remote refuses by its own rules is told from a branch that
+// moved, with the remote's words, and is pushed once it may be.
+func TestRefused(t *testing.T) {
+	refusing := gittest.RefuseWith("no deploys on Friday\n\n  come back on Monday")
+	for name, c := range map[string]struct {
+		forbid, allow func(r *remoteRepo) error
+		words, says   string
+		detail        string
+	}{
+		"by a hook before all": {
+			func(r *remoteRepo) error { return gittest.InstallHook(r.dir, "pre-receive", refusing) },
+			func(r *remoteRepo) error { return gittest.InstallHook(r.dir, "pre-receive", "") },
+			"no deploys on Friday\n\n  come back on Monday", ": no deploys on Friday | come back on Monday", "pre-receive hook declined",
+		},
+		"by a hook for the branch": {
+			func(r *remoteRepo) error { return gittest.InstallHook(r.dir, "update", refusing) },
+			func(r *remoteRepo) error { return gittest.InstallHook(r.dir, "update", "") },
+			"no deploys on Friday\n\n  come back on Monday", ": no deploys on Friday | come back on Monday", "hook declined",
+		},
+		"checked out": {
+			func(r *remoteRepo) error {
+				return errors.Join(gittest.Configure(r.dir, "core.bare", "false"), gittest.Configure(r.dir, "receive.denyCurrentBranch", "refuse"))
+			},
+			func(r *remoteRepo) error { return gittest.Configure(r.dir, "core.bare", "true") },
+			"refusing to update checked out branch: refs/heads/main", "refusing to update checked out branch", "branch is currently checked out",
+		},
+		"hidden": {
+			func(r *remoteRepo) error { return gittest.Configure(r.dir, "receive.hideRefs", "refs/heads/main") },
+			func(r *remoteRepo) error { return gittest.Configure(r.dir, "receive.hideRefs", "refs/none") },
+			"", "deny updating a hidden ref", "deny updating a hidden ref",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, r *remoteRepo) {
+				start := r.foreign("main", "start", map[string]string{"x.yaml": "1"})
+				b := r.fetched()
+				put(t, b, 1, "a.yaml", "1")
+				if err := c.forbid(r); err != nil {
+					t.Fatal(err)
+				}
+				_, err := b.Push(t.Context())
+				var e *RemoteError
+				if !errors.Is(err, ErrRefused) || !errors.As(err, &e) {
+					t.Fatalf("error %v", err)
+				}
+				if !strings.Contains(e.Words, c.words) || !strings.Contains(err.Error(), c.says) || !strings.Contains(e.Detail, c.detail) {
+					t.Errorf("words %q, detail %q: %v", e.Words, e.Detail, err)
+				}
+				if waiting(b) != 1 || r.tip("main") != start {
+					t.Errorf("%d pending", waiting(b))
+				}
+				put(t, b, 2, "b.yaml", "1") // a batch of its own
+				if err := c.allow(r); err != nil {
+					t.Fatal(err)
+				}
+				if res := push(t, b); res.Landed != 2 {
+					t.Errorf("result %+v", res)
+				}
+				r.check()
+				equal(t, "log", r.subjects("main"), []string{"Create b.yaml", "Create a.yaml", "start"})
+			})
+		})
 	}
-	_, err := b.Push(t.Context())
-	var e *RemoteError
-	if !errors.Is(err, ErrRefused) || !errors.As(err, &e) {
-		t.Fatalf("error %v", err)
-	}
-	if e.Words != "no deploys on Friday\n\n  come back on Monday" || !strings.HasSuffix(err.Error(), ": no deploys on Friday | come back on Monday") || !strings.Contains(e.Detail, "pre-receive hook declined") {
-		t.Errorf("words %q, detail %q", e.Words, e.Detail)
-	}
-	if waiting(b) != 1 {
-		t.Errorf("%d pending", waiting(b))
-	}
-	put(t, b, 2, "b.yaml", "1") // a batch of its own
-	if err := gittest.InstallHook(r.dir, "pre-receive", ""); err != nil {
-		t.Fatal(err)
-	}
-	if res := push(t, b); res.Landed != 2 {
-		t.Errorf("result %+v", res)
-	}
-	r.check()
-	equal(t, "log", r.subjects("main"), []string{"Create b.yaml", "Create a.yaml", "start"})
 }
 
 // What a post-receive hook says or how long it takes does not matter, and it is
@@ -463,30 +498,32 @@ func TestHistoryRewritten(t *testing.T) {
 	for name, rewrite := range tests {
 		for _, filter := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, filter %v", name, filter), func(t *testing.T) {
-				r := newRemoteRepo(t, gittest.Options{})
-				if err := gittest.AllowFilter(r.dir, filter); err != nil {
-					t.Fatal(err)
-				}
-				r.foreignMany("main", 20)
-				b := r.fetched()
-				put(t, b, 1, "a.yaml", "1")
-				rewrite(r)
-				tip := r.tip("main")
-				res, err := b.Push(t.Context())
-				if !errors.Is(err, ErrHistoryRewritten) {
-					t.Fatalf("error %v", err)
-				}
-				if waiting(b) != 1 || r.tip("main") != tip || res.Landed != 0 {
-					t.Errorf("%d pending, result %+v", waiting(b), res)
-				}
-				push(t, b)
-				r.check()
-				if got := r.subjects("-1", "main"); got[0] != "Create a.yaml" {
-					t.Errorf("log %v", got)
-				}
-				if tip != "" && r.git("rev-parse", "main~1") != tip {
-					t.Error("the pending commit was not built on the new tip")
-				}
+				onEach(t, func(t *testing.T, r *remoteRepo) {
+					if err := errors.Join(gittest.AllowFilter(r.dir, filter),
+						gittest.Configure(r.dir, "receive.denyNonFastForwards", "true"), gittest.Configure(r.dir, "receive.denyDeletes", "true")); err != nil {
+						t.Fatal(err)
+					}
+					r.foreignMany("main", 20)
+					b := r.fetched()
+					put(t, b, 1, "a.yaml", "1")
+					rewrite(r)
+					tip := r.tip("main")
+					res, err := b.Push(t.Context())
+					if !errors.Is(err, ErrHistoryRewritten) {
+						t.Fatalf("error %v", err)
+					}
+					if waiting(b) != 1 || r.tip("main") != tip || res.Landed != 0 {
+						t.Errorf("%d pending, result %+v", waiting(b), res)
+					}
+					push(t, b)
+					r.check()
+					if got := r.subjects("-1", "main"); got[0] != "Create a.yaml" {
+						t.Errorf("log %v", got)
+					}
+					if tip != "" && r.git("rev-parse", "main~1") != tip {
+						t.Error("the pending commit was not built on the new tip")
+					}
+				})
 			})
 		}
 	}
