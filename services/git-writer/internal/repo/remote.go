@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"strings"
 	"sync"
 	"time"
@@ -195,6 +196,9 @@ func (s *session) classify(err error) *RemoteError {
 	}
 	if detail, kind := sshFault(err, s.access.Method); kind != nil {
 		return s.fail(kind, detail)
+	}
+	if missing := (*exec.Error)(nil); errors.As(err, &missing) {
+		return s.fail(ErrUnreachable, "a path is reached by git's own programs, and git is not installed, or not in PATH: install it")
 	}
 	switch {
 	case ourCertificate(err):

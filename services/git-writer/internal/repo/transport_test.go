@@ -425,6 +425,22 @@ func TestSilentProgram(t *testing.T) {
 	push(t, b)
 }
 
+// TestNoProgram: it is said that git is missing.
+func TestNoProgram(t *testing.T) {
+	r := newRemoteRepo(t, gittest.Options{})
+	b := r.fetched(func(c *Config) { c.URL = r.dir })
+	put(t, b, 1, "a.yaml", "1")
+	t.Run("none", func(t *testing.T) {
+		t.Setenv("PATH", t.TempDir())
+		for name, do := range map[string]func(context.Context) (Result, error){"fetch": b.Fetch, "push": b.Push} {
+			if _, err := do(t.Context()); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "git is not installed, or not in PATH") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+	push(t, b)
+}
+
 // TestNames: what the paths of objects look like can be pushed to a server that
 // checks what it gets, and stands beside what differs in case only.
 func TestNames(t *testing.T) {
