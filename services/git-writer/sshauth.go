@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 )
 
 // fromAgent lets the SSH agent's keys in where known_hosts knows the host. The
@@ -22,7 +22,7 @@ func (c Credentials) fromAgent(ctx context.Context, end *transport.Endpoint) (tr
 	if err != nil {
 		return nil, err
 	}
-	hosts, err := readKnownHosts(c.KnownHosts, sshAddress(end))
+	hosts, err := readKnownHosts(c.KnownHosts, repo.SSHAddress(end))
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func publicKeys(end *transport.Endpoint, hosts knownHosts, signers ...ssh.Signer
 		HostKeyCallbackHelper: gitssh.HostKeyCallbackHelper{
 			HostKeyCallback: hosts.check,
 			// Else the host may show a key of another type than is known.
-			HostKeyAlgorithms: hosts.db.HostKeyAlgorithms(sshAddress(end)),
+			HostKeyAlgorithms: hosts.db.HostKeyAlgorithms(repo.SSHAddress(end)),
 		},
 	}
 }
@@ -60,20 +60,4 @@ func (c Credentials) agentKeys(ctx context.Context) ([]ssh.Signer, error) {
 		return nil, errors.New("git credentials: the SSH agent holds no key: give it one (ssh-add FILE)")
 	}
 	return signers, nil
-}
-
-// sshAddress is where go-git will connect to, which is what known_hosts is asked
-// for: ssh_config(5) may say another name for the host.
-func sshAddress(end *transport.Endpoint) string {
-	host, port := strings.Trim(strings.ToLower(end.Host), "[]"), end.Port // an IPv6 address comes in brackets
-	if name := gitssh.DefaultSSHConfig.Get(host, "Hostname"); name != "" {
-		host = name
-		if n, err := strconv.Atoi(gitssh.DefaultSSHConfig.Get(strings.ToLower(end.Host), "Port")); err == nil {
-			port = n
-		}
-	}
-	if port <= 0 {
-		port = gitssh.DefaultPort
-	}
-	return net.JoinHostPort(host, strconv.Itoa(port))
 }

@@ -320,7 +320,7 @@ func TestSSHAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := sshAddress(end); got != want {
+		if got := repo.SSHAddress(end); got != want {
 			t.Errorf("%s is %s, want %s", raw, got, want)
 		}
 	}

@@ -334,12 +334,13 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// What a post-receive hook says or how long it takes does not matter, and it is
-// not cut off.
-func TestPostReceiveHookFinishes(t *testing.T) {
-	r := newRemoteRepo(t, gittest.Options{})
+// What a post-receive hook says, how much of it and how long it takes does not
+// matter, and it is not cut off.
+func TestPostReceiveHookFinishes(t *testing.T) { onEach(t, postReceiveHookFinishes) }
+
+func postReceiveHookFinishes(t *testing.T, r *remoteRepo) {
 	mark := filepath.Join(t.TempDir(), "mark")
-	hook := "#!/bin/sh\ncat >/dev/null\necho thanks >&2\necho again >&2\nsleep 0.5\necho done >" + mark + "\n"
+	hook := "#!/bin/sh\ncat >/dev/null\necho thanks >&2\nsleep 0.5\nhead -c 300000 /dev/zero | tr '\\0' 'x' | fold -w 70 >&2 || exit 1\necho done >" + mark + "\n"
 	if err := gittest.InstallHook(r.dir, "post-receive", hook); err != nil {
 		t.Fatal(err)
 	}
@@ -349,6 +350,27 @@ func TestPostReceiveHookFinishes(t *testing.T) {
 	if _, err := os.Stat(mark); err != nil {
 		t.Error("the hook had not ended when Push returned")
 	}
+}
+
+// One that does not end is given up. The push has landed.
+func TestPostReceiveHookHangs(t *testing.T) {
+	onEach(t, func(t *testing.T, r *remoteRepo) {
+		b := r.fetched(func(c *Config) { c.Timeout = time.Second })
+		release := filepath.Join(t.TempDir(), "release")
+		t.Cleanup(func() { _ = os.WriteFile(release, nil, 0o600) })
+		hook := "#!/bin/sh\ncat >/dev/null\nn=0\nwhile [ ! -e " + release + " ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n+1)); done\n"
+		if err := gittest.InstallHook(r.dir, "post-receive", hook); err != nil {
+			t.Fatal(err)
+		}
+		put(t, b, 1, "a.yaml", "1")
+		push(t, b)
+		if err := gittest.InstallHook(r.dir, "post-receive", ""); err != nil {
+			t.Fatal(err)
+		}
+		put(t, b, 2, "a.yaml", "2")
+		push(t, b)
+		equal(t, "log", r.subjects("main"), []string{"Update a.yaml", "Create a.yaml"})
+	})
 }
 
 func TestStatusErrors(t *testing.T) {

@@ -58,29 +58,7 @@ func (r *remote) receivePack(ctx context.Context, command *packp.Command, pack f
 	if s.overHTTP() {
 		return s.receiveHTTP(command, pack)
 	}
-	conn, err := open(s, func() (transport.ReceivePackSession, error) {
-		return s.transport().NewReceivePackSession(s.endpoint, s.access.Method)
-	}, func(conn transport.ReceivePackSession) { _ = conn.Close() })
-	if err != nil {
-		return nil, s.classify(err)
-	}
-	defer conn.Close()
-	adv, err := conn.AdvertisedReferencesContext(s.ctx)
-	if err != nil {
-		return nil, s.classify(err)
-	}
-	s.watch.alive()
-	words := &talk{watch: s.watch}
-	req, err := s.request(adv.Capabilities, command, pack)
-	if err != nil {
-		return nil, err
-	}
-	req.Progress = words
-	report, err := conn.ReceivePack(s.ctx, req)
-	if report == nil {
-		return nil, s.classifyPush(err, words)
-	}
-	return &answer{command.Name, report, clean(words.String(), maxWords, s.secrets), s.secrets}, nil
+	return s.receiveProgram(command, pack)
 }
 
 // request is the message of gitprotocol-pack, "Reference Update Request and
@@ -140,8 +118,6 @@ func (s *session) receiveHTTP(command *packp.Command, pack func(w io.Writer, thi
 	if err != nil {
 		return nil, s.classify(err)
 	}
-	// Close reads to the end, past the report: a post-receive hook may be
-	// running still, and would be killed with the connection.
 	defer res.Body.Close()
 	words := &talk{watch: s.watch}
 	if res.StatusCode != http.StatusOK {
@@ -152,6 +128,9 @@ func (s *session) receiveHTTP(command *packp.Command, pack func(w io.Writer, thi
 		return nil, s.classifyPush(err, words)
 	}
 	a.words, a.secrets = clean(words.String(), maxWords, s.secrets), s.secrets
+	// Past the report: a post-receive hook may be running still, and would be killed
+	// with the connection.
+	_, _ = io.Copy(io.Discard, res.Body)
 	if !a.landed() {
 		s.remote.forget()
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"golang.org/x/crypto/ssh"
 )
@@ -25,7 +26,7 @@ func TestSilentSSHHostLeavesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = listener.Close() })
-			const tries = 5
+			const tries = 6 // to fetch, and every other one to push
 			ended := make(chan struct{}, tries)
 			go func() {
 				for {
@@ -50,8 +51,14 @@ func TestSilentSSHHostLeavesNothing(t *testing.T) {
 					}}, nil
 				},
 			})
-			for range tries {
-				if _, err := b.Fetch(t.Context()); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "nothing came or went for 100ms") {
+			for i := range tries {
+				var err error
+				if i%2 == 0 {
+					_, err = b.Fetch(t.Context())
+				} else {
+					_, err = b.remote.receivePack(t.Context(), &packp.Command{Name: b.remote.ref}, nil)
+				}
+				if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "nothing came or went for 100ms") {
 					t.Fatalf("error %v", err)
 				}
 			}

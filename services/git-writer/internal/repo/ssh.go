@@ -3,6 +3,8 @@ package repo
 import (
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
@@ -53,4 +55,20 @@ func offered(auth transport.AuthMethod) string {
 		keys = append(keys, s.PublicKey().Type()+" "+ssh.FingerprintSHA256(s.PublicKey()))
 	}
 	return "as " + agent.User + ", with " + strings.Join(keys, ", ")
+}
+
+// SSHAddress is where an SSH host is connected to, by go-git too, which is what
+// known_hosts is to be asked for: ssh_config(5) may say another name for the host.
+func SSHAddress(end *transport.Endpoint) string {
+	host, port := strings.Trim(strings.ToLower(end.Host), "[]"), end.Port // an IPv6 address comes in brackets
+	if name := gitssh.DefaultSSHConfig.Get(host, "Hostname"); name != "" {
+		host = name
+		if n, err := strconv.Atoi(gitssh.DefaultSSHConfig.Get(strings.ToLower(end.Host), "Port")); err == nil {
+			port = n
+		}
+	}
+	if port <= 0 {
+		port = gitssh.DefaultPort
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
 }
