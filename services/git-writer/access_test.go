@@ -80,7 +80,7 @@ func issue(t *testing.T, a *gittest.Authority) (certificate, key string) {
 func (g *guarded) wants(header string) { g.want.Store(&header) }
 
 // secret writes the Secret that the branch is opened with.
-func (g *guarded) secret(pairs ...string) { writeSecret(g.T, g.secrets, "shop/git", pairs...) }
+func (g *guarded) secret(pairs ...string) { writeSecret(g.T, g.secrets, "prod/shop/git", pairs...) }
 
 // open is a branch that names a Secret; a helper or an agent that is asked for it fails
 // the test.
@@ -90,7 +90,7 @@ func open(t *testing.T, url, secrets string) *repo.Branch {
 	b := repo.New(repo.Config{
 		URL: url, Branch: "main", Dir: filepath.Join(cfg.CacheDir, "branch"),
 		Auth: func(ctx context.Context, remote string) (repo.Access, error) {
-			return cfg.access(ctx, nil, remote, "shop/git")
+			return cfg.access(ctx, nil, remote, "prod/shop/git")
 		},
 	})
 	t.Cleanup(b.Close)
@@ -256,7 +256,7 @@ func (s *sshStand) pem(passphrase string) string {
 	return string(out)
 }
 
-func (s *sshStand) secret(pairs ...string) { writeSecret(s.T, s.secrets, "shop/git", pairs...) }
+func (s *sshStand) secret(pairs ...string) { writeSecret(s.T, s.secrets, "prod/shop/git", pairs...) }
 
 // TestSSHSecretErrors: a host that is unknown, or another one than it was, is not talked
 // to, and each error names the Secret. Once that is put right, it goes on.
@@ -275,12 +275,12 @@ func TestSSHSecretErrors(t *testing.T) {
 		kind   error
 		says   []string
 	}{
-		"an unknown host":     {[]string{"identity", s.pem(""), "known_hosts", elsewhere}, repo.ErrHostKey, []string{"does not name " + s.server.Address(), "ssh-keyscan -p ", "into known_hosts of the Secret shop/git"}},
-		"a changed host":      {[]string{"identity", s.pem(""), "known_hosts", elsewhere + s.server.KnownHosts(strange)}, repo.ErrHostKey, []string{"HAS CHANGED", "known_hosts:2 of the Secret shop/git"}},
-		"a revoked key":       {[]string{"identity", s.pem(""), "known_hosts", known + "@revoked " + known}, repo.ErrHostKey, []string{"known_hosts:2 of the Secret shop/git revokes"}},
-		"no known_hosts":      {[]string{"identity", s.pem("")}, repo.ErrNoCredentials, []string{"Secret shop/git: no SSH host is trusted"}},
+		"an unknown host":     {[]string{"identity", s.pem(""), "known_hosts", elsewhere}, repo.ErrHostKey, []string{"does not name " + s.server.Address(), "ssh-keyscan -p ", "into known_hosts of the Secret prod/shop/git"}},
+		"a changed host":      {[]string{"identity", s.pem(""), "known_hosts", elsewhere + s.server.KnownHosts(strange)}, repo.ErrHostKey, []string{"HAS CHANGED", "known_hosts:2 of the Secret prod/shop/git"}},
+		"a revoked key":       {[]string{"identity", s.pem(""), "known_hosts", known + "@revoked " + known}, repo.ErrHostKey, []string{"known_hosts:2 of the Secret prod/shop/git revokes"}},
+		"no known_hosts":      {[]string{"identity", s.pem("")}, repo.ErrNoCredentials, []string{"Secret prod/shop/git: no SSH host is trusted"}},
 		"an unknown key":      {[]string{"identity", string(other), "known_hosts", known}, repo.ErrSSHKeys, []string{"as git, with ssh-ed25519 SHA256:"}},
-		"another passphrase":  {[]string{"identity", s.pem("hush-hush"), "password", "wr0ng", "known_hosts", known}, repo.ErrNoCredentials, []string{"Secret shop/git: password is not the passphrase of identity"}},
+		"another passphrase":  {[]string{"identity", s.pem("hush-hush"), "password", "wr0ng", "known_hosts", known}, repo.ErrNoCredentials, []string{"Secret prod/shop/git: password is not the passphrase of identity"}},
 		"a marker of no kind": {[]string{"identity", s.pem(""), "known_hosts", "@what " + known}, repo.ErrNoCredentials, []string{"known_hosts:1"}},
 	} {
 		s.secret(c.secret...)
@@ -309,7 +309,7 @@ func TestSecretOfAPath(t *testing.T) {
 	if err := gittest.InitBare(dir, "main"); err != nil {
 		t.Fatal(err)
 	}
-	writeSecret(t, secrets, "shop/git", "password", "hush")
+	writeSecret(t, secrets, "prod/shop/git", "password", "hush")
 	if err := pushes(t, open(t, dir, secrets), 1); err != nil {
 		t.Error(err)
 	}

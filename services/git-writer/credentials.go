@@ -23,7 +23,7 @@ const helperWait = 20 * time.Second
 // credential helpers know. For ssh: the agent, and hosts that known_hosts names. All are
 // read again for each session, so that rotation needs no restart.
 type Credentials struct {
-	Dir          string // of Secrets: namespace/name/key; empty: there are none
+	Dir          string // of Secrets: cluster/namespace/name/key; empty: there are none
 	Username     string
 	PasswordFile string
 	AgentSocket  string // of the SSH agent: what SSH_AUTH_SOCK says
@@ -36,7 +36,7 @@ func (c Credentials) Validate() error {
 		if info, err := os.Stat(c.Dir); err != nil {
 			return fmt.Errorf("git credentials: the directory of Secrets: %w", err)
 		} else if !info.IsDir() {
-			return fmt.Errorf("git credentials: %s is no directory: name the one of Secrets, which has namespace/name/key", c.Dir)
+			return fmt.Errorf("git credentials: %s is no directory: name the one of Secrets, which has cluster/namespace/name/key", c.Dir)
 		}
 	}
 	if (c.Username == "") != (c.PasswordFile == "") {

@@ -18,8 +18,9 @@ import (
 // maxSecret bounds what is read of one file: Kubernetes lets no Secret be larger.
 const maxSecret = 1 << 20
 
-// secretName is the namespace and name of a Secret, neither of which leads elsewhere.
-var secretName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`)
+// secretName is the cluster, namespace and name of a Secret, none of which leads elsewhere:
+// that of a cluster may begin with no dot, and else be anything.
+var secretName = regexp.MustCompile(`^[^/.\x00][^/\x00]*/[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`)
 
 // fromSecret is what a Secret opens a remote with, and nothing else is asked.
 func (c Config) fromSecret(remote, name string) (repo.Access, error) {
@@ -56,15 +57,16 @@ func (c Config) parseSecret(remote, name string) (repo.Access, error) {
 	return repo.Access{}, nil // a bare path needs nothing
 }
 
-// readSecret is the data of the Secret of that name, namespace/name, as it stands in a
-// directory: dir/namespace/name/ with a file for each key. A Secret that Kubernetes mounts
+// readSecret is the data of the Secret of that name, cluster/namespace/name, as it stands in
+// a directory: dir/cluster/namespace/name/ with a file for each key. Secrets of one cluster
+// open nothing for another. A Secret that Kubernetes mounts
 // there is one; all of what is read is of one version of it.
 func readSecret(dir, name string) (map[string][]byte, error) {
 	if dir == "" {
 		return nil, errors.New("the remote names it, and it is not said where Secrets are: set --git-credentials or KUBESCRIBE_GIT_CREDENTIALS_DIR to their directory")
 	}
 	if !secretName.MatchString(name) {
-		return nil, errors.New("that is no namespace/name of a Secret: correct spec.secretRef of the GitRemote")
+		return nil, errors.New("that is no cluster/namespace/name of a Secret: correct spec.secretRef of the GitRemote")
 	}
 	at := filepath.Join(dir, filepath.FromSlash(name))
 	// Kubernetes replaces this link, and with it all keys at once.

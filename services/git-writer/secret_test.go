@@ -31,15 +31,15 @@ func writeSecret(t *testing.T, dir, name string, pairs ...string) {
 func TestReadSecret(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	writeSecret(t, dir, "shop/git.token", "username", "me\n", "password", "hush", ".hidden", "x")
-	at := filepath.Join(dir, "shop", "git.token")
+	writeSecret(t, dir, "prod/shop/git.token", "username", "me\n", "password", "hush", ".hidden", "x")
+	at := filepath.Join(dir, "prod", "shop", "git.token")
 	if err := os.Mkdir(filepath.Join(at, "folder"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Mkfifo(filepath.Join(at, "pipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := readSecret(dir, "shop/git.token")
+	got, err := readSecret(dir, "prod/shop/git.token")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +78,8 @@ func TestReadMountedSecret(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for i, data := range []map[string]string{{"username": "me", "password": "old"}, {"bearerToken": "new"}} {
-		mount(t, dir, "shop/git", fmt.Sprintf("..version_%d", i), data)
-		got, err := readSecret(dir, "shop/git")
+		mount(t, dir, "prod/shop/git", fmt.Sprintf("..version_%d", i), data)
+		got, err := readSecret(dir, "prod/shop/git")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,34 +97,38 @@ func TestReadMountedSecret(t *testing.T) {
 func TestReadSecretErrors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	writeSecret(t, dir, "shop/git", "password", "hush")
-	writeSecret(t, dir, "shop/large", "password", strings.Repeat("x", maxSecret+1))
+	writeSecret(t, dir, "prod/shop/git", "password", "hush")
+	writeSecret(t, dir, "prod/shop/large", "password", strings.Repeat("x", maxSecret+1))
 	writeSecret(t, filepath.Dir(dir), "outside", "password", "hush")
-	writeSecret(t, dir, "shop/broken", "password", "hush")
-	if err := os.Symlink("nowhere", filepath.Join(dir, "shop", "broken", "username")); err != nil {
+	writeSecret(t, dir, "prod/shop/broken", "password", "hush")
+	if err := os.Symlink("nowhere", filepath.Join(dir, "prod", "shop", "broken", "username")); err != nil {
 		t.Fatal(err)
 	}
 	for name, says := range map[string]string{
-		"shop/none":     "there is no directory " + filepath.Join(dir, "shop", "none"),
-		"none/git":      "there is no directory",
-		"shop/large":    "larger than 1 MiB",
-		"shop/broken":   "no such file",
-		"":              "no namespace/name",
-		"git":           "no namespace/name",
-		"shop/..":       "no namespace/name",
-		"../outside":    "no namespace/name",
-		"shop/git/x":    "no namespace/name",
-		"shop/../git":   "no namespace/name",
-		"shop/Git":      "no namespace/name",
-		"/shop/git":     "no namespace/name",
-		"shop/git\n":    "no namespace/name",
-		"shop/git\x00x": "no namespace/name",
+		"prod/shop/none":     "there is no directory " + filepath.Join(dir, "prod", "shop", "none"),
+		"prod/none/git":      "there is no directory",
+		"dev/shop/git":       "there is no directory",
+		"prod/shop/large":    "larger than 1 MiB",
+		"prod/shop/broken":   "no such file",
+		"":                   "no cluster/namespace/name",
+		"git":                "no cluster/namespace/name",
+		"shop/git":           "no cluster/namespace/name",
+		"prod/shop/..":       "no cluster/namespace/name",
+		"../shop/git":        "no cluster/namespace/name",
+		"./shop/git":         "no cluster/namespace/name",
+		"prod/../outside":    "no cluster/namespace/name",
+		"prod/shop/git/x":    "no cluster/namespace/name",
+		"prod/shop/../git":   "no cluster/namespace/name",
+		"prod/shop/Git":      "no cluster/namespace/name",
+		"/prod/shop/git":     "no cluster/namespace/name",
+		"prod/shop/git\n":    "no cluster/namespace/name",
+		"prod/shop/git\x00x": "no cluster/namespace/name",
 	} {
 		if got, err := readSecret(dir, name); err == nil || !strings.Contains(err.Error(), says) || got != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	if _, err := readSecret("", "shop/git"); err == nil || !strings.Contains(err.Error(), "--git-credentials") || !strings.Contains(err.Error(), "KUBESCRIBE_GIT_CREDENTIALS_DIR") {
+	if _, err := readSecret("", "prod/shop/git"); err == nil || !strings.Contains(err.Error(), "--git-credentials") || !strings.Contains(err.Error(), "KUBESCRIBE_GIT_CREDENTIALS_DIR") {
 		t.Errorf("without a directory: %v", err)
 	}
 }

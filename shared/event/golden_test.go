@@ -130,7 +130,7 @@ var goldenRecords = map[string]record{
 	}),
 	"destination-credentials": of(Destination{
 		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
-		URL: "https://git.example.com/platform/live.git", Credentials: "gitops/live-token", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
+		URL: "https://git.example.com/platform/live.git", Credentials: "prod/gitops/live-token", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
 		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
 	}),
 	"destination-changed": of(Destination{

@@ -42,7 +42,7 @@ type Destination struct {
 	Author     Person         `json:"author,omitzero"` // of commits; nobody: the committer
 	Wording    Wording        `json:"wording,omitzero"`
 	Rules      []Rule         `json:"rules"`
-	// Credentials names the Secret that opens the remote, as namespace/name; empty: what
+	// Credentials names the Secret that opens the remote, as cluster/namespace/name; empty: what
 	// the git-writer's environment knows does.
 	Credentials string `json:"credentials,omitempty"`
 	// First is the revision at which it was registered, where it was written again since.

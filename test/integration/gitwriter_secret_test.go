@@ -27,7 +27,7 @@ type secrets struct {
 	dir string
 }
 
-// write replaces a Secret, whose name is namespace/name, by pairs of keys and values.
+// write replaces a Secret, whose name is cluster/namespace/name, by pairs of keys and values.
 func (s secrets) write(name string, pairs ...string) {
 	s.Helper()
 	at := filepath.Join(s.dir, filepath.FromSlash(name))
@@ -146,7 +146,7 @@ func TestGitWriterSecret(t *testing.T) {
 		return false
 	})
 	dir := secrets{t, t.TempDir()}
-	d := s.registerWith("live", "default/git")
+	d := s.registerWith("live", "test/default/git")
 	s.write(d, configMap(event.Create, "web", "a", 1))
 	metrics := prometheus.NewRegistry()
 	w, _ := s.startAs(gitwriter.Credentials{Dir: dir.dir, AgentSocket: "/nonexistent"}, metrics)
@@ -156,30 +156,30 @@ func TestGitWriterSecret(t *testing.T) {
 			said = append(said, fmt.Sprintf("%v %#v", err, err))
 		}
 	}
-	s.isStalled(d, "AuthenticationFailed", "Secret default/git", "there is no directory")
+	s.isStalled(d, "AuthenticationFailed", "Secret test/default/git", "there is no directory")
 	for _, c := range []struct {
 		secret []string
 		says   string
 	}{
-		{[]string{"username", "me"}, "Secret default/git: password is missing or empty"},
+		{[]string{"username", "me"}, "Secret test/default/git: password is missing or empty"},
 		{[]string{"username", "me", "password", password, "bearerToken", token}, "remove one of them"},
-		{[]string{"username", "me", "password", wrong}, "check what stands in the Secret default/git"},
+		{[]string{"username", "me", "password", wrong}, "check what stands in the Secret test/default/git"},
 		{[]string{"identity", wrong, "password", password}, "identity is an SSH key"},
 	} {
-		dir.write("default/git", c.secret...)
+		dir.write("test/default/git", c.secret...)
 		s.isStalled(d, "AuthenticationFailed", c.says)
 		hear()
 	}
-	dir.write("default/git", "username", "me", "password", password)
+	dir.write("test/default/git", "username", "me", "password", password)
 	s.wantVersions(1)
 	s.until("it moves", func() bool { return s.stalled(d.Key) == nil && w.Ready() == nil })
 
 	// It expires.
 	want("Bearer " + token)
 	s.write(d, configMap(event.Update, "web", "b", 2))
-	s.isStalled(d, "AuthenticationFailed", "check what stands in the Secret default/git, and that it has not expired")
+	s.isStalled(d, "AuthenticationFailed", "check what stands in the Secret test/default/git, and that it has not expired")
 	hear()
-	dir.write("default/git", "bearerToken", token+"\n")
+	dir.write("test/default/git", "bearerToken", token+"\n")
 	s.wantVersions(2)
 	s.until("it moves again", func() bool { return s.stalled(d.Key) == nil && w.Ready() == nil })
 
@@ -199,7 +199,7 @@ func TestGitWriterSecret(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(s.everything(), "default/git") {
+	if !strings.Contains(s.everything(), "test/default/git") {
 		t.Error("the streams do not even name the Secret: they prove nothing")
 	}
 }
@@ -238,7 +238,7 @@ func TestGitWriterSecretOverSSH(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := secrets{t, t.TempDir()}
-	d := s.registerWith("live", "default/key")
+	d := s.registerWith("live", "test/default/key")
 	s.write(d, configMap(event.Create, "web", "a", 1))
 	known, changed := server.KnownHosts(host), server.KnownHosts(key("ssh-ed25519"))
 	w, _ := s.startAs(gitwriter.Credentials{Dir: dir.dir}, prometheus.NewRegistry())
@@ -246,16 +246,16 @@ func TestGitWriterSecretOverSSH(t *testing.T) {
 		secret []string
 		says   string
 	}{
-		{[]string{"identity", string(encrypted), "known_hosts", known}, "Secret default/key: identity is encrypted"},
-		{[]string{"identity", string(encrypted), "password", "wr0ng", "known_hosts", known}, "Secret default/key: password is not the passphrase"},
-		{[]string{"identity", string(plain)}, "Secret default/key: no SSH host is trusted"},
+		{[]string{"identity", string(encrypted), "known_hosts", known}, "Secret test/default/key: identity is encrypted"},
+		{[]string{"identity", string(encrypted), "password", "wr0ng", "known_hosts", known}, "Secret test/default/key: password is not the passphrase"},
+		{[]string{"identity", string(plain)}, "Secret test/default/key: no SSH host is trusted"},
 		{[]string{"identity", string(plain), "known_hosts", changed}, "HAS CHANGED"},
-		{[]string{"ssh-privatekey", string(stranger), "known_hosts", known}, "the public half of the key in the Secret default/key"},
+		{[]string{"ssh-privatekey", string(stranger), "known_hosts", known}, "the public half of the key in the Secret test/default/key"},
 	} {
-		dir.write("default/key", c.secret...)
+		dir.write("test/default/key", c.secret...)
 		s.isStalled(d, "AuthenticationFailed", c.says)
 	}
-	dir.write("default/key", "identity", string(encrypted), "password", passphrase+"\n", "known_hosts", known)
+	dir.write("test/default/key", "identity", string(encrypted), "password", passphrase+"\n", "known_hosts", known)
 	s.wantVersions(1)
 	s.until("it moves", func() bool { return s.stalled(d.Key) == nil && w.Ready() == nil })
 	text := log.String() + s.everything()
@@ -280,25 +280,25 @@ func TestGitWriterSecretsDiffer(t *testing.T) {
 		return false
 	})
 	dir := secrets{t, t.TempDir()}
-	dir.write("default/ours", "username", "ours", "password", "hush")
-	dir.write("default/theirs", "username", "theirs", "password", "hush")
-	first := s.registerWith("first", "default/ours")
-	without, other := s.register("anonymous", "anonymous", false), s.registerWith("another", "default/theirs")
+	dir.write("test/default/ours", "username", "ours", "password", "hush")
+	dir.write("test/default/theirs", "username", "theirs", "password", "hush")
+	first := s.registerWith("first", "test/default/ours")
+	without, other := s.register("anonymous", "anonymous", false), s.registerWith("another", "test/default/theirs")
 	s.write(first, configMap(event.Create, "web", "a", 1))
 	s.write(without, configMap(event.Create, "web", "a", 9))
 	s.write(other, configMap(event.Create, "web", "a", 9))
 	w, _ := s.startAs(gitwriter.Credentials{Dir: dir.dir}, prometheus.NewRegistry())
 	s.wantVersions(1)
-	s.isStalled(without, event.StalledCredentialsDiffer, "the Secret default/ours", "names none")
-	s.isStalled(other, event.StalledCredentialsDiffer, "the Secret default/ours", "names the Secret default/theirs")
+	s.isStalled(without, event.StalledCredentialsDiffer, "the Secret test/default/ours", "names none")
+	s.isStalled(other, event.StalledCredentialsDiffer, "the Secret test/default/ours", "names the Secret test/default/theirs")
 	s.saysNotReady(w.Ready, "destination test/default/another: the branch is opened with")
 	if got := s.end(s.ask(other, "r1", 1)); !strings.HasPrefix(got.Failed, event.StalledCredentialsDiffer+": ") {
 		t.Errorf("a run is told %+v", got)
 	}
 
 	// The first one names another Secret. Nobody is refused for the moment that takes.
-	dir.write("default/newer", "username", "newer", "password", "hush")
-	first.Credentials = "default/newer"
+	dir.write("test/default/newer", "username", "newer", "password", "hush")
+	first.Credentials = "test/default/newer"
 	s.put(first)
 	s.write(first, configMap(event.Update, "web", "b", 2))
 	s.wantVersions(2)
@@ -332,7 +332,7 @@ func TestSecretOfDocument(t *testing.T) {
 	t.Parallel()
 	m := prepareMirror(t, "{}", []string{"d"}, "configmaps")
 	dir := secrets{t, t.TempDir()}
-	dir.write("default/git", "username", "me", "password", "s3cret\n")
+	dir.write("test/default/git", "username", "me", "password", "s3cret\n")
 	m.docs.GitRemotes[0].Spec.SecretRef = &v1alpha1.SecretRef{Name: "git"}
 	m.creds.Dir, m.creds.Username, m.creds.PasswordFile = dir.dir, "", ""
 	environment := m.env
@@ -353,6 +353,6 @@ func TestSecretOfDocument(t *testing.T) {
 	if got := m.diff(1, "--exit-code", "--git-credentials", dir.dir); !strings.Contains(got, shown) {
 		t.Errorf("by the flag it prints\n%s", got)
 	}
-	m.typesIn(m.env, "diff", "d", "--nats", m.nats.URL()).ends(1, "Secret default/git", "--git-credentials")
+	m.typesIn(m.env, "diff", "d", "--nats", m.nats.URL()).ends(1, "Secret test/default/git", "--git-credentials")
 	m.typesIn(m.env, "diff", "d", "--nats", m.nats.URL(), "--git-credentials", dir.dir+"/none").ends(2, "the directory of Secrets")
 }

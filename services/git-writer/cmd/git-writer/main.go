@@ -23,7 +23,7 @@ func main() {
 	code := service.Process{
 		Name: "git-writer", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,
 		Flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&cfg.Credentials.Dir, "git-credentials", os.Getenv("KUBESCRIBE_GIT_CREDENTIALS_DIR"), "`directory` of the Secrets that remotes name, with namespace/name/key; else $KUBESCRIBE_GIT_CREDENTIALS_DIR")
+			fs.StringVar(&cfg.Credentials.Dir, "git-credentials", os.Getenv("KUBESCRIBE_GIT_CREDENTIALS_DIR"), "`directory` of the Secrets that remotes name, with cluster/namespace/name/key; else $KUBESCRIBE_GIT_CREDENTIALS_DIR")
 			fs.StringVar(&cfg.CacheDir, "cache-dir", gitwriter.DefaultCacheDir(), "`directory` of the caches of remotes")
 		},
 		Check: func() error { return cfg.Validate() },

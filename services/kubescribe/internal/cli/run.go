@@ -121,7 +121,7 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 
 // gitCredentials declares the flag that says where Secrets are.
 func gitCredentials(fs *pflag.FlagSet, dir *string, env Env) {
-	fs.StringVar(dir, "git-credentials", env.Getenv("KUBESCRIBE_GIT_CREDENTIALS_DIR"), "`directory` of the Secrets that remotes name, with namespace/name/key; else $KUBESCRIBE_GIT_CREDENTIALS_DIR")
+	fs.StringVar(dir, "git-credentials", env.Getenv("KUBESCRIBE_GIT_CREDENTIALS_DIR"), "`directory` of the Secrets that remotes name, with cluster/namespace/name/key; else $KUBESCRIBE_GIT_CREDENTIALS_DIR")
 }
 
 // credentials are those for Git: Secrets in a directory, and what the environment says.

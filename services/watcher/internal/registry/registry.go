@@ -47,7 +47,7 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 			MinPushInterval: remote.MinPushInterval.Duration,
 		}
 		if ref := remote.SecretRef; ref != nil {
-			dest.Credentials = d.Namespace + "/" + ref.Name
+			dest.Credentials = event.DestinationKey{Cluster: cluster, Namespace: d.Namespace, Name: ref.Name}.String()
 		}
 		var err error
 		if dest.Prune, err = prune(d.Spec.Prune); err != nil {

@@ -159,7 +159,7 @@ func TestCompileCredentials(t *testing.T) {
 		GitDestinations: []v1alpha1.GitDestination{destination("shop", "live", "git", "shop"), destination("billing", "live", "git", "billing")},
 	}
 	got, err := Compile(docs, "prod", "c-1")
-	if err != nil || got[0].Credentials != "shop/token" || got[1].Credentials != "" {
+	if err != nil || got[0].Credentials != "prod/shop/token" || got[1].Credentials != "" {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
