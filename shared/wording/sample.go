@@ -13,6 +13,10 @@ var samples = []struct {
 		Cluster: "prod", Destination: "live", Run: "r1", Created: 1, Updated: 1, Deleted: 300,
 		Changes: []Change{created, updated, deleted}, More: 299,
 	}},
+	{"live changes that one commit joins", Commit{
+		Cluster: "prod", Destination: "live", Created: 1, Updated: 1, Deleted: 300,
+		Changes: []Change{created, updated, deleted}, More: 299,
+	}},
 }
 
 var (

@@ -96,6 +96,7 @@ func TestParseRefuses(t *testing.T) {
 			Subject, "{{.Action}}{{with .Object}} {{.}}{{end}}",
 			"gives no text, for a run that changes several objects; a subject needs some: .Action, .Object, .Resource and .Name are empty in a commit of several changes, so begin with {{if .Action}} and write an {{else}}",
 		},
+		"none for a window": {Subject, "{{if .Run}}a run{{else}}{{.Object}}{{end}}", "gives no text, for live changes that one commit joins; …"},
 		"two lines":         {Subject, "{{.Action}}\nx", "gives several lines, for a live creation; write a subject of one line, with {{- and -}} where it is long"},
 		"a trailer":         {Body, "x\n\nKubescribe-Position: a/b/9", "gives a line that begins with Kubescribe-, for a live creation; those trailers are kubescribe's own, and are added to every message; begin it otherwise"},
 		"a subject as one":  {Subject, "kubescribe-position: x", "gives a line that begins with Kubescribe-, …"},

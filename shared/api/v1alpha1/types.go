@@ -165,13 +165,14 @@ type Author struct {
 // so has a commit of only one. The trailers follow in any case.
 type Message struct {
 	// Subject is the first line, by default "Update deployments.apps shop/web", or
-	// "Reconcile live: 4 created, 2 updated" for a run that changes several objects. What
+	// "Reconcile live: 4 created, 2 updated" for a run that changes several objects, and
+	// "Change live: 2 updated" for several live changes. What
 	// is beyond 200 bytes is cut.
 	// +optional
 	Subject string `json:"subject,omitempty"`
 
-	// Body stands between the subject and the trailers, by default the list of changes of
-	// a run that changes several objects. What is beyond 32 KiB is cut.
+	// Body stands between the subject and the trailers, by default the list of changes
+	// where there are several. What is beyond 32 KiB is cut.
 	// +optional
 	Body string `json:"body,omitempty"`
 }
