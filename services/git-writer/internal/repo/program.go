@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +24,8 @@ import (
 type program struct {
 	in     io.WriteCloser
 	out    io.Reader
-	stderr *bytes.Buffer // to be read once it has ended
-	end    func() error  // waits for that
+	stderr *talk        // to be read once it has ended
+	end    func() error // waits for that
 }
 
 // receiveProgram pushes to a program (gitprotocol-pack, "Pushing Data To a Server").
@@ -42,7 +41,7 @@ func (s *session) receiveProgram(command *packp.Command, pack func(w io.Writer, 
 	out, words := moving{p.out, s.watch}, &talk{watch: s.watch}
 	adv := packp.NewAdvRefs()
 	if err := adv.Decode(out); err != nil && !errors.Is(err, packp.ErrEmptyAdvRefs) {
-		return nil, s.classify(p.fault(err))
+		return nil, s.classify(p.refusal(err))
 	}
 	req, err := s.request(adv.Capabilities, command, pack)
 	if err != nil {
@@ -67,14 +66,49 @@ func (p *program) fault(err error) error {
 	_ = p.in.Close()
 	_, _ = io.Copy(io.Discard, p.out)
 	_ = p.end()
-	said := strings.TrimSpace(p.stderr.String())
-	switch {
-	case said == "":
-		return err
-	case strings.Contains(said, "does not appear to be a git repository"):
-		return fmt.Errorf("%w: %s", transport.ErrRepositoryNotFound, said)
+	if said := strings.TrimSpace(p.stderr.String()); said != "" {
+		return fmt.Errorf("%w: %s", err, said)
 	}
-	return fmt.Errorf("%w: %s", err, said)
+	return err
+}
+
+// refusal is fault of a program that has not begun to serve.
+func (p *program) refusal(err error) error {
+	err = p.fault(err)
+	if is := atTheDoor(p.stderr.String()); is != nil {
+		return fmt.Errorf("%w: %w", is, err)
+	}
+	return err
+}
+
+// refusals are words that hosts have for who may not come in, each with what it means: no
+// protocol has any. Of those for a repository that is not there some do not say that it is.
+var refusals = []struct {
+	says string
+	is   error
+}{
+	{"does not appear to be a git repository", transport.ErrRepositoryNotFound}, // git itself
+	{"repository not found", transport.ErrRepositoryNotFound},                   // GitHub
+	{"no such repository", transport.ErrRepositoryNotFound},
+	{"repository does not exist", transport.ErrRepositoryNotFound},                       // Bitbucket, Gogs, Gitea
+	{"project you were looking for could not be found", transport.ErrRepositoryNotFound}, // GitLab
+	{"permission", transport.ErrAuthorizationFailed},
+	{"denied", transport.ErrAuthorizationFailed},
+	{"not allowed", transport.ErrAuthorizationFailed},
+	{"read only", transport.ErrAuthorizationFailed},
+	{"read-only", transport.ErrAuthorizationFailed},
+	{"unauthorized", transport.ErrAuthorizationFailed},
+}
+
+// atTheDoor is what a host means that says this instead of serving; nil: that is not known.
+func atTheDoor(said string) error {
+	said = strings.ToLower(said)
+	for _, r := range refusals {
+		if strings.Contains(said, r.says) {
+			return r.is
+		}
+	}
+	return nil
 }
 
 // killWait bounds how long a program's children may hold its output once it was killed.
@@ -84,7 +118,7 @@ const killWait = time.Second
 func (s *session) receivePackHere() (*program, error) {
 	cmd := exec.CommandContext(s.ctx, "git", "receive-pack", s.endpoint.Path)
 	cmd.WaitDelay = killWait
-	p := &program{stderr: &bytes.Buffer{}, end: sync.OnceValue(cmd.Wait)}
+	p := &program{stderr: &talk{watch: s.watch}, end: sync.OnceValue(cmd.Wait)}
 	cmd.Stderr = p.stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -131,7 +165,7 @@ func (s *session) receivePackThere() (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{stderr: &bytes.Buffer{}, end: run.Wait}
+	p := &program{stderr: &talk{watch: s.watch}, end: run.Wait}
 	run.Stderr = p.stderr
 	if p.in, err = run.StdinPipe(); err != nil {
 		return nil, err

@@ -213,14 +213,16 @@ func (r *remote) forget() {
 
 // talk collects what the remote says to people, as much of it as fits.
 type talk struct {
-	bytes.Buffer
+	said  bytes.Buffer
 	watch *watchdog
 }
 
 func (t *talk) Write(p []byte) (int, error) {
 	t.watch.alive()
-	if room := maxWords + 1 - t.Len(); room > 0 {
-		t.Buffer.Write(p[:min(len(p), room)])
+	if room := maxWords + 1 - t.said.Len(); room > 0 {
+		t.said.Write(p[:min(len(p), room)])
 	}
 	return len(p), nil
 }
+
+func (t *talk) String() string { return t.said.String() }
