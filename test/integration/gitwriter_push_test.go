@@ -460,6 +460,49 @@ func TestGitWriterWindow(t *testing.T) {
 	s.git("fsck", "--strict")
 }
 
+// TestGitWriterWindowWorded: templates word the commit of a window, too.
+func TestGitWriterWindowWorded(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	d.Window, d.Wording = time.Hour, event.Wording{Subject: "{{if .Run}}a run{{else}}{{len .Changes}} changes{{end}}"}
+	s.put(d)
+	w, _ := s.start()
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	s.write(d, configMap(event.Create, "api", "a", 2))
+	s.until("both are gathered", func() bool { all := w.Snapshots(); return len(all) == 1 && all[0].Pending == 2 })
+	d.Window = 0
+	s.put(d)
+	s.until("one commit has them", func() bool { return slices.Equal(s.subjects(), []string{"2 changes"}) })
+}
+
+// TestGitWriterWindowHoldsNothingUp: while changes wait for a window to be over, a
+// destination that was refused for the folder of another one begins once that one has
+// left. The window takes no harm.
+func TestGitWriterWindowHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d, first, second := s.register("live", "live", false), s.register("first", "team", false), s.register("second", "team/x", false)
+	d.Window = time.Hour
+	s.put(d)
+	w, _ := s.start()
+	s.overlaps(second.Key)
+	s.write(d, configMap(event.Create, "web", "a", 1))
+	waits := func() bool {
+		all := w.Snapshots()
+		return len(all) == 1 && time.Until(all[0].Next) > 50*time.Minute && all[0].Pending == 1
+	}
+	s.until("it waits for more", waits)
+	s.unregister(first)
+	s.until("the second one is not refused any more", func() bool { return s.stalled(second.Key) == nil })
+	s.until("it waits for more", waits)
+	if all := s.subjects(); len(all) > 0 {
+		t.Errorf("%q is pushed", all)
+	}
+	s.write(second, configMap(event.Create, "web", "a", 2))
+	s.wantVersions(2)
+}
+
 // TestGitWriterShowsPush: a push that takes its time is seen while it does.
 func TestGitWriterShowsPush(t *testing.T) {
 	t.Parallel()

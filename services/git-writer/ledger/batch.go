@@ -42,8 +42,8 @@ type Batch[W any] struct {
 	barrier uint64 // came behind them; 0: none
 	writes  int
 	size    int
-	first   event.DestinationKey
-	mixed   bool // not all are live changes of it
+	first   Write
+	mixed   bool // not all are live changes of its destination
 	last    commit
 }
 
@@ -79,9 +79,9 @@ func (b *Batch[W]) Add(w Write, as W) {
 		b.Commits = append(b.Commits, nil)
 	}
 	if b.writes == 0 {
-		b.first = w.Destination
+		b.first = w
 	}
-	b.mixed = b.mixed || w.Origin != event.Live || w.Destination != b.first
+	b.mixed = b.mixed || w.Origin != event.Live || w.Destination != b.first.Destination
 	c := &b.last
 	if c.paths != nil {
 		c.paths[w.Path] = true
@@ -113,10 +113,10 @@ func (b *Batch[W]) Full() bool {
 // Waits is whether the rest of a run's commit is worth waiting for.
 func (b *Batch[W]) Waits() bool { return b.last.waits() }
 
-// Of is whose live changes all of the batch is. Only they may wait for more of a window:
-// nothing else waits for one.
-func (b *Batch[W]) Of() (d event.DestinationKey, live bool) {
-	return b.first, b.writes > 0 && !b.mixed
+// Of is whose live changes all of the batch is, and since when the first one waits. Only
+// they may wait for more of a window: nothing else waits for one.
+func (b *Batch[W]) Of() (d event.DestinationKey, since time.Time, live bool) {
+	return b.first.Destination, b.first.Time, b.writes > 0 && !b.mixed
 }
 
 // Step is what comes next of a batch to which nothing more is taken.

@@ -120,8 +120,8 @@ func TestWindow(t *testing.T) {
 		if s := strings.Join(got, " | "); s != want.commits {
 			t.Errorf("%q: %q, want %q", in, s, want.commits)
 		}
-		if _, waits := b.Of(); waits != want.waits {
-			t.Errorf("%q: it waits: %t", in, waits)
+		if _, since, waits := b.Of(); waits != want.waits || waits && !since.Equal(time.Unix(0, 0)) {
+			t.Errorf("%q: it waits: %t, since %v", in, waits, since)
 		}
 	}
 	var b Batch[string]

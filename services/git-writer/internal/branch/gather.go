@@ -29,7 +29,7 @@ const (
 
 // write is the loop: gather, commit, push, answer.
 func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err error) {
-	begun := time.Now()
+	s.begun = time.Now()
 	for {
 		b, err := s.gather(ctx, r)
 		s.consumed = b.Through
@@ -61,18 +61,19 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 			return moved, nil
 		case reconfigured:
 			return moved, errReconfigured
-		case s.recheck && time.Since(begun) > s.recheckAfter():
+		case s.looksAgain():
 			return moved, errReconfigured
 		}
 	}
 }
 
-// recheckAfter is how long a session with a refused folder lasts.
-func (s *session) recheckAfter() time.Duration {
+// looksAgain is whether a session with a refused folder has lasted long enough.
+func (s *session) looksAgain() bool {
+	after := recheckEvery
 	if s.others {
-		return recheckMoved
+		after = recheckMoved
 	}
-	return recheckEvery
+	return s.recheck && time.Since(s.begun) > after
 }
 
 // do takes the next step of a batch.
@@ -100,9 +101,8 @@ func (s *session) do(ctx context.Context, step ledger.Step, b *batch) error {
 // batch is what one turn of the loop takes.
 type batch struct {
 	ledger.Batch[write]
-	barrier *barrier  // that ended it; nil: none did
-	pending uint64    // how many more messages the server has
-	begun   time.Time // when its first write was taken
+	barrier *barrier // that ended it; nil: none did
+	pending uint64   // how many more messages the server has
 }
 
 // waiting is how many changes are not on the remote.
@@ -142,7 +142,13 @@ func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error
 			if due == 0 {
 				return b, nil
 			}
+			if s.looksAgain() || s.freed() {
+				// What was gathered is read again: that takes nothing from its window.
+				return batch{Batch: ledger.Batch[write]{Through: s.consumed}, pending: b.waiting()}, errReconfigured
+			}
 			s.show(func(sn *Snapshot) { sn.Pending = b.waiting() })
+			s.Metrics.Lag.WithLabelValues(s.BranchKey).Set(float64(b.waiting()))
+			s.flushStatus(ctx, false)
 			wait = min(due, idleWait)
 			continue
 		}
@@ -156,9 +162,6 @@ func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error
 			b.barrier = t.barrier
 			b.End(m.Seq)
 		case t.write != nil:
-			if len(b.Commits) == 0 {
-				b.begun = time.Now()
-			}
 			b.Add(t.write.asWrite(), *t.write)
 		default:
 			b.Pass(m.Seq)

@@ -50,16 +50,12 @@ func (s *session) interval() (least time.Duration) {
 // open is for how much longer more may join what was gathered, by the window of its
 // destination as it is registered now.
 func (s *session) open(b *batch, now time.Time) time.Duration {
-	k, live := b.Of()
+	k, since, live := b.Of()
 	if !live {
 		return 0
 	}
-	for _, d := range s.destinations() {
-		if d.Key == k {
-			return max(0, b.begun.Add(d.Window).Sub(now))
-		}
-	}
-	return 0
+	window := s.destinations()[k].Window
+	return min(window, max(0, since.Add(window).Sub(now))) // the server's clock may be ahead
 }
 
 // due is how long it is until the next push, and says so. Until then more may be gathered
@@ -82,6 +78,7 @@ func (s *session) await(ctx context.Context) {
 		}
 		_ = fault.Wait(ctx, min(due, idleWait)) // the loop sees how ctx is
 	}
+	s.Pace.take(0, time.Now()) // who comes next waits for this one
 }
 
 // waits shows when the next push begins.

@@ -27,7 +27,8 @@ type session struct {
 	sign     repo.Sign                       // the commits of the batch; nil: they are not signed
 	dirty    map[event.DestinationKey]landed // to be shown
 	statusAt time.Time
-	others   bool // pushed to the branch since it began
+	begun    time.Time // when it began to write
+	others   bool      // pushed to the branch since it began
 
 	attributes struct { // that were read last
 		stand map[string]plumbing.Hash // their files
