@@ -194,7 +194,7 @@ func TestGitWriterFolderFreed(t *testing.T) {
 	w, _ := s.start()
 	s.refused(d.Key, event.StalledFolderNotOurs)
 	s.foreign("Clear", func(dir string) error { return os.Remove(filepath.Join(dir, "live")) })
-	s.within(3*time.Minute, "it is not refused any more", func() bool { return s.stalled(d.Key) == nil && w.Ready() == nil })
+	s.until("it is not refused any more", func() bool { return s.stalled(d.Key) == nil && w.Ready() == nil })
 	s.write(d, configMap(event.Create, "web", "a", 1))
 	s.wantVersions(1)
 }

@@ -32,6 +32,8 @@ import (
 	"github.com/kubescribe/kubescribe/test/integration/natstest"
 )
 
+const patience = natstest.Patience
+
 // stand is a NATS server with an install, a Git server with one repository, and
 // what puts changes straight into KS_WRITE.
 type stand struct {
@@ -258,16 +260,10 @@ func (s *stand) subjects() []string {
 	return strings.Split(strings.TrimSpace(out), "\n")
 }
 
-// until waits for a condition; the deadline is there to fail, not to measure.
+// until waits for a condition.
 func (s *stand) until(what string, met func() bool) {
 	s.Helper()
-	s.within(30*time.Second, what, met)
-}
-
-// within is until with another deadline.
-func (s *stand) within(d time.Duration, what string, met func() bool) {
-	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), d)
+	ctx, cancel := context.WithTimeout(s.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -339,7 +339,7 @@ func TestStreamCutAndStopped(t *testing.T) {
 	l.results("run-1", event.Outcome{})
 	select {
 	case <-stored:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("it is not parked")
 	}
 	l.route("last", "x")

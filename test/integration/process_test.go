@@ -71,7 +71,7 @@ func TestProcess(t *testing.T) {
 	addr := <-listen
 	until := func(what string, want int, says string) {
 		t.Helper()
-		bound, stop := context.WithTimeout(t.Context(), 30*time.Second)
+		bound, stop := context.WithTimeout(t.Context(), patience)
 		defer stop()
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
@@ -103,7 +103,7 @@ func TestProcess(t *testing.T) {
 		if c != service.ExitOK {
 			t.Errorf("it ended with %d", c)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("it does not end")
 	}
 	if n := built.Load(); n != 1 {

@@ -91,7 +91,7 @@ func (in *install) run(run func(context.Context) error, r role) role {
 			if err != nil {
 				in.Errorf("the role ended with %v", err)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(patience):
 			in.Error("the role does not end")
 		}
 	})
@@ -148,7 +148,7 @@ func (in *install) reconcilerWith(d reconciler.Deps) role {
 // until waits for a condition; the deadline is there to fail, not to measure.
 func (in *install) until(what string, met func() bool) {
 	in.Helper()
-	ctx, cancel := context.WithTimeout(in.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(in.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -312,7 +312,7 @@ func (in *install) store(subj, id string, h event.Header, body []byte) {
 // is the last to come. What comes before it has come by then: streams are logs.
 func (in *install) read(stream, filter string, last func(bus.Message) bool) []bus.Message {
 	in.Helper()
-	ctx, cancel := context.WithTimeout(in.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(in.Context(), patience)
 	defer cancel()
 	r, err := in.bus.Read(ctx, stream, []string{filter}, 1)
 	if err != nil {

@@ -19,6 +19,10 @@ type Server struct {
 	s    *server.Server
 }
 
+// Patience is how long a test waits for what has to come about. It is there to fail, not to
+// measure: on a busy machine all takes several times as long.
+const Patience = 3 * time.Minute
+
 // Start runs a server until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
@@ -38,7 +42,7 @@ func (n *Server) start(t testing.TB) {
 		t.Fatal(err)
 	}
 	s.Start()
-	if !s.ReadyForConnections(30 * time.Second) {
+	if !s.ReadyForConnections(Patience) {
 		t.Fatal("the NATS server is not ready")
 	}
 	n.s = s
@@ -67,7 +71,7 @@ func (n *Server) Connect(t testing.TB) *bus.Bus {
 
 func connect(t testing.TB, url string) *bus.Bus {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	b, err := bus.Connect(ctx, bus.Config{URL: url, Name: t.Name(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
