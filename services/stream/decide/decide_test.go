@@ -163,3 +163,25 @@ func TestFence(t *testing.T) {
 		}
 	}
 }
+
+// TestBeforeItWasRegistered: a change that was published for a former destination of the
+// name is not forwarded for the one that is registered now.
+func TestBeforeItWasRegistered(t *testing.T) {
+	k := event.DestinationKey{Cluster: "c", Namespace: "n", Name: "d"}
+	dest := Destination{Registered: bus.Registered{Destination: event.Destination{Key: k, First: 8}, Revision: 9}}
+	for registry, want := range map[uint64]Outcome{7: Covered, 8: Forwarded, 9: Forwarded} {
+		c := event.Change{
+			Object: event.Object{APIVersion: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespace: "shop", Name: "web"}, Op: event.Update, Registry: registry,
+			ClusterID: "id", UID: "uid", ResourceVersion: "1", Origin: event.Live, Hash: "hash", Manifest: []byte("data: x\n"),
+		}
+		h, body := c.Message()
+		in, err := Parse(bus.Message{Subject: subject.LiveData(1, k), Seq: 1, Header: h, Data: body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := Change(dest, phase.State{}, in, phase.Last{})
+		if err != nil || d.Items[0].Outcome != want || len(d.Outputs) > 0 != (want == Forwarded) {
+			t.Errorf("published at %d: %+v, %v", registry, d, err)
+		}
+	}
+}

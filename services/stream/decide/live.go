@@ -11,11 +11,14 @@ import (
 // Change takes a change. last, what was forwarded last of its object, is the one thing
 // about it that a restart makes another: nobody knows that any more, so that it goes on,
 // and the git-writer sees that its content stands already.
+//
+// A change that was published before the destination was registered, for a former one of
+// the name say, is before the MARKs of its first run, which has it.
 func Change(dest Destination, st phase.State, in Input, last phase.Last) (Decision, error) {
 	c := in.change
 	st, fx := phase.Next(st, in.phase(phase.Run{}))
 	switch {
-	case fx.Drop:
+	case fx.Drop, c.Registry < dest.Since():
 		return Decision{State: st, Effects: fx, Items: []Item{{Outcome: Covered, Origin: event.Live, Path: in.Path()}}}, nil
 	case !fx.Forward:
 		return Decision{}, fmt.Errorf("a change of %s came although it waits", dest.Key)
