@@ -258,6 +258,12 @@ func (w *Watcher) capture(ctx context.Context) error {
 			return err
 		}
 	}
+	// Another watcher may have come in between, removed a destination and registered it
+	// again, and stored the MARK of its first run: what was published behind it under the
+	// revision from before would be left out by all. From here on it is fenced.
+	if err := registry.Confirm(ctx, w.bus, synced); err != nil {
+		return err
+	}
 	for part := range subject.Parts {
 		s.requests = append(s.requests, &bus.Responder{
 			Bus: w.bus, Sole: true, Consumer: subject.ConsumerClusterState(w.cfg.Cluster, part), Filter: subject.CtlClusterStates(w.cfg.Cluster, part),

@@ -81,6 +81,14 @@ type role struct {
 // run runs a role and waits until it is ready.
 func (in *install) run(run func(context.Context) error, r role) role {
 	in.Helper()
+	r = in.begin(run, r)
+	in.until("the role is ready", func() bool { return r.ready() == nil })
+	return r
+}
+
+// begin runs a role.
+func (in *install) begin(run func(context.Context) error, r role) role {
+	in.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- run(ctx) }()
@@ -96,7 +104,6 @@ func (in *install) run(run func(context.Context) error, r role) role {
 		}
 	})
 	in.Cleanup(r.stop)
-	in.until("the role is ready", func() bool { return r.ready() == nil })
 	return r
 }
 

@@ -73,7 +73,13 @@ func (in *install) watcher(cluster *rest.Config, docs *v1alpha1.Documents) (role
 // newWatcher is a watcher that does not run yet.
 func (in *install) newWatcher(cluster *rest.Config, docs *v1alpha1.Documents) (*watcher.Watcher, role) {
 	in.Helper()
-	b, reg := in.connect(), prometheus.NewRegistry()
+	return in.watcherOn(in.connect(), cluster, docs)
+}
+
+// watcherOn is a watcher on a connection of its own that does not run yet.
+func (in *install) watcherOn(b *bus.Bus, cluster *rest.Config, docs *v1alpha1.Documents) (*watcher.Watcher, role) {
+	in.Helper()
+	reg := prometheus.NewRegistry()
 	w, err := watcher.New(in.Context(), watcher.Config{Cluster: "test", Documents: docs, REST: cluster, Owner: in.Name()},
 		watcher.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: reg})
 	if err != nil {
@@ -243,5 +249,62 @@ func TestWatcherRefusesToMove(t *testing.T) {
 	}
 	if after := in.registered(); !maps.Equal(before, after) {
 		t.Errorf("the registry was %v and is %v", before, after)
+	}
+}
+
+// TestWatcherStandsStill: a watcher that stands still between registering and taking a
+// lane publishes nothing under the registry from before, whatever others wrote there
+// and into the lane meanwhile. Behind the MARK of a destination that was registered
+// since, it would be left out by all.
+func TestWatcherStandsStill(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		before    int    // the lane that it has not taken
+		meanwhile string // the destination that another one registers, anew if it is there
+	}{
+		{"before the first lane, registered anew", 0, "d"},
+		{"before the lane itself, registered anew", configmaps, "d"},
+		{"before the first lane, one more", 0, "e"},
+		{"before the last lane, one more", subject.Parts - 1, "e"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			in := newInstall(t)
+			c, rc := newCluster(t, "configmaps")
+			link := in.nats.Link(t)
+			w, r := in.watcherOn(in.verified(link.Connect(t)), rc, documents(t, "d"))
+			still, resume := link.StillBefore(t, subject.EventFence(tt.before, "test"))
+			in.begin(w.Run, r)
+			<-still
+
+			kv := mustBucket[event.Destination](in, subject.BucketDestination)
+			d, _, err := kv.Newest(t.Context(), subject.DestinationToken(key("d")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.meanwhile == "d" {
+				in.unregister("d")
+			}
+			d.First, d.Key, d.BaseFolder = 0, key(tt.meanwhile), tt.meanwhile
+			registered, err := kv.Put(t.Context(), subject.DestinationToken(d.Key), d, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mark := in.publishMark(event.Mark{Cluster: "test", Part: configmaps, Destination: d.Key.String(), Run: "first", Attempt: 1, Registry: registered})
+			resume()
+
+			in.until("it captures", func() bool { return r.ready() == nil })
+			c.put("configmaps", "shop", "a", "1")
+			all := in.read(subject.Events, subject.EventPart(configmaps), named("a"))
+			m := all[len(all)-1]
+			if got := in.change(m).Registry; m.Seq < mark || got < registered {
+				t.Errorf("it published at %d under revision %d, the MARK of revision %d is at %d", m.Seq, got, registered, mark)
+			}
+			now := in.registered()
+			if _, there := now["test/d"]; !there || len(now) != 1 {
+				t.Errorf("the registry holds %v", now)
+			}
+		})
 	}
 }

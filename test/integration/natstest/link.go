@@ -17,6 +17,14 @@ type Link struct {
 	url   string
 	still sync.RWMutex // held for reading by who passes bytes on
 	last  atomic.Pointer[last]
+	first atomic.Pointer[first]
+}
+
+// first is what a connection is to stand still before.
+type first struct {
+	bytes   []byte
+	reached chan struct{} // closed once it does
+	resumed chan struct{} // closed when it need not any more
 }
 
 // last is what a connection is to end behind.
@@ -72,6 +80,17 @@ func (l *Link) Pause(t testing.TB) (resume func()) {
 	return resume
 }
 
+// StillBefore has the connection that is to pass what contains these bytes pass nothing
+// in that direction until resume is called, at the latest until the test ends. The
+// channel is closed once it stands still.
+func (l *Link) StillBefore(t testing.TB, bytes string) (reached <-chan struct{}, resume func()) {
+	at := &first{[]byte(bytes), make(chan struct{}), make(chan struct{})}
+	l.first.Store(at)
+	resume = sync.OnceFunc(func() { close(at.resumed) })
+	t.Cleanup(resume)
+	return at.reached, resume
+}
+
 // EndBehind has the connection that passes what contains these bytes end right behind
 // it, once: what the other end says of it does not arrive. The channel is closed then.
 func (l *Link) EndBehind(bytes string) (passed <-chan struct{}) {
@@ -87,6 +106,10 @@ func (l *Link) pass(to, from net.Conn) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
+		if at := l.first.Load(); at != nil && bytes.Contains(buf[:n], at.bytes) && l.first.CompareAndSwap(at, nil) {
+			close(at.reached)
+			<-at.resumed
+		}
 		l.still.RLock()
 		_, werr := to.Write(buf[:n])
 		l.still.RUnlock()

@@ -109,12 +109,16 @@ type Synced struct {
 	Revisions map[event.DestinationKey]uint64 // of each of its destinations
 }
 
+// ErrWritten says that somebody else wrote the registry meanwhile.
+var ErrWritten = errors.New("the registry of destinations was written meanwhile, perhaps by another watcher of this cluster")
+
 // ErrMoved refuses to let a destination point elsewhere than it did.
 var ErrMoved = errors.New("where a destination points cannot change")
 
 // Sync makes the registry hold exactly these destinations of a cluster, writing
 // only what differs: a destination that did not change keeps its revision. One
-// that points elsewhere than before is ErrMoved, and nothing is written.
+// that points elsewhere than before is ErrMoved, and nothing is written. ErrWritten
+// if another watcher wants it to hold others.
 func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destination) (Synced, error) {
 	bucket, err := bus.OpenBucket[event.Destination](ctx, b, subject.BucketDestination)
 	if err != nil {
@@ -151,8 +155,18 @@ func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destinat
 		}
 		r.Newest, r.Revisions[d.Key] = max(r.Newest, revision), revision
 	}
-	r.Whole, err = whole(ctx, b, bucket, cluster, keep, r.Newest)
+	r.Whole, err = whole(ctx, b, bucket, cluster, keep)
 	return r, err
+}
+
+// Confirm returns nil if nothing was written to the registry since it was synced, as
+// its leader says: ErrWritten otherwise.
+func Confirm(ctx context.Context, b *bus.Bus, s Synced) error {
+	last, err := b.LastSeq(ctx, "KV_"+subject.BucketDestination)
+	if err == nil && last != s.Whole {
+		return ErrWritten
+	}
+	return err
 }
 
 // moved compares where two versions of a destination point. What waits for the old
@@ -168,10 +182,9 @@ func moved(old, d event.Destination) error {
 		ErrMoved, d.Key.Namespace, d.Key.Name, place(old), place(d))
 }
 
-// whole is the bucket's last revision if what it holds of the cluster is what was
-// wanted. Should another watcher have written there meanwhile, it is no more than
-// what was written here: requests about the other's are not ours to answer.
-func whole(ctx context.Context, b *bus.Bus, bucket *bus.Bucket[event.Destination], cluster string, want map[string]event.Destination, newest uint64) (uint64, error) {
+// whole is the bucket's last revision, if what it holds of the cluster is what was
+// wanted. Should another watcher have written there meanwhile, it is ErrWritten.
+func whole(ctx context.Context, b *bus.Bus, bucket *bus.Bucket[event.Destination], cluster string, want map[string]event.Destination) (uint64, error) {
 	last, err := b.LastSeq(ctx, "KV_"+subject.BucketDestination)
 	if err != nil {
 		return 0, err
@@ -182,10 +195,10 @@ func whole(ctx context.Context, b *bus.Bus, bucket *bus.Bucket[event.Destination
 	}
 	for key, e := range have {
 		if d, ok := want[key]; e.Record.Key.Cluster == cluster && (!ok || !same(e.Record, d)) {
-			return newest, nil
+			return 0, ErrWritten
 		}
 	}
-	return max(last, newest), nil
+	return last, nil
 }
 
 func put(ctx context.Context, bucket *bus.Bucket[event.Destination], key string, d event.Destination) (uint64, error) {
