@@ -90,7 +90,10 @@ func TestGitWriterLFSOfOthers(t *testing.T) {
 	s.start()
 	s.write(d, configMap(event.Create, "web", "a", 1))
 	s.wantVersions(1)
-	s.wantTold(s.ask(d, "r1", 1), 1, "RESOURCE shop/configmaps/web.yaml")
+	s.commitFile("live/theirs/.gitattributes", "*"+standardLFS) // within the folder of another install
+	s.commitFile("live/theirs/.kubescribe.yaml", "apiVersion: kubescribe.dev/v1alpha1\nkind: FolderMarker\n")
+	s.commitFile("live/theirs/shop/configmaps/web.yaml", "kind: ConfigMap\n")
+	s.wantTold(s.ask(d, "r1", 1), 4, "RESOURCE shop/configmaps/web.yaml")
 }
 
 // TestGitWriterLFSLater: such a line that comes while a destination is written to is seen

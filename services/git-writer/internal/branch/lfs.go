@@ -96,9 +96,9 @@ func (s *session) keepFromLFS(ctx context.Context, writes []write) error {
 	return nil
 }
 
-// keepStateFromLFS is keepFromLFS of the files that stand in a folder, as they were
-// listed there.
-func (s *session) keepStateFromLFS(ctx context.Context, a *admission, files []listed) error {
+// keepStateFromLFS is keepFromLFS of the marker and the objects of a folder that holds
+// these files.
+func (s *session) keepStateFromLFS(ctx context.Context, a *admission, files []listed, st state) error {
 	folders := map[string]bool{}
 	addAbove(folders, marker.Path(a.BaseFolder))
 	for _, f := range files {
@@ -110,11 +110,11 @@ func (s *session) keepStateFromLFS(ctx context.Context, a *admission, files []li
 	if err != nil || rules.None() {
 		return err
 	}
-	for _, f := range files {
-		if f.kind != resource && f.kind != folder {
-			continue
-		}
-		if p := path.Join(a.BaseFolder, f.path); s.refuseFor(a.Key, rules, p) {
+	if s.refuseFor(a.Key, rules, marker.Path(a.BaseFolder)) {
+		return errReconfigured
+	}
+	for _, e := range st.entries {
+		if e.What == event.Resource && s.refuseFor(a.Key, rules, path.Join(a.BaseFolder, e.Path)) {
 			return errReconfigured
 		}
 	}

@@ -86,14 +86,12 @@ func (s *session) state(ctx context.Context, a *admission) (state, error) {
 		}
 		files = append(files, f)
 	}
-	if err := s.keepStateFromLFS(ctx, a, files); err != nil {
-		return state{}, err
-	}
 	holds, err := s.contents(ctx, look)
 	if err != nil {
 		return state{}, err
 	}
-	return describe(files, holds), nil
+	st := describe(files, holds)
+	return st, s.keepStateFromLFS(ctx, a, files, st)
 }
 
 // stillOurs ends the session if somebody has changed the marker of a folder since
