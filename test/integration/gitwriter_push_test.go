@@ -404,10 +404,16 @@ func TestGitWriterPace(t *testing.T) {
 	if n := pushes.Load(); n != 2 {
 		t.Errorf("%d pushes", n)
 	}
+	pushed := w.Snapshots()[0].Pushed
+	s.write(d, configMap(event.Update, "web", "4", 4)) // stands there: it is no push
+	s.wantTold(s.ask(d, "r1", 1), 0, "RESOURCE shop/configmaps/web.yaml")
 	d.MinPushInterval = time.Hour
 	s.put(d)
 	s.write(d, configMap(event.Update, "web", "5", 5))
 	s.until("it waits", func() bool { return time.Until(w.Snapshots()[0].Next) > time.Minute })
+	if next := w.Snapshots()[0].Next; next.Add(-time.Hour).After(pushed) {
+		t.Errorf("the next push is at %s, an hour behind one that was none: the last one had ended at %s", next, pushed)
+	}
 	stop()
 	s.wantVersions(5)
 }

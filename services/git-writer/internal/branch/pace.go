@@ -11,8 +11,8 @@ import (
 // Pace keeps the pushes to one remote apart, those of all of its branches. The zero value
 // has seen none. Its methods may be called from any goroutine.
 type Pace struct {
-	mu   sync.Mutex
-	last time.Time // when the newest push began; guarded by mu
+	mu           sync.Mutex
+	last, before time.Time // when the newest push began, and the one before it; guarded by mu
 }
 
 // due is how long a push has to wait that is to be an interval behind the last one.
@@ -33,9 +33,18 @@ func (p *Pace) take(interval time.Duration, now time.Time) time.Duration {
 	defer p.mu.Unlock()
 	due := p.left(interval, now)
 	if due == 0 {
-		p.last = now
+		p.last, p.before = now, p.last
 	}
 	return due
+}
+
+// give gives back what was taken at a time: there was nothing to push.
+func (p *Pace) give(taken time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last.Equal(taken) {
+		p.last = p.before
+	}
 }
 
 // interval is the least time between two pushes, of all that destinations of the branch
@@ -68,17 +77,20 @@ func (s *session) due(b *batch) time.Duration {
 }
 
 // await waits until a push may begin, or the end of ctx: the last push waits for nothing.
-func (s *session) await(ctx context.Context) {
+// It returns when the push began.
+func (s *session) await(ctx context.Context) time.Time {
 	for ctx.Err() == nil {
 		now := time.Now()
 		due := s.Pace.take(s.interval(), now)
 		s.waits(now, due)
 		if due == 0 {
-			return
+			return now
 		}
 		_ = fault.Wait(ctx, min(due, idleWait)) // the loop sees how ctx is
 	}
-	s.Pace.take(0, time.Now()) // who comes next waits for this one
+	now := time.Now()
+	s.Pace.take(0, now) // who comes next waits for this one
+	return now
 }
 
 // waits shows when the next push begins.

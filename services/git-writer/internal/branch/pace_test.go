@@ -27,3 +27,21 @@ func TestPace(t *testing.T) {
 		}
 	}
 }
+
+// TestPaceGivenBack: a turn that nothing was pushed in is nobody's; one that others have
+// taken since stays theirs.
+func TestPaceGivenBack(t *testing.T) {
+	var p Pace
+	first := time.Now()
+	p.take(0, first)
+	second := first.Add(time.Minute)
+	p.take(0, second)
+	p.give(first)
+	if got := p.due(time.Hour, second); got != time.Hour {
+		t.Errorf("behind one that stands it is due in %s", got)
+	}
+	p.give(second)
+	if got := p.due(time.Hour, second); got != 59*time.Minute {
+		t.Errorf("behind one that was given back it is due in %s", got)
+	}
+}
