@@ -32,12 +32,16 @@ func remedy(err error, secret string) string {
 	switch {
 	case errors.Is(err, repo.ErrAuth) && secret != "":
 		return "check what stands in the Secret " + secret + ", and that it has not expired"
+	case errors.Is(err, repo.ErrClientCertificate) && secret != "":
+		return "put a certificate that the remote knows into tls.crt of the Secret " + secret + ", and its key into tls.key"
 	case errors.Is(err, repo.ErrSSHKeys) && secret != "":
 		return "give the host the public half of the key in the Secret " + secret + ", or the Secret a key that the host knows"
 	case errors.Is(err, repo.ErrUnreachable) && secret != "" && strings.Contains(err.Error(), "x509:"):
 		return "put the authority that signed the remote's certificate into ca.crt of the Secret " + secret
 	case errors.Is(err, repo.ErrAuth):
 		return "check the user and password: KUBESCRIBE_GIT_USERNAME with KUBESCRIBE_GIT_PASSWORD_FILE, else what git credential fill knows for this URL"
+	case errors.Is(err, repo.ErrClientCertificate):
+		return "let the remote name a Secret (spec.secretRef) with a certificate that it knows in tls.crt, and its key in tls.key"
 	case errors.Is(err, repo.ErrSSHKeys):
 		return "give the host the public half of a key that the SSH agent holds (ssh-add -L), or the agent the key that the host knows (ssh-add FILE)"
 	case errors.Is(err, repo.ErrForbidden):
@@ -61,6 +65,7 @@ func reason(err error) string {
 	}{
 		{repo.ErrAuth, ReasonAuthentication},
 		{repo.ErrNoCredentials, ReasonAuthentication},
+		{repo.ErrClientCertificate, ReasonAuthentication},
 		{repo.ErrSSHKeys, ReasonAuthentication},
 		{repo.ErrHostKey, ReasonAuthentication},
 		{repo.ErrForbidden, ReasonForbidden},

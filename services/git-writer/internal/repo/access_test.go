@@ -114,8 +114,8 @@ func TestTLSRefused(t *testing.T) {
 	}{
 		"nothing":               {TLS{}, ErrUnreachable},
 		"another authority":     {tlsOf(t, other, a), ErrUnreachable},
-		"no certificate":        {TLS{Authorities: tlsOf(t, a, a).Authorities}, ErrAuth},
-		"another's certificate": {tlsOf(t, a, other), ErrAuth},
+		"no certificate":        {TLS{Authorities: tlsOf(t, a, a).Authorities}, ErrClientCertificate},
+		"another's certificate": {tlsOf(t, a, other), ErrClientCertificate},
 	} {
 		now = c.tls
 		// The remote's refusal comes after our request has begun, and is overtaken at

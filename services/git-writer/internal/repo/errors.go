@@ -37,6 +37,8 @@ var (
 	ErrNoCredentials = errors.New("credentials could not be had")
 	// ErrAuth: the credentials were missing or not accepted.
 	ErrAuth = errors.New("authentication failed")
+	// ErrClientCertificate: the remote wants another client certificate, or one at all.
+	ErrClientCertificate = errors.New("no client certificate was accepted")
 	// ErrSSHKeys: the host accepted none of the SSH keys.
 	ErrSSHKeys = errors.New("no SSH key was accepted")
 	// ErrHostKey: an SSH host did not prove to be the one that is known by its

@@ -202,7 +202,7 @@ func (s *session) classify(err error) *RemoteError {
 	}
 	switch {
 	case ourCertificate(err):
-		return s.fail(ErrAuth, "the remote wants another client certificate: "+err.Error())
+		return s.fail(ErrClientCertificate, err.Error())
 	case strings.Contains(err.Error(), "object-format=sha256"): // go-git stumbles over the length of the names
 		return s.fail(ErrBadURL, "its objects are named by SHA-256, which is not supported")
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrInvalidAuthMethod):
