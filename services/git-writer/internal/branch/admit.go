@@ -83,7 +83,8 @@ func (s *session) admit(ctx context.Context) error {
 			}
 		}
 		words, err := message.ParseWords(d.Wording)
-		if err != nil { // by a newer version: this one has words of its own
+		if err != nil && s.odd[k] != d.Revision { // by a newer version: this one has words of its own
+			s.odd[k] = d.Revision
 			s.Log.Warn("the templates of commit messages are not used", "destination", k.String(), "err", err)
 		}
 		a := &admission{Registered: d, marker: want.Bytes(), words: words}

@@ -38,6 +38,7 @@ type Worker struct {
 	recheck bool                             // a folder was refused: look again
 	refused map[event.DestinationKey]Refusal // of the session
 	lfs     map[event.DestinationKey]string  // a path of each that was found to go through Git LFS
+	odd     map[event.DestinationKey]uint64  // the revision of each whose templates were said not to be used
 	hint    event.Hint                       // as it stands in KS_CURSOR
 	reached uint64                           // everything in KS_WRITE up to here is on the remote, as far as is known
 	said    string                           // what was last logged as wrong
@@ -50,7 +51,7 @@ type Worker struct {
 
 // New makes a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, lfs: map[event.DestinationKey]string{}, snap: Snapshot{URL: repo.Redact(cfg.URL), Branch: cfg.Branch, Why: errors.New("starting")}}
+	return &Worker{Config: cfg, lfs: map[event.DestinationKey]string{}, odd: map[event.DestinationKey]uint64{}, snap: Snapshot{URL: repo.Redact(cfg.URL), Branch: cfg.Branch, Why: errors.New("starting")}}
 }
 
 // restartReset is how long a session lasts that ended for a reason of its own, not
