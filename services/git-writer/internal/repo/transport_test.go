@@ -34,7 +34,7 @@ import (
 //	                                                    TestRemoteThatSaysNothing (HTTP), TestSilentProgram (path)
 //	 6  known_hosts with one type of key                TestKnownHostsOfOneType in services/git-writer (SSH)
 //	 7  kill -9 at any time, a damaged cache            TestKilledAtAnyTime, and TestCacheDirectory (HTTP)
-//	 8  multi_ack is required                           TestMultiAck (HTTP, path)
+//	 8  multi_ack is required                           TestMultiAck
 //	 9  an empty repository, an unborn HEAD             TestPushIntoEmptyRepository, TestPushCreatesBranch
 //	10  history rewritten, branch deleted               TestHistoryRewritten
 //	11  several branches at once                        TestBranchesAtOnce
@@ -354,22 +354,36 @@ func TestMultiAck(t *testing.T) {
 		})
 		life(t, r)
 	})
-	t.Run("path", func(t *testing.T) {
-		r := newRemoteRepo(t, gittest.Options{})
-		r.foreign("main", "start", map[string]string{"x.yaml": "1"})
-		r.reach.url = r.dir
-		git, err := exec.LookPath("git")
-		if err != nil {
-			t.Fatal(err)
-		}
-		asked := filepath.Join(t.TempDir(), "asked")
-		firstInPath(t, map[string]string{"git-upload-pack": "#!/bin/sh\ntee -a " + asked + " | " + git + " upload-pack \"$@\"\n"})
-		life(t, r)
-		said, err := os.ReadFile(asked)
-		if wants := strings.Count(string(said), " multi_ack"); err != nil || wants == 0 || wants != strings.Count(string(said), "done\n") {
-			t.Errorf("it asked %q, %v", said, err)
-		}
-	})
+	git, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, over := range map[string]struct {
+		reach   func(t *testing.T, r *remoteRepo) reach
+		program string // that the transport runs
+		script  string // of it, which keeps what it is asked in a file
+	}{
+		"ssh": {
+			overSSH, "git", "if [ \"$1\" = upload-pack ]; then tee -a ASKED | " + git + " \"$@\"; else exec " + git + " \"$@\"; fi\n",
+		},
+		"path": {
+			func(_ *testing.T, r *remoteRepo) reach { return reach{url: r.dir} },
+			"git-upload-pack", "tee -a ASKED | " + git + " upload-pack \"$@\"\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRemoteRepo(t, gittest.Options{})
+			r.foreign("main", "start", map[string]string{"x.yaml": "1"})
+			r.reach = over.reach(t, r)
+			asked := filepath.Join(t.TempDir(), "asked")
+			firstInPath(t, map[string]string{over.program: "#!/bin/sh\n" + strings.ReplaceAll(over.script, "ASKED", asked)})
+			life(t, r)
+			said, err := os.ReadFile(asked)
+			if wants := strings.Count(string(said), " multi_ack"); err != nil || wants == 0 || wants != strings.Count(string(said), "done\n") {
+				t.Errorf("it asked %q, %v", said, err)
+			}
+		})
+	}
 }
 
 // firstInPath makes programs the first ones in PATH, so that a repository's path is
