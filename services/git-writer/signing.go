@@ -11,6 +11,7 @@ import (
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/credential"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 )
 
@@ -78,17 +79,13 @@ func (s *signer) sign() (repo.Sign, error) {
 
 // open makes a key of what the files hold, and tries it.
 func (s *signer) open(file, pass []byte) (ssh.Signer, error) {
-	key, err := ssh.ParsePrivateKey(file)
-	var closed *ssh.PassphraseMissingError
-	if errors.As(err, &closed) {
-		if len(pass) == 0 {
-			return nil, fmt.Errorf("git signing: the key in %s has a passphrase: let KUBESCRIBE_GIT_SIGNING_PASSPHRASE_FILE name a file with it", s.KeyFile)
-		}
-		if key, err = ssh.ParsePrivateKeyWithPassphrase(file, pass); err != nil {
-			return nil, fmt.Errorf("git signing: the passphrase in %s does not open the key in %s: correct one of them", s.PassphraseFile, s.KeyFile)
-		}
-	}
-	if err != nil {
+	key, err := credential.OpenKey(file, pass)
+	switch {
+	case errors.Is(err, credential.ErrNoPassphrase):
+		return nil, fmt.Errorf("git signing: the key in %s has a passphrase: let KUBESCRIBE_GIT_SIGNING_PASSPHRASE_FILE name a file with it", s.KeyFile)
+	case errors.Is(err, credential.ErrPassphrase):
+		return nil, fmt.Errorf("git signing: the passphrase in %s does not open the key in %s: correct one of them", s.PassphraseFile, s.KeyFile)
+	case err != nil:
 		if _, _, _, _, public := ssh.ParseAuthorizedKey(file); public == nil {
 			return nil, fmt.Errorf("git signing: %s holds a public key: let KUBESCRIBE_GIT_SIGNING_KEY_FILE name the private one", s.KeyFile)
 		}

@@ -37,18 +37,14 @@ func (r *reader) privateKey() (ssh.Signer, error) {
 	if key.empty() {
 		return nil, errors.New("it has no SSH key, and this remote is reached over ssh: add identity (or ssh-privatekey, or sshPrivateKey), or use the remote's https URL")
 	}
-	signer, err := ssh.ParsePrivateKey(key.data)
-	var encrypted *ssh.PassphraseMissingError
+	signer, err := OpenKey(key.data, passphrase.data)
 	switch {
-	case err == nil:
-		return signer, nil
-	case !errors.As(err, &encrypted):
-		return nil, fmt.Errorf("%s is no SSH private key that can be read: write one as ssh-keygen does, of type ed25519, ecdsa or rsa", key.name)
-	case passphrase.empty():
+	case errors.Is(err, ErrNoPassphrase):
 		return nil, fmt.Errorf("%s is encrypted, and password is missing or empty: put its passphrase there", key.name)
-	}
-	if signer, err = ssh.ParsePrivateKeyWithPassphrase(key.data, passphrase.data); err != nil {
+	case errors.Is(err, ErrPassphrase):
 		return nil, fmt.Errorf("password is not the passphrase of %s: correct one of them", key.name)
+	case err != nil:
+		return nil, fmt.Errorf("%s is no SSH private key that can be read: write one as ssh-keygen does, of type ed25519, ecdsa or rsa", key.name)
 	}
 	return signer, nil
 }
