@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/klauspost/compress/zlib"
 )
 
 // maxChain bounds how many deltas have to be applied to read an object of a
@@ -20,24 +19,15 @@ const maxChain = 50
 // remote (gitprotocol-pack, "Packfile Data").
 func writePack(w io.Writer, objects []*object, thin bool) error {
 	sum := sha1.New() // #nosec G401
-	p := &packWriter{w: io.MultiWriter(w, sum), depth: make(map[plumbing.Hash]int, len(objects))}
-	var err error
-	if p.z, err = zlib.NewWriterLevel(p.w, zlib.BestSpeed); err != nil {
-		return fmt.Errorf("starting pack: %w", err)
-	}
-	if p.plain, err = zlib.NewWriterLevel(p.w, zlib.NoCompression); err != nil {
-		return fmt.Errorf("starting pack: %w", err)
-	}
+	all := io.MultiWriter(w, sum)
 	head := append(make([]byte, 0, 12), "PACK"...)
 	head = binary.BigEndian.AppendUint32(head, 2)
 	head = binary.BigEndian.AppendUint32(head, uint32(len(objects)))
-	if _, err := p.w.Write(head); err != nil {
+	if _, err := all.Write(head); err != nil {
 		return fmt.Errorf("starting pack: %w", err)
 	}
-	for _, o := range objects {
-		if err := p.write(o, thin); err != nil {
-			return fmt.Errorf("packing %s %s: %w", o.kind, o.hash, err)
-		}
+	if err := writeEntries(all, entriesOf(objects, thin)); err != nil {
+		return fmt.Errorf("writing pack: %w", err)
 	}
 	if _, err := w.Write(sum.Sum(nil)); err != nil {
 		return fmt.Errorf("ending pack: %w", err)
@@ -45,46 +35,29 @@ func writePack(w io.Writer, objects []*object, thin bool) error {
 	return nil
 }
 
-// tiny is below how many bytes trying to compress costs more than it saves. Most objects
-// are so small: deltas of trees, which are little more than an object name, and nothing
-// compresses that.
-const tiny = 128
-
-type packWriter struct {
-	w     io.Writer
-	z     *zlib.Writer
-	plain *zlib.Writer          // for what is not worth compressing
-	depth map[plumbing.Hash]int // of each object written: how many deltas lead to it
-	head  []byte
+// entry is an object as it stands in a pack.
+type entry struct {
+	kind    kind
+	base    plumbing.Hash // of a refDelta
+	content []byte        // before it is compressed
 }
 
-func (p *packWriter) write(o *object, thin bool) error {
-	depth := 0
-	k, content := o.kind, o.data
-	if o.delta != nil {
-		base, here := p.depth[o.base]
-		// Without its content, the base is in this pack and the chain short: see line.emit.
-		if o.data == nil || (here || thin) && base < maxChain {
-			depth, k, content = base+1, refDelta, o.delta
+// entriesOf decides which objects stand as deltas, so that no chain of them is too long.
+func entriesOf(objects []*object, thin bool) []entry {
+	depth := make(map[plumbing.Hash]int, len(objects)) // of those before: how many deltas lead to it
+	entries := make([]entry, len(objects))
+	for i, o := range objects {
+		e, d := entry{kind: o.kind, content: o.data}, 0
+		if o.delta != nil {
+			base, here := depth[o.base]
+			// Without its content, the base is in this pack and the chain short: see line.emit.
+			if o.data == nil || (here || thin) && base < maxChain {
+				e, d = entry{refDelta, o.base, o.delta}, base+1
+			}
 		}
+		entries[i], depth[o.hash] = e, d
 	}
-	p.depth[o.hash] = depth
-	p.head = appendEntryHead(p.head[:0], k, len(content))
-	if k == refDelta {
-		p.head = append(p.head, o.base[:]...)
-	}
-	if _, err := p.w.Write(p.head); err != nil {
-		return err
-	}
-	z := p.z
-	if len(content) < tiny {
-		z = p.plain
-	}
-	z.Reset(p.w)
-	if _, err := z.Write(content); err != nil {
-		return err
-	}
-	return z.Close()
+	return entries
 }
 
 // appendEntryHead appends type and size: three bits of type and four of size,
