@@ -90,6 +90,7 @@ func streams(o Options, meta map[string]string) []jetstream.StreamConfig {
 // buckets is the history that each key-value bucket keeps.
 var buckets = map[string]uint8{
 	subject.BucketDestination: 1,
+	subject.BucketCredential:  1,
 	subject.BucketPhase:       10,
 	subject.BucketLease:       1,
 	subject.BucketCursor:      1,
@@ -137,7 +138,11 @@ func (b *Bus) Verify(ctx context.Context) error {
 		return ErrNotProvisioned
 	}
 	for name := range buckets {
-		if _, err := b.js.KeyValue(ctx, name); err != nil {
+		_, err := b.js.KeyValue(ctx, name)
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			return fmt.Errorf("bucket %s is missing, as it is in an install of an older version: provision it again", name)
+		}
+		if err != nil {
 			return fmt.Errorf("opening bucket %s: %w", name, err)
 		}
 	}

@@ -219,9 +219,12 @@ var goldenRecords = map[string]record{
 	"request-approved": of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonApproved, Approved: "run-0"}),
 	"request-compare":  of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonCompare}),
 	"request-run":      of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonAdmitted}),
-	"bookmark":         of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
-	"hint-id":          of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42"}),
-	"hint":             of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99}),
+	"credential": of(Credential{
+		V: 1, Sealed: []byte("age-encryption.org/v1\n"), Recipient: "age1vqwuxdxr0g5kx6fvgnk6p86j04yzkha7dlzmqzmy7dl53hyrf38s3ul54z", Source: "9f86d081884c7d65",
+	}),
+	"bookmark": of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
+	"hint-id":  of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42"}),
+	"hint":     of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99}),
 }
 
 // record is a JSON record without its type.
@@ -462,7 +465,7 @@ func TestGoldenFilesAreAllRead(t *testing.T) {
 	if len(files) != len(read) {
 		t.Errorf("%d golden files for %d cases", len(files), len(read))
 	}
-	for _, r := range []any{Destination{}, PhaseRecord{}, Status{}, Request{}, Bookmark{}, Hint{}, End{}} {
+	for _, r := range []any{Destination{}, Credential{}, PhaseRecord{}, Status{}, Request{}, Bookmark{}, Hint{}, End{}} {
 		if !types[fmt.Sprintf("%T", r)] {
 			t.Errorf("no golden file of a %T", r)
 		}

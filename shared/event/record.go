@@ -98,6 +98,18 @@ type Rule struct {
 	Namespaces []string `json:"namespaces,omitempty"`
 }
 
+// Credential is a Secret's entry in KS_CREDENTIAL: what of it opens a Git remote, for the
+// git-writer alone to read (see shared/seal).
+type Credential struct {
+	V         int    `json:"v"`
+	Sealed    []byte `json:"sealed"`
+	Recipient string `json:"recipient"` // the public key that it is sealed to
+	// Source differs where what is sealed may: it is a digest of which version of the Secret
+	// that is, for which remotes and to which key. No value of the Secret goes into it, which
+	// could be guessed from one.
+	Source string `json:"source"`
+}
+
 // Phase is what a destination is doing.
 type Phase string
 
@@ -378,7 +390,7 @@ type Hint struct {
 
 // Record is any of the JSON records of this package.
 type Record interface {
-	Destination | PhaseRecord | Status | Request | Bookmark | Hint | End
+	Destination | Credential | PhaseRecord | Status | Request | Bookmark | Hint | End
 }
 
 // Encode writes a record. V is the writer's to set to [Version].

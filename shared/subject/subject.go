@@ -25,6 +25,7 @@ const (
 // The key-value buckets.
 const (
 	BucketDestination = "KS_DESTINATION"
+	BucketCredential  = "KS_CREDENTIAL"
 	BucketPhase       = "KS_PHASE"
 	BucketLease       = "KS_LEASE"
 	BucketCursor      = "KS_CURSOR"
@@ -270,6 +271,27 @@ func DestinationToken(k event.DestinationKey) string { return destination(k) }
 
 // ParseDestinationToken is the reverse of [DestinationToken].
 func ParseDestinationToken(s string) (event.DestinationKey, error) { return parseDestination(s, 0) }
+
+// CredentialKey is where a Secret, named cluster/namespace/name, stands in KS_CREDENTIAL.
+func CredentialKey(secret string) (string, error) {
+	k, err := event.ParseDestinationKey(secret)
+	if err != nil {
+		return "", fmt.Errorf("%w: %q is no cluster/namespace/name of a Secret", ErrSubject, secret)
+	}
+	return destination(k), nil
+}
+
+// ParseCredentialKey is the reverse of [CredentialKey].
+func ParseCredentialKey(s string) (secret string, err error) {
+	k, err := parseDestination(s, 0)
+	if err != nil {
+		return "", err
+	}
+	if key, err := CredentialKey(k.String()); err != nil || key != s {
+		return "", fmt.Errorf("%w: %q", ErrSubject, s)
+	}
+	return k.String(), nil
+}
 
 // BookmarkKey is where a type's bookmark stands in KS_CURSOR.
 func BookmarkKey(cluster, group, resource, namespace string) string {

@@ -285,10 +285,42 @@ func FuzzParseSubjects(f *testing.F) {
 		built("a write checkpoint", WriteCheckpoint(k), err)
 		k, err = ParseDestinationToken(s)
 		built("a destination", DestinationToken(k), err)
+		secret, err := ParseCredentialKey(s)
+		key, _ := CredentialKey(secret) // "" where there is none, which is not s
+		built("a Secret", key, err)
 		if part, err := ParseEventPart(s); err == nil && (part < 0 || part >= Parts) {
 			t.Errorf("%q is of part %d", s, part)
 		}
 	})
+}
+
+// TestCredentialKey: each Secret has a key of its own, and nothing else has one.
+func TestCredentialKey(t *testing.T) {
+	keys := map[string]string{}
+	for _, secret := range []string{"prod/shop/git", "prod/shop/git.token", "prod/shop/git=2Etoken", "prod.shop/git/token", "prod/shop.git/token", "arn:aws:eks:1/shop/git", "_/_/_"} {
+		key, err := CredentialKey(secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkKey(t, key)
+		if other, is := keys[key]; is {
+			t.Errorf("%q and %q have one key", other, secret)
+		}
+		keys[key] = secret
+		if got, err := ParseCredentialKey(key); got != secret || err != nil {
+			t.Errorf("%q reads as %q, %v", key, got, err)
+		}
+	}
+	for _, secret := range []string{"", "git", "shop/git", "//", "prod//git", "prod/shop/git/x"} {
+		if key, err := CredentialKey(secret); !errors.Is(err, ErrSubject) || key != "" {
+			t.Errorf("%q has the key %q, %v", secret, key, err)
+		}
+	}
+	for _, key := range []string{"", "prod.shop", "prod.shop.a=2Fb", "_._._", "prod.shop.=67it"} {
+		if secret, err := ParseCredentialKey(key); !errors.Is(err, ErrSubject) || secret != "" {
+			t.Errorf("%q is the key of %q, %v", key, secret, err)
+		}
+	}
 }
 
 // TestShardsAreFixed: parts and shards stand in streams for good. A table that

@@ -1,7 +1,6 @@
 // Package credential makes of a Secret's data what a session with a Git remote is opened
-// with. It knows the keys of Kubernetes' own types of Secrets and those of Flux and Argo
-// CD, so that a Secret made for one of them can be used as it is. Keys that say nothing of
-// how a remote is opened are ignored.
+// with. It reads the keys of package secret: those of Kubernetes' own types of Secrets and
+// of Flux and Argo CD, so that a Secret made for one of them can be used as it is.
 //
 // It reads and asks nothing: whatever brings the data. What is missing, cannot be read or
 // contradicts itself is an error that names the key and what to do, and repeats no value.
@@ -12,18 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-)
 
-// The keys, under each name that they have.
-var (
-	username    = []string{"username"}
-	password    = []string{"password"} // of the user; beside an SSH key, what it is encrypted with
-	bearerToken = []string{"bearerToken"}
-	authorities = []string{"ca.crt", "caFile"}
-	certificate = []string{"tls.crt", "certFile", "tlsClientCertData"}
-	certKey     = []string{"tls.key", "keyFile", "tlsClientCertKey"}
-	sshKey      = []string{"identity", "ssh-privatekey", "sshPrivateKey"}
-	knownHosts  = []string{"known_hosts"}
+	"github.com/kubescribe/kubescribe/shared/secret"
 )
 
 // value is what a Secret holds under one of a key's names.
@@ -70,13 +59,13 @@ func (r *reader) has(names []string) bool {
 // session that is less safe than its Secret's owner thinks, or takes another way, is worse
 // than none.
 func (r *reader) checkRefused() error {
-	for _, name := range []string{"insecure", "insecureIgnoreHostKey"} {
+	for _, name := range secret.Insecure {
 		data := string(bytes.TrimSpace(r.data[name]))
 		if on, err := strconv.ParseBool(data); data != "" && (on || err != nil) {
 			return fmt.Errorf("%s is not supported, since a remote always has to prove who it is: remove it, and put the authority that signed its certificate into ca.crt, or its host keys into known_hosts", name)
 		}
 	}
-	if len(r.data["proxy"]) > 0 {
+	if !r.get(secret.Proxy).empty() {
 		return errors.New("proxy is not supported in a Secret: remove it, and set HTTPS_PROXY where the git-writer runs")
 	}
 	return nil

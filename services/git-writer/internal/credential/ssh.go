@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/kubescribe/kubescribe/shared/secret"
 )
 
 // SSH is what opens a remote over ssh.
@@ -33,7 +35,7 @@ func ParseSSH(data map[string][]byte) (SSH, error) {
 }
 
 func (r *reader) privateKey() (ssh.Signer, error) {
-	key, passphrase := r.get(sshKey), r.get(password)
+	key, passphrase := r.get(secret.SSHKey), r.get(secret.Password)
 	if key.empty() {
 		return nil, errors.New("it has no SSH key, and this remote is reached over ssh: add identity (or ssh-privatekey, or sshPrivateKey), or use the remote's https URL")
 	}
@@ -50,7 +52,7 @@ func (r *reader) privateKey() (ssh.Signer, error) {
 }
 
 func (r *reader) hosts() ([]byte, error) {
-	v := r.get(knownHosts)
+	v := r.get(secret.KnownHosts)
 	known, number := 0, 0
 	for line := range bytes.Lines(v.data) {
 		number++

@@ -14,6 +14,7 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/shared/secret"
 )
 
 // ParseWeb is what opens a remote over http or https: a user name, which may be empty, and
@@ -25,7 +26,7 @@ func ParseWeb(data map[string][]byte) (repo.Access, error) {
 		return repo.Access{}, err
 	}
 	// A password beside an SSH key opens that key, and is not for the remote to see.
-	if key := r.get(sshKey); !key.empty() {
+	if key := r.get(secret.SSHKey); !key.empty() {
 		return repo.Access{}, fmt.Errorf("%s is an SSH key, and this remote is reached over http: name another Secret, or use the remote's ssh URL", key.name)
 	}
 	method, err := r.authorization()
@@ -44,7 +45,7 @@ func ParseWeb(data map[string][]byte) (repo.Access, error) {
 
 // authorization is what goes with each request; nil for nothing.
 func (r *reader) authorization() (transport.AuthMethod, error) {
-	user, pass, bearer := r.get(username), r.get(password), r.get(bearerToken)
+	user, pass, bearer := r.get(secret.Username), r.get(secret.Password), r.get(secret.BearerToken)
 	switch {
 	case !bearer.empty() && (!user.empty() || !pass.empty()):
 		return nil, errors.New("bearerToken and username or password are two ways to say who this is: remove one of them")
@@ -58,9 +59,9 @@ func (r *reader) authorization() (transport.AuthMethod, error) {
 			return nil, errors.New("username has a colon in it, which no server can tell from that before the password: correct it")
 		}
 		return &githttp.BasicAuth{Username: string(user.data), Password: string(pass.data)}, nil
-	case !user.empty(), r.has(password):
+	case !user.empty(), r.has(secret.Password):
 		return nil, errors.New("password is missing or empty: write the user's password or token there")
-	case r.has(bearerToken):
+	case r.has(secret.BearerToken):
 		return nil, errors.New("bearerToken is empty: write the token there")
 	}
 	return nil, nil //nolint:nilnil // a certificate may do, or nothing
@@ -68,12 +69,12 @@ func (r *reader) authorization() (transport.AuthMethod, error) {
 
 // tls is what TLS needs.
 func (r *reader) tls() (t repo.TLS, err error) {
-	if ca := r.get(authorities); !ca.empty() {
+	if ca := r.get(secret.Authorities); !ca.empty() {
 		if t.Authorities, err = certificates(ca); err != nil {
 			return t, err
 		}
 	}
-	cert, key := r.get(certificate), r.get(certKey)
+	cert, key := r.get(secret.Certificate), r.get(secret.CertKey)
 	switch {
 	case cert.empty() && key.empty():
 		return t, nil
