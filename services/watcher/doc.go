@@ -2,8 +2,8 @@
 // client of the Kubernetes API for objects.
 //
 // Consumes API watches, REQUEST_CLUSTER_STATE and REQUEST_RESOURCES; produces
-// KS_EVENTS, the answers to those requests (KS_SNAP), REQUEST_RUN and the registry
-// (KS_DESTINATION). Keeps bookmarks (KS_CURSOR), and in memory an index of the
+// KS_EVENTS, the answers to those requests (KS_SNAP), REQUEST_RUN, the registry
+// (KS_DESTINATION) and sealed credentials (KS_CREDENTIAL). Keeps bookmarks (KS_CURSOR), and in memory an index of the
 // objects of each type: identity, version and content hash, no contents.
 //
 // Promises: every version that a watch delivered is published once, in the
@@ -16,5 +16,7 @@
 // it is taken for absent; once it can be, those who were told so get another run. Nor
 // is a type that rules select in another version than the one the server prefers.
 //
-// Secrets are never listed, watched or written by this version.
+// Secrets are never mirrored by this version. With the git-writer's public key, those that
+// remotes name are read, one by one, and what of them opens a remote is kept in
+// KS_CREDENTIAL, sealed to that key; without one none is.
 package watcher

@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"strings"
+
+	"github.com/kubescribe/kubescribe/shared/seal"
 )
 
 // Options are the settings of a watcher that runs by itself.
@@ -14,11 +16,14 @@ type Options struct {
 	Kubeconfig string
 	Context    string
 	Config     string
-	loaded     Config
+	// CredentialsRecipient is the git-writer's public key; empty: no Secret is read.
+	CredentialsRecipient string
+	loaded               Config
 }
 
-// Flags declares the options.
+// Flags declares the options; what they are set to is the default.
 func (o *Options) Flags(fs *flag.FlagSet) {
+	fs.StringVar(&o.CredentialsRecipient, "credentials-recipient", o.CredentialsRecipient, "public `key` (age1...) of the git-writer, to which the Secrets that remotes name are sealed; else $KUBESCRIBE_CREDENTIALS_RECIPIENT; without one no Secret is read")
 	fs.StringVar(&o.Cluster, "cluster", "", "`name` of the cluster on the bus and in Git (default: as the kubeconfig calls it)")
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig `file`")
 	fs.StringVar(&o.Context, "context", "", "`name` of the kubeconfig context")
@@ -45,6 +50,11 @@ func (o *Options) Load() error {
 		return err
 	}
 	o.loaded = Config{Cluster: name, Documents: docs, REST: rc}
+	if o.CredentialsRecipient != "" {
+		if o.loaded.Recipient, err = seal.ParseRecipient(o.CredentialsRecipient); err != nil {
+			return fmt.Errorf("--credentials-recipient or KUBESCRIBE_CREDENTIALS_RECIPIENT: %w", err)
+		}
+	}
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher/internal/capture"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
+	"github.com/kubescribe/kubescribe/services/watcher/internal/sealing"
 	"github.com/kubescribe/kubescribe/services/watcher/owing"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -106,6 +107,12 @@ func (s *session) run(ctx context.Context) error {
 	all.Go(func() { s.followDefinitions(ctx, kick) })
 	all.Go(func() { s.report(ctx) })
 	all.Go(func() { s.checkNamespaces(ctx, s.destinations) })
+	all.Go(func() {
+		sealing.Run(ctx, sealing.Config{
+			Cluster: s.cfg.Cluster, Destinations: s.destinations, Recipient: s.cfg.Recipient,
+			Secrets: s.client.CoreV1(), Store: s.credentials, Log: s.log,
+		})
+	})
 	for _, r := range s.requests {
 		all.Go(func() { r.Run(ctx) })
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/seal"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -44,6 +45,8 @@ type Config struct {
 	Documents *v1alpha1.Documents
 	REST      *rest.Config // its Host is printed: as LoadREST makes it, without a password
 	Owner     string       // who this is, for those who look at a lane's fence
+	// Recipient is whom the Secrets of remotes are sealed to; nil: none is read.
+	Recipient *seal.Recipient
 }
 
 // Deps is what a watcher works with.
@@ -68,6 +71,7 @@ type Watcher struct {
 	client        kubernetes.Interface
 	bookmarks     *bus.Bucket[event.Bookmark]
 	phases        *bus.Bucket[event.PhaseRecord]
+	credentials   *bus.Bucket[event.Credential]
 	events        *prometheus.CounterVec
 	freezes       *prometheus.CounterVec
 	entries       prometheus.Counter
@@ -103,6 +107,9 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 		return nil, err
 	}
 	if w.phases, err = bus.OpenBucket[event.PhaseRecord](ctx, d.Bus, subject.BucketPhase); err != nil {
+		return nil, err
+	}
+	if w.credentials, err = bus.OpenBucket[event.Credential](ctx, d.Bus, subject.BucketCredential); err != nil {
 		return nil, err
 	}
 	w.freezes = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -171,7 +178,7 @@ func (w *Watcher) types(state string, of func(watched, waiting, forbidden int) i
 // Run captures until ctx ends, then stores where it stands and returns nil.
 // Whatever goes wrong, it begins a new session: the lanes tell it where to go on.
 func (w *Watcher) Run(ctx context.Context) error {
-	w.log.Info("Secrets are not mirrored by this version: they are neither listed nor written")
+	w.log.Info("Secrets are not mirrored by this version: none is written, and none is read but what a GitRemote names")
 	backoff := fault.Backoff{Max: 5 * time.Second}
 	// Another watcher of this cluster is at work. Taking the lanes back at once
 	// would only make both begin their lists again and again.

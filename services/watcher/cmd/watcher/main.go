@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,11 +14,11 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	var o watcher.Options
+	o := watcher.Options{CredentialsRecipient: os.Getenv("KUBESCRIBE_CREDENTIALS_RECIPIENT")}
 	host, _ := os.Hostname() // "" names nobody, which is all it costs
 	code := service.Process{
 		Name: "watcher", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,
-		Flags: func(fs *flag.FlagSet) { o.Flags(fs) },
+		Flags: o.Flags,
 		Check: o.Load,
 		Build: func(ctx context.Context, e service.Env) (service.Role, error) {
 			w, err := o.Watcher(ctx, watcher.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics}, e.Owner)
