@@ -90,7 +90,7 @@ func open(t *testing.T, url, secrets string) *repo.Branch {
 	b := repo.New(repo.Config{
 		URL: url, Branch: "main", Dir: filepath.Join(cfg.CacheDir, "branch"),
 		Auth: func(ctx context.Context, remote string) (repo.Access, error) {
-			return cfg.access(ctx, nil, remote, "prod/shop/git")
+			return opener{Config: cfg}.access(ctx, nil, remote, "prod/shop/git")
 		},
 	})
 	t.Cleanup(b.Close)

@@ -18,12 +18,14 @@ import (
 // helperWait bounds how long a credential helper may think.
 const helperWait = 20 * time.Second
 
-// Credentials says what opens remotes. One that names a Secret: that alone. Others, for
+// Credentials says what opens remotes. One that names a Secret: that alone, from its
+// directory below Dir if it has one, else as the watcher has sealed it. Others, for
 // http and https: the user name and the password in a file, if given, else what git's
 // credential helpers know. For ssh: the agent, and hosts that known_hosts names. All are
 // read again for each session, so that rotation needs no restart.
 type Credentials struct {
 	Dir          string // of Secrets: cluster/namespace/name/key; empty: there are none
+	Identity     string // file with the private key that the watcher seals Secrets to; empty: there is none
 	Username     string
 	PasswordFile string
 	AgentSocket  string // of the SSH agent: what SSH_AUTH_SOCK says
@@ -37,6 +39,11 @@ func (c Credentials) Validate() error {
 			return fmt.Errorf("git credentials: the directory of Secrets: %w", err)
 		} else if !info.IsDir() {
 			return fmt.Errorf("git credentials: %s is no directory: name the one of Secrets, which has cluster/namespace/name/key", c.Dir)
+		}
+	}
+	if c.Identity != "" {
+		if _, err := readIdentities(c.Identity); err != nil {
+			return fmt.Errorf("git credentials: %w", err)
 		}
 	}
 	if (c.Username == "") != (c.PasswordFile == "") {

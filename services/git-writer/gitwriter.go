@@ -3,6 +3,7 @@ package gitwriter
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -29,6 +30,13 @@ type Config struct {
 	CacheDir    string // may be deleted at any time: losing it costs a fetch
 	Credentials Credentials
 	Signing     Signing
+}
+
+// Flags declares the flags; what is set is the default.
+func (c *Config) Flags(fs *flag.FlagSet) {
+	fs.StringVar(&c.Credentials.Dir, "git-credentials", c.Credentials.Dir, "`directory` of the Secrets that remotes name, with cluster/namespace/name/key; else $KUBESCRIBE_GIT_CREDENTIALS_DIR")
+	fs.StringVar(&c.Credentials.Identity, "credentials-identity", c.Credentials.Identity, "`file` with the private key (age-keygen -o FILE) that the watcher seals other Secrets to; else $KUBESCRIBE_CREDENTIALS_IDENTITY_FILE")
+	fs.StringVar(&c.CacheDir, "cache-dir", c.CacheDir, "`directory` of the caches of remotes")
 }
 
 // DefaultCacheDir is in the user's own cache directory; "" if there is none.
@@ -60,7 +68,7 @@ type Snapshot = branch.Snapshot
 
 // Writer is the role. Make it with [New].
 type Writer struct {
-	cfg      Config
+	opener   opener
 	signer   *signer
 	bus      *bus.Bus
 	log      *slog.Logger
@@ -68,6 +76,7 @@ type Writer struct {
 	registry *bus.Registry
 	hints    *bus.Bucket[event.Hint]
 	statuses *bus.Bucket[event.Status]
+	sealed   *bus.Bucket[event.Credential]
 
 	mu      sync.Mutex
 	workers map[string]*running     // by branch key; guarded by mu
@@ -84,7 +93,7 @@ type running struct {
 // no remote yet.
 func New(ctx context.Context, cfg Config, d Deps) (*Writer, error) {
 	w := &Writer{
-		cfg: cfg, signer: &signer{Signing: cfg.Signing}, bus: d.Bus, log: d.Log.With("role", "git-writer"), metrics: branch.NewMetrics(d.Metrics),
+		signer: &signer{Signing: cfg.Signing}, bus: d.Bus, log: d.Log.With("role", "git-writer"), metrics: branch.NewMetrics(d.Metrics),
 		registry: bus.NewRegistry(), workers: map[string]*running{}, paces: map[string]*branch.Pace{},
 	}
 	var err error
@@ -94,6 +103,10 @@ func New(ctx context.Context, cfg Config, d Deps) (*Writer, error) {
 	if w.statuses, err = bus.OpenBucket[event.Status](ctx, d.Bus, subject.BucketStatus); err != nil {
 		return nil, err
 	}
+	if w.sealed, err = bus.OpenBucket[event.Credential](ctx, d.Bus, subject.BucketCredential); err != nil {
+		return nil, err
+	}
+	w.opener = opener{cfg, w.sealed}
 	return w, nil
 }
 
@@ -101,12 +114,14 @@ func New(ctx context.Context, cfg Config, d Deps) (*Writer, error) {
 // returns nil.
 func (w *Writer) Run(ctx context.Context) error {
 	rctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the last push may still need the registry
-	followed := make(chan struct{})
-	go func() {
-		defer close(followed)
+	var followed sync.WaitGroup
+	followed.Go(func() {
 		_ = w.registry.Run(rctx, w.bus, w.log) // returns only with its context, without error
-	}()
-	defer func() { cancel(); <-followed }()
+	})
+	if w.opener.Credentials.Identity != "" {
+		followed.Go(func() { w.followSealed(rctx) })
+	}
+	defer func() { cancel(); followed.Wait() }()
 	if w.registry.Wait(ctx, 0) != nil {
 		return nil
 	}
@@ -183,7 +198,7 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 	ctx, cancel := context.WithCancel(ctx)
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	r.Worker = branch.New(branch.Config{
-		BranchKey: d.BranchKey, URL: d.URL, Branch: d.Branch, CacheDir: filepath.Join(w.cfg.CacheDir, d.BranchKey),
+		BranchKey: d.BranchKey, URL: d.URL, Branch: d.Branch, CacheDir: filepath.Join(w.opener.CacheDir, d.BranchKey),
 		Credentials: d.Credentials, Auth: w.auth(d.Credentials), Sign: w.signer.sign, Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
 		Log: w.log, Metrics: w.metrics,
 	})
@@ -202,7 +217,7 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 func (w *Writer) auth(secret string) func(context.Context, string) (repo.Access, error) {
 	return func(ctx context.Context, remote string) (repo.Access, error) {
 		all, _ := w.registry.All()
-		return w.cfg.access(ctx, all, remote, secret)
+		return w.opener.access(ctx, all, remote, secret)
 	}
 }
 

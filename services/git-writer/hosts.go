@@ -13,16 +13,22 @@ import (
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
+// opener knows what remotes are opened with.
+type opener struct {
+	Config
+	sealed sealed // KS_CREDENTIAL
+}
+
 // access is what a session with a remote is opened with: by the Secret that it names, or
 // where it names none by what the environment knows, for one of all destinations.
-func (c Config) access(ctx context.Context, all map[event.DestinationKey]bus.Registered, remote, secret string) (repo.Access, error) {
+func (o opener) access(ctx context.Context, all map[event.DestinationKey]bus.Registered, remote, secret string) (repo.Access, error) {
 	if secret != "" {
-		return c.fromSecret(remote, secret)
+		return o.fromSecret(ctx, remote, secret)
 	}
-	if err := c.Credentials.checkHosts(all); err != nil {
+	if err := o.Credentials.checkHosts(all); err != nil {
 		return repo.Access{}, err
 	}
-	method, err := c.Credentials.auth(ctx, remote)
+	method, err := o.Credentials.auth(ctx, remote)
 	return repo.Access{Method: method}, err
 }
 

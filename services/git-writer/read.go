@@ -10,6 +10,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 // ErrNoBlob says that a branch does not hold a file of some content any more.
@@ -20,11 +21,16 @@ var ErrNoBlob = errors.New("the branch does not hold such a file any more")
 // other file, where the server can do so, opens remotes as the writer of all
 // destinations does, and changes nothing but the cache directory, which it has for
 // itself.
-func ReadBlobs(ctx context.Context, cfg Config, all map[event.DestinationKey]bus.Registered, d event.Destination, hashes []string, take func(hash string, content []byte)) error {
+func ReadBlobs(ctx context.Context, on *bus.Bus, cfg Config, all map[event.DestinationKey]bus.Registered, d event.Destination, hashes []string, take func(hash string, content []byte)) error {
+	sealed, err := bus.OpenBucket[event.Credential](ctx, on, subject.BucketCredential)
+	if err != nil {
+		return err
+	}
+	open := opener{cfg, sealed}
 	b := repo.New(repo.Config{
 		URL: d.URL, Branch: d.Branch, Dir: cfg.CacheDir,
 		Auth: func(ctx context.Context, remote string) (repo.Access, error) {
-			return cfg.access(ctx, all, remote, d.Credentials)
+			return open.access(ctx, all, remote, d.Credentials)
 		},
 	})
 	defer b.Close()
@@ -35,7 +41,7 @@ func ReadBlobs(ctx context.Context, cfg Config, all map[event.DestinationKey]bus
 	for i, h := range hashes {
 		ids[i] = plumbing.NewHash(h)
 	}
-	err := b.ReadBlobs(ctx, ids, func(h plumbing.Hash, content []byte) { take(h.String(), content) })
+	err = b.ReadBlobs(ctx, ids, func(h plumbing.Hash, content []byte) { take(h.String(), content) })
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return fmt.Errorf("%w: %w", ErrNoBlob, err)
 	}

@@ -88,7 +88,7 @@ func (r *sshRemote) trust(keys ...gittest.Key) {
 }
 
 func (r *sshRemote) auth(ctx context.Context, remote string) (repo.Access, error) {
-	return Config{Credentials: r.credentials}.access(ctx, nil, remote, "")
+	return opener{Config: Config{Credentials: r.credentials}}.access(ctx, nil, remote, "")
 }
 
 func (r *sshRemote) branch(name string) *repo.Branch {

@@ -415,7 +415,7 @@ func TestGitWriterReadBlobs(t *testing.T) {
 			hashes = append(hashes, manifest.Hash([]byte(c)))
 		}
 		got := map[string]string{}
-		err := gitwriter.ReadBlobs(t.Context(), gitwriter.Config{CacheDir: t.TempDir()}, nil, d, hashes, func(hash string, content []byte) { got[hash] = string(content) })
+		err := gitwriter.ReadBlobs(t.Context(), s.bus, gitwriter.Config{CacheDir: t.TempDir()}, nil, d, hashes, func(hash string, content []byte) { got[hash] = string(content) })
 		return got, err
 	}
 	want := map[string]string{manifest.Hash([]byte("a: 1\n")): "a: 1\n", manifest.Hash([]byte("b: 1\n")): "b: 1\n"}

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,17 +14,15 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	cfg := gitwriter.Config{Credentials: gitwriter.Credentials{
+	cfg := gitwriter.Config{CacheDir: gitwriter.DefaultCacheDir(), Credentials: gitwriter.Credentials{
 		Username: os.Getenv("KUBESCRIBE_GIT_USERNAME"), PasswordFile: os.Getenv("KUBESCRIBE_GIT_PASSWORD_FILE"),
+		Dir: os.Getenv("KUBESCRIBE_GIT_CREDENTIALS_DIR"), Identity: os.Getenv("KUBESCRIBE_CREDENTIALS_IDENTITY_FILE"),
 		AgentSocket: os.Getenv("SSH_AUTH_SOCK"), KnownHosts: os.Getenv("SSH_KNOWN_HOSTS"),
 	}, Signing: gitwriter.Signing{KeyFile: os.Getenv("KUBESCRIBE_GIT_SIGNING_KEY_FILE"), PassphraseFile: os.Getenv("KUBESCRIBE_GIT_SIGNING_PASSPHRASE_FILE")}}
 	host, _ := os.Hostname() // "" names nobody, which is all it costs
 	code := service.Process{
 		Name: "git-writer", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,
-		Flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&cfg.Credentials.Dir, "git-credentials", os.Getenv("KUBESCRIBE_GIT_CREDENTIALS_DIR"), "`directory` of the Secrets that remotes name, with cluster/namespace/name/key; else $KUBESCRIBE_GIT_CREDENTIALS_DIR")
-			fs.StringVar(&cfg.CacheDir, "cache-dir", gitwriter.DefaultCacheDir(), "`directory` of the caches of remotes")
-		},
+		Flags: cfg.Flags,
 		Check: func() error { return cfg.Validate() },
 		Build: func(ctx context.Context, e service.Env) (service.Role, error) {
 			w, err := gitwriter.New(ctx, cfg, gitwriter.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics})

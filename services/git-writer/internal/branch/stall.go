@@ -107,7 +107,23 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 			})
 		}
 	}
-	_ = fault.Wait(ctx, d)
+	asked := remote != nil && remote.RetryAfter > 0
+	w.rest(ctx, d, asked)
+}
+
+// rest waits, and less if it is woken. A remote that asked to be left alone is.
+func (w *Worker) rest(ctx context.Context, d time.Duration, asked bool) {
+	woken := w.woken
+	if asked {
+		woken = nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-woken:
+	case <-t.C:
+	}
 }
 
 // count shows how much waits while nothing moves.

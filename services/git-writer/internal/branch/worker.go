@@ -44,6 +44,7 @@ type Worker struct {
 	said    string                           // what was last logged as wrong
 	hintRev uint64                           // 0: not there
 	seen    seen
+	woken   chan struct{} // holds one where what opens the remote is another
 
 	mu   sync.Mutex
 	snap Snapshot // guarded by mu
@@ -51,7 +52,16 @@ type Worker struct {
 
 // New makes a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, lfs: map[event.DestinationKey]string{}, odd: map[event.DestinationKey]uint64{}, snap: Snapshot{URL: repo.Redact(cfg.URL), Branch: cfg.Branch, Why: errors.New("starting")}}
+	return &Worker{Config: cfg, lfs: map[event.DestinationKey]string{}, odd: map[event.DestinationKey]uint64{}, woken: make(chan struct{}, 1), snap: Snapshot{URL: repo.Redact(cfg.URL), Branch: cfg.Branch, Why: errors.New("starting")}}
+}
+
+// Wake says that what opens the remote is another now: a worker that waits because the
+// remote could not be used tries again.
+func (w *Worker) Wake() {
+	select {
+	case w.woken <- struct{}{}:
+	default:
+	}
 }
 
 // restartReset is how long a session lasts that ended for a reason of its own, not

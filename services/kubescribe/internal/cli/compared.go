@@ -127,7 +127,7 @@ func (s *session) readGit(ctx context.Context, creds gitwriter.Credentials, c co
 	}
 	cfg := gitwriter.Config{CacheDir: cache, Credentials: creds}
 	var failed error
-	err := gitwriter.ReadBlobs(ctx, cfg, s.all, s.destination, hashes, func(_ string, content []byte) {
+	err := gitwriter.ReadBlobs(ctx, s.bus, cfg, s.all, s.destination, hashes, func(_ string, content []byte) {
 		failed = errors.Join(failed, contents.put(content))
 	})
 	return errors.Join(err, failed)
