@@ -140,6 +140,11 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (p *Process, err e
 	}); err != nil {
 		return p, err
 	}
+	// Watcher and git-writer have one key between them, of this data directory.
+	if cfg.Watcher.Recipient, err = p.dir.Key(); err != nil {
+		return p, err
+	}
+	cfg.Credentials.Identity = datadir.KeyFile(p.dir.Path)
 	reg := service.NewRegistry()
 	e := &env{Config: cfg, dir: p.dir, bus: p.Bus, log: log, metrics: reg}
 	for _, r := range roles {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
+	"github.com/kubescribe/kubescribe/services/kubescribe/internal/datadir"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/service"
@@ -44,17 +45,21 @@ shown, until a run or a change has come upon it since the git-writer started.
 func diffCommand(env Env) *cobra.Command {
 	var s session
 	var exitCode bool
-	var secrets string
+	var secrets, identity string
 	cmd := &cobra.Command{
 		Use: "diff DESTINATION", Short: "Show what a run of a destination would change",
 		Long: diffLong + reachLong, Args: exactly("DESTINATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			creds := credentials(env, secrets)
+			creds.Identity = identity
 			if err := creds.Validate(); err != nil {
 				return usageError{err}
 			}
 			differs := false
 			err := s.do(cmd.Context(), env, args[0], func(ctx context.Context) (err error) {
+				if creds.Identity == "" && s.dataDir != "" {
+					creds.Identity = datadir.KeyFile(s.dataDir)
+				}
 				differs, err = s.diff(ctx, env.Stdout, creds)
 				return err
 			})
@@ -71,6 +76,7 @@ func diffCommand(env Env) *cobra.Command {
 	}
 	s.flags(cmd)
 	gitCredentials(cmd.Flags(), &secrets, env)
+	cmd.Flags().StringVar(&identity, "credentials-identity", env.Getenv("KUBESCRIBE_CREDENTIALS_IDENTITY_FILE"), "`file` with the private key that the watcher seals other Secrets to; else $KUBESCRIBE_CREDENTIALS_IDENTITY_FILE, or the data directory's")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "end with 1 when there are differences, and with 2 on errors")
 	return cmd
 }

@@ -41,7 +41,8 @@ With --repo, everything in the cluster goes to one folder of one branch; with
 finds it. A second start resumes where the first stopped.
 
 A remote that names a Secret is opened by that alone: a directory below
---git-credentials, with a file for each key. For others, credentials for https
+--git-credentials, with a file for each key, or without one the Secret in the
+cluster, which takes the right to list and watch it. For others, credentials for https
 come from KUBESCRIBE_GIT_USERNAME and the file named by
 KUBESCRIBE_GIT_PASSWORD_FILE, else from git's credential helpers; for ssh from
 the agent, and hosts must stand in known_hosts. Commits are signed with the SSH

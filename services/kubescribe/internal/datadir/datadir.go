@@ -139,7 +139,8 @@ func (d *Dir) Join(name ...string) string { return filepath.Join(append([]string
 // Write replaces a file, readable by its owner alone. After a crash the file is
 // the old or the new one, whole.
 func (d *Dir) Write(name string, content []byte) error {
-	f, err := os.CreateTemp(d.Path, "."+name+"-")
+	dir, base := filepath.Split(d.Join(name))
+	f, err := os.CreateTemp(dir, "."+base+"-")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", d.Join(name), err)
 	}
