@@ -1,6 +1,7 @@
 package gitwriter
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -9,6 +10,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/seal"
 )
 
 // writeSecret puts a Secret into a directory of Secrets, in pairs of keys and values.
@@ -128,7 +133,186 @@ func TestReadSecretErrors(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	if _, err := readSecret("", "prod/shop/git"); err == nil || !strings.Contains(err.Error(), "--git-credentials") || !strings.Contains(err.Error(), "KUBESCRIBE_GIT_CREDENTIALS_DIR") {
-		t.Errorf("without a directory: %v", err)
+}
+
+// records is a KS_CREDENTIAL.
+type records map[string]event.Credential
+
+func (r records) Newest(_ context.Context, key string) (event.Credential, uint64, error) {
+	c, ok := r[key]
+	switch {
+	case !ok:
+		return c, 0, bus.ErrNoMessage
+	case c.V == 0:
+		return c, 0, event.ErrMalformed
+	}
+	return c, 1, nil
+}
+
+// newIdentity writes a private key to a file, and returns the public half.
+func newIdentity(t *testing.T, file string) *seal.Recipient {
+	t.Helper()
+	b, err := seal.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ids, err := seal.ParseIdentities(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids.Recipients()[0]
+}
+
+const gitURL = "https://git.example.com/live.git"
+
+// sealedFor is a record of a Secret as a watcher makes it.
+func sealedFor(t *testing.T, to *seal.Recipient, name, password string) event.Credential {
+	t.Helper()
+	b, err := seal.Seal(to, seal.Secret{Name: name, Remotes: []string{gitURL}, Data: map[string][]byte{"password": []byte(password)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return event.Credential{V: event.Version, Sealed: b, Recipient: to.String()}
+}
+
+// TestSecretData: a Secret's directory counts alone, and where there is none what the
+// watcher has sealed.
+func TestSecretData(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	identity := filepath.Join(dir, "identity")
+	to := newIdentity(t, identity)
+	writeSecret(t, dir, "prod/shop/both", "password", "file")
+	writeSecret(t, dir, "prod/shop/empty")
+	writeSecret(t, dir, "prod/shop/file", "password", "file")
+	bucket := records{}
+	for _, name := range []string{"both", "empty", "sealed"} {
+		bucket["prod.shop."+name] = sealedFor(t, to, "prod/shop/"+name, "sealed")
+	}
+	for what, tt := range map[string]struct {
+		dir, identity, name string
+		want                string // the password
+		says                []string
+	}{
+		"both":                      {dir, identity, "prod/shop/both", "file", nil},
+		"a directory with nothing":  {dir, identity, "prod/shop/empty", "", nil},
+		"a directory alone":         {dir, identity, "prod/shop/file", "file", nil},
+		"sealed alone":              {dir, identity, "prod/shop/sealed", "sealed", nil},
+		"neither":                   {dir, identity, "prod/shop/none", "", []string{"there is no directory", "; and no watcher has sealed it", to.String()}},
+		"no key, both":              {dir, "", "prod/shop/both", "file", nil},
+		"no key, sealed alone":      {dir, "", "prod/shop/sealed", "", []string{"there is no directory"}},
+		"no directories, both":      {"", identity, "prod/shop/both", "sealed", nil},
+		"no directories, none":      {"", identity, "prod/shop/file", "", []string{"no watcher has sealed it", "--credentials-recipient " + to.String()}},
+		"no directories and no key": {"", "", "prod/shop/both", "", []string{"--git-credentials", "KUBESCRIBE_GIT_CREDENTIALS_DIR", "--credentials-recipient", "--credentials-identity", "KUBESCRIBE_CREDENTIALS_IDENTITY_FILE"}},
+		"a name that is none":       {"", identity, "git", "", []string{"no cluster/namespace/name"}},
+		"one that leads elsewhere":  {dir, identity, "prod/shop/../x", "", []string{"no cluster/namespace/name"}},
+	} {
+		data, err := opener{Config{Credentials: Credentials{Dir: tt.dir, Identity: tt.identity}}, bucket}.secretData(t.Context(), gitURL, tt.name)
+		if tt.says == nil {
+			if err != nil || string(data["password"]) != tt.want {
+				t.Errorf("%s: %q, %v", what, data["password"], err)
+			}
+			continue
+		}
+		if err == nil || data != nil {
+			t.Errorf("%s: no error", what)
+			continue
+		}
+		for _, want := range tt.says {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %q is not in: %v", what, want, err)
+			}
+		}
+	}
+}
+
+// TestUnsealErrors: each says what to do, and nothing of what is sealed.
+func TestUnsealErrors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	identity, former := filepath.Join(dir, "identity"), filepath.Join(dir, "former")
+	to, before := newIdentity(t, identity), newIdentity(t, former)
+	right := sealedFor(t, to, "prod/shop/git", "hush-hush")
+	cut := right
+	cut.Sealed = right.Sealed[:len(right.Sealed)-1]
+	old, strange := sealedFor(t, before, "prod/shop/git", "hush-hush"), sealedFor(t, before, "prod/shop/git", "hush-hush")
+	strange.Recipient = "\x1b[31mhush"
+	for what, tt := range map[string]struct {
+		record event.Credential
+		remote string
+		says   []string
+	}{
+		"a former key":     {old, gitURL, []string{"sealed to another key, " + before.String(), identity + " opens " + to.String(), "--credentials-recipient"}},
+		"a key of no name": {strange, gitURL, []string{"sealed to another key, an unknown one"}},
+		"cut":              {cut, gitURL, []string{"damaged", "kubectl -n shop annotate --overwrite secret git"}},
+		"no record":        {event.Credential{}, gitURL, []string{"KS_CREDENTIAL is of no use", "kubectl -n shop annotate"}},
+		"a copy":           {sealedFor(t, to, "prod/billing/git", "hush-hush"), gitURL, []string{"sealed as another Secret", "kubectl -n shop annotate"}},
+		"another remote":   {right, "https://evil.example.com/live.git", []string{"not sealed for this remote"}},
+	} {
+		o := opener{Config{Credentials: Credentials{Identity: identity}}, records{"prod.shop.git": tt.record}}
+		_, err := o.access(t.Context(), nil, tt.remote, "prod/shop/git")
+		if err == nil {
+			t.Errorf("%s: no error", what)
+			continue
+		}
+		for _, want := range append(tt.says, "Secret prod/shop/git: ") {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %q is not in: %v", what, want, err)
+			}
+		}
+		if strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "SECRET-KEY") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+
+	// The former key is put beside the new one, and both count at once.
+	b, err := os.ReadFile(former)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(identity, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, record := range []event.Credential{right, old} {
+		o := opener{Config{Credentials: Credentials{Identity: identity}}, records{"prod.shop.git": record}}
+		if _, err := o.access(t.Context(), nil, gitURL, "prod/shop/git"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestReadIdentities: the key is one that others cannot read.
+func TestReadIdentities(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "identity")
+	newIdentity(t, file)
+	for mode, says := range map[os.FileMode]string{0o600: "", 0o400: "", 0o440: "", 0o640: "", 0o644: "others may read", 0o604: "chmod 600", 0o602: "others may read"} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := readIdentities(file)
+		verr := Credentials{Identity: file}.Validate()
+		if (err == nil) != (says == "") || (verr == nil) != (says == "") || (err != nil && !strings.Contains(err.Error(), says)) {
+			t.Errorf("%s: %v, %v", mode, err, verr)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "none"), []byte("hush-hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, says := range map[string]string{dir: "is no file", file + "-none": "age-keygen -o", filepath.Join(dir, "none"): "holds no private key"} {
+		if _, err := readIdentities(path); err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }
