@@ -8,20 +8,7 @@ import (
 	"testing"
 )
 
-// TestOptions: what was typed is checked before anything is connected to, and each
-// message names the flag that helps.
-func TestOptions(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	// A context whose cluster is none, beside those of the other tests.
-	file := write("kubeconfig", strings.Replace(kubeconfig, "contexts:\n", "contexts:\n- {name: none, context: {user: me}}\n", 1))
-	config := write("config.yaml", `apiVersion: kubescribe.dev/v1alpha1
+const configuration = `apiVersion: kubescribe.dev/v1alpha1
 kind: GitRemote
 metadata: {name: git, namespace: shop}
 spec: {url: /srv/live.git}
@@ -35,7 +22,62 @@ apiVersion: kubescribe.dev/v1alpha1
 kind: WatchRule
 metadata: {name: all, namespace: shop}
 spec: {destinationRef: {name: live}, rules: [{apiGroups: ["*"], resources: ["*"]}]}
-`)
+`
+
+// TestRecipient: the public key comes by the flag, else from what was set before, and without
+// one nothing is sealed.
+func TestRecipient(t *testing.T) {
+	dir := t.TempDir()
+	config, file := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "kubeconfig")
+	for path, text := range map[string]string{config: configuration, file: kubeconfig} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const one, other = "age1gklgqt3xk5q5smrkfhp7hwg5rsx5wpy67ldh8vrs5q92myeqa37q27gtyh", "age1lexzudskkv98wmqhk8qx9llgfpa3azzvdcpj0ql920n3nsf8438s2umqs9"
+	for what, tt := range map[string]struct {
+		before string
+		args   []string
+		want   string
+	}{
+		"none":    {"", nil, "<nil>"},
+		"before":  {one, nil, one},
+		"by flag": {other, []string{"--credentials-recipient", one}, one},
+	} {
+		o := Options{CredentialsRecipient: tt.before}
+		fs := flag.NewFlagSet("watcher", flag.ContinueOnError)
+		o.Flags(fs)
+		if err := fs.Parse(append(tt.args, "--config", config, "--kubeconfig", file)); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Load(); err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		got := "<nil>"
+		if r := o.loaded.Recipient; r != nil {
+			got = r.String()
+		}
+		if got != tt.want {
+			t.Errorf("%s: it is sealed to %s, want %s", what, got, tt.want)
+		}
+	}
+}
+
+// TestOptions: what was typed is checked before anything is connected to, and each
+// message names the flag that helps.
+func TestOptions(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	// A context whose cluster is none, beside those of the other tests.
+	file := write("kubeconfig", strings.Replace(kubeconfig, "contexts:\n", "contexts:\n- {name: none, context: {user: me}}\n", 1))
+	config := write("config.yaml", configuration)
 	invalid := write("invalid.yaml", "apiVersion: kubescribe.dev/v1alpha1\nkind: GitRemote\nmetadata: {name: git, namespace: shop}\nspec: {url: nonsense}\n")
 	for name, tt := range map[string]struct {
 		args    []string
@@ -52,7 +94,9 @@ spec: {destinationRef: {name: live}, rules: [{apiGroups: ["*"], resources: ["*"]
 		"a context of no cluster": {
 			[]string{"--config", config, "--kubeconfig", file, "--context", "none"}, "", []string{"kubeconfig", "cluster"},
 		},
-		"a name that is no key": {[]string{"--config", config, "--kubeconfig", file, "--cluster", "a/b"}, "", []string{`"a/b"`, "--cluster"}},
+		"a public key that is none": {[]string{"--config", config, "--kubeconfig", file, "--credentials-recipient", "age1x"}, "", []string{"--credentials-recipient", "KUBESCRIBE_CREDENTIALS_RECIPIENT", "age-keygen -y"}},
+		"a private key for it":      {[]string{"--config", config, "--kubeconfig", file, "--credentials-recipient", "AGE-SECRET-KEY-1X"}, "", []string{"--credentials-recipient", "that is a private key"}},
+		"a name that is no key":     {[]string{"--config", config, "--kubeconfig", file, "--cluster", "a/b"}, "", []string{`"a/b"`, "--cluster"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var o Options

@@ -220,7 +220,7 @@ var goldenRecords = map[string]record{
 	"request-compare":  of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonCompare}),
 	"request-run":      of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonAdmitted}),
 	"credential": of(Credential{
-		V: 1, Sealed: []byte("age-encryption.org/v1\n"), Recipient: "age1vqwuxdxr0g5kx6fvgnk6p86j04yzkha7dlzmqzmy7dl53hyrf38s3ul54z", Source: "9f86d081884c7d65",
+		V: 1, Sealed: []byte("age-encryption.org/v1\n"), Recipient: "age1gklgqt3xk5q5smrkfhp7hwg5rsx5wpy67ldh8vrs5q92myeqa37q27gtyh", Source: "9f86d081884c7d65",
 	}),
 	"bookmark": of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
 	"hint-id":  of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42"}),

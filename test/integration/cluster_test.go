@@ -2,6 +2,7 @@ package integration
 
 import (
 	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -29,7 +30,8 @@ type cluster struct {
 	failing   map[string]bool   // groups that discovery gets no answer from
 	objects   map[string]map[string]any
 	history   []written
-	oldest    int // versions before it are answered with 410
+	oldest    int      // versions before it are answered with 410
+	secrets   []string // requests for Secrets
 }
 
 // written is one version, of the type that path names.
@@ -92,6 +94,19 @@ func collection(group, resource string) string {
 
 // put writes an object of a type, and returns its version.
 func (c *cluster) put(resource, namespace, name, text string) (rv int) {
+	return c.putData(resource, namespace, name, map[string]any{"text": text})
+}
+
+// putSecret writes a Secret of pairs of keys and values.
+func (c *cluster) putSecret(namespace, name string, pairs ...string) {
+	data := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		data[pairs[i]] = base64.StdEncoding.EncodeToString([]byte(pairs[i+1]))
+	}
+	c.putData("secrets", namespace, name, data)
+}
+
+func (c *cluster) putData(resource, namespace, name string, data map[string]any) (rv int) {
 	c.change(func() {
 		c.rv++
 		rv = c.rv
@@ -105,7 +120,7 @@ func (c *cluster) put(resource, namespace, name, text string) (rv int) {
 			"metadata": map[string]any{
 				"name": name, "namespace": namespace, "uid": "u-" + resource + "-" + namespace + "-" + name, "resourceVersion": strconv.Itoa(rv),
 			},
-			"data": map[string]any{"text": text},
+			"data": data,
 		}
 		key := resource + "/" + namespace + "/" + name
 		op := "MODIFIED"
@@ -150,7 +165,10 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.mu.Lock()
-	code, answer := c.answer(r.URL.Path)
+	if resource, _, _, ok := c.find(r.URL.Path); ok && resource == "secrets" {
+		c.secrets = append(c.secrets, r.Method+" "+r.URL.String())
+	}
+	code, answer := c.answer(r.URL.Path, selected(r))
 	body, err := json.Marshal(answer)
 	c.mu.Unlock()
 	if err != nil {
@@ -164,8 +182,13 @@ func refusal(code int, reason metav1.StatusReason) (int, any) {
 	return code, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Reason: reason, Code: int32(code), Message: string(reason)}
 }
 
-// answer is called with the lock held.
-func (c *cluster) answer(path string) (int, any) {
+// selected is the one name that a request selects, "" if it does not.
+func selected(r *http.Request) string {
+	return strings.TrimPrefix(r.URL.Query().Get("fieldSelector"), "metadata.name=")
+}
+
+// answer is called with the lock held; only is the name that is selected, "" for all.
+func (c *cluster) answer(path, only string) (int, any) {
 	groups := map[string][]string{}
 	for resource, group := range c.types {
 		groups[group] = append(groups[group], resource)
@@ -213,6 +236,9 @@ func (c *cluster) answer(path string) (int, any) {
 	}
 	items := []map[string]any{}
 	for key, o := range c.objects {
+		if only != "" && !strings.HasSuffix(key, "/"+only) {
+			continue
+		}
 		if strings.HasPrefix(key, resource+"/"+namespace) && (namespace == "" || strings.HasPrefix(key, resource+"/"+namespace+"/")) {
 			items = append(items, o)
 		}
@@ -259,7 +285,7 @@ func (c *cluster) find(path string) (resource, namespace, name string, ok bool) 
 func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	path, namespace := r.URL.Path, ""
+	path, namespace, kind, only := r.URL.Path, "", "X", selected(r)
 	if path != definitions {
 		resource, ns, _, ok := c.find(path)
 		if !ok || c.forbidden[resource] || c.forbidden[resource+"/"+ns] {
@@ -271,7 +297,10 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 			_ = json.NewEncoder(w).Encode(body)
 			return
 		}
-		path, namespace = collection(c.types[resource], resource), ns
+		if resource == "secrets" {
+			c.secrets = append(c.secrets, "WATCH "+r.URL.String())
+		}
+		path, namespace, kind = collection(c.types[resource], resource), ns, kindOf(resource)
 	}
 	at, err := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
 	if err != nil {
@@ -297,12 +326,13 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		for _, h := range c.history {
-			if h.rv > at && h.path == path && (namespace == "" || h.object["metadata"].(map[string]any)["namespace"] == namespace) {
+			if h.rv > at && h.path == path && (namespace == "" || h.object["metadata"].(map[string]any)["namespace"] == namespace) &&
+				(only == "" || h.object["metadata"].(map[string]any)["name"] == only) {
 				send(h.op, h.object)
 			}
 		}
 		if at < c.rv && path != definitions { // a bookmark, of one that is up to date
-			send("BOOKMARK", map[string]any{"apiVersion": "v1", "kind": "X", "metadata": map[string]any{"resourceVersion": strconv.Itoa(c.rv)}})
+			send("BOOKMARK", map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"resourceVersion": strconv.Itoa(c.rv)}})
 		}
 		at = c.rv
 		w.(http.Flusher).Flush()

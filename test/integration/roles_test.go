@@ -21,6 +21,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/stream"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/seal"
 	"github.com/kubescribe/kubescribe/shared/subject"
 	"github.com/kubescribe/kubescribe/test/integration/natstest"
 )
@@ -34,6 +35,9 @@ type install struct {
 	lanes map[int]*bus.Lane
 	// fullFor is how long roles wait for room in KS_SNAP; 0: as long as they do.
 	fullFor time.Duration
+	// recipient is to whom watchers seal Secrets; nil: they do not.
+	recipient *seal.Recipient
+	log       *slog.Logger // of watchers; nil: nowhere
 }
 
 func newInstall(t *testing.T) *install {

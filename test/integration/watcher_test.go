@@ -79,9 +79,12 @@ func (in *install) newWatcher(cluster *rest.Config, docs *v1alpha1.Documents) (*
 // watcherOn is a watcher on a connection of its own that does not run yet.
 func (in *install) watcherOn(b *bus.Bus, cluster *rest.Config, docs *v1alpha1.Documents) (*watcher.Watcher, role) {
 	in.Helper()
-	reg := prometheus.NewRegistry()
-	w, err := watcher.New(in.Context(), watcher.Config{Cluster: "test", Documents: docs, REST: cluster, Owner: in.Name()},
-		watcher.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: reg})
+	reg, log := prometheus.NewRegistry(), in.log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	w, err := watcher.New(in.Context(), watcher.Config{Cluster: "test", Documents: docs, REST: cluster, Owner: in.Name(), Recipient: in.recipient},
+		watcher.Deps{Bus: b, Log: log, Metrics: reg})
 	if err != nil {
 		in.Fatal(err)
 	}

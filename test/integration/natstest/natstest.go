@@ -63,6 +63,9 @@ func (n *Server) Restart(t testing.TB) {
 // URL is where the server listens.
 func (n *Server) URL() string { return n.s.ClientURL() }
 
+// StoreDir is where the server keeps what it stores.
+func (n *Server) StoreDir() string { return n.opts.StoreDir }
+
 // Connect opens a bus connection that ends with the test.
 func (n *Server) Connect(t testing.TB) *bus.Bus {
 	t.Helper()
