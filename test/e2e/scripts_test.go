@@ -154,6 +154,7 @@ func TestCompose(t *testing.T) {
 		{needed, ""},
 		{append(needed[:2:2], "KUBESCRIBE_GIT_USERNAME=me", "KUBESCRIBE_GIT_PASSWORD_FILE=/run/password"), ""},
 		{append(needed[:2:2], "KUBESCRIBE_GIT_CREDENTIALS_DIR=/run/git"), ""},
+		{append(needed[:2:2], "KUBESCRIBE_CREDENTIALS_RECIPIENT=age1", "KUBESCRIBE_CREDENTIALS_IDENTITY_FILE=/run/identity"), ""},
 		{append(needed[:2:2], "KUBESCRIBE_GIT_SIGNING_KEY_FILE=/run/key", "KUBESCRIBE_GIT_SIGNING_PASSPHRASE_FILE=/run/passphrase"), ""},
 		{append(needed[:2:2], "SSH_AUTH_SOCK=/run/agent", "SSH_KNOWN_HOSTS=/run/known_hosts"), ""},
 		{needed[:1], "CONFIG"},

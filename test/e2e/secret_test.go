@@ -13,8 +13,8 @@ import (
 	"github.com/kubescribe/kubescribe/shared/gittest"
 )
 
-// TestSecrets: Secrets are neither listed, nor watched, nor written anywhere, and
-// the log says so at start.
+// TestSecrets: where no GitRemote names one, Secrets are neither listed, nor watched, nor
+// written anywhere, and the log says so at start.
 func TestSecrets(t *testing.T) {
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "secret")
@@ -23,6 +23,7 @@ func TestSecrets(t *testing.T) {
 		w.apply(t, "apiVersion: v1\nkind: Secret\nmetadata:\n  name: "+name+"\n  namespace: "+ns+"\nstringData:\n  token: "+value+"\n")
 	}
 	secret("old", before)
+	earlier := len(w.audit(t))
 	k := w.startReady(t)
 	w.settle(t, scope())
 	secret("new", after)
@@ -35,9 +36,7 @@ func TestSecrets(t *testing.T) {
 	stop(t, k)
 
 	listed, requests := 0, 0
-	audit, err := os.ReadFile(w.cluster.AuditLog())
-	must(t, err)
-	for line := range bytes.Lines(audit) {
+	for line := range bytes.Lines(w.audit(t)[earlier:]) {
 		var e struct {
 			Verb, UserAgent, RequestURI string
 			ObjectRef                   struct{ Resource, Namespace string }
@@ -65,6 +64,14 @@ func TestSecrets(t *testing.T) {
 			}
 		}
 	}
+}
+
+// audit is the log of what the API server was asked so far.
+func (w *world) audit(t *testing.T) []byte {
+	t.Helper()
+	log, err := os.ReadFile(w.cluster.AuditLog())
+	must(t, err)
+	return log
 }
 
 // checkAbsent fails the test if a file below dir holds a text.

@@ -1,0 +1,42 @@
+package branch
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestRest: who waits because the remote could not be used waits no longer than until what
+// opens it is another, unless the remote asked to be left alone.
+func TestRest(t *testing.T) {
+	for name, tt := range map[string]struct {
+		woken, asked, ended bool
+		want                time.Duration
+	}{
+		"nothing happens":          {false, false, false, time.Minute},
+		"woken":                    {true, false, false, time.Second},
+		"woken, and asked to wait": {true, true, false, time.Minute},
+		"ended":                    {false, true, true, time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			w := New(Config{})
+			begun := time.Now()
+			time.AfterFunc(time.Second, func() {
+				if tt.woken {
+					w.Wake()
+					w.Wake() // nobody waits for the second
+				}
+				if tt.ended {
+					cancel()
+				}
+			})
+			w.rest(ctx, time.Minute, tt.asked)
+			if took := time.Since(begun); took != tt.want {
+				t.Errorf("%s: it waits %s, want %s", name, took, tt.want)
+			}
+		})
+	}
+}
