@@ -2,13 +2,16 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
@@ -61,9 +64,12 @@ spec: {destinationRef: {name: live, namespace: %[1]s}, namespaces: [%[3]s], rule
 	k := w.start(t)
 	awaitNotReady(t, k, "git-writer", "Secret e2e/"+remotes+"/git: no watcher has sealed it")
 	const remedy = "grant list and watch on secrets with resourceNames [git]"
-	if !strings.Contains(string(k.Output()), remedy) {
-		t.Errorf("the log does not say %q", remedy)
-	}
+	must(t, harness.Poll(within(t, stepLimit), 50*time.Millisecond, "the log to say "+remedy, func(context.Context) error {
+		if !strings.Contains(string(k.Output()), remedy) {
+			return errors.New("it does not")
+		}
+		return nil
+	}))
 	grant(remotes, "kubescribe-credentials")
 	must(t, k.AwaitReady(within(t, startLimit)))
 	w.settle(t, scope(mirrored))

@@ -83,7 +83,7 @@ func (f *follower) remedy(err error) string {
 func (f *follower) say(err error) {
 	if said := fault.Gist(err); said != f.said {
 		f.said = said
-		f.Log.Warn("the Secret of a remote is not sealed for the git-writer, retrying", "secret", f.key.String(), "err", fmt.Errorf("%w%s", err, f.remedy(err)))
+		f.Log.Warn("the Secret of a remote could not be sealed for the git-writer, retrying", "secret", f.key.String(), "err", fmt.Errorf("%w%s", err, f.remedy(err)))
 	}
 }
 
@@ -136,7 +136,10 @@ func (f *follower) follow(ctx context.Context) error {
 		s, ok := e.Object.(*corev1.Secret)
 		switch {
 		case e.Type == watch.Error:
-			return apierrors.FromObject(e.Object)
+			if err := apierrors.FromObject(e.Object); !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
+				return err
+			}
+			return nil // it is read anew
 		case !ok || s.Name != f.key.Name || e.Type == watch.Bookmark:
 			continue
 		case e.Type == watch.Deleted:
