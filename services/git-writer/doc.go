@@ -1,9 +1,9 @@
 // Package gitwriter is the only writer of Git: one branch worker for each
 // remote branch that destinations point to.
 //
-// Consumes KS_WRITE, the registry (KS_DESTINATION) and sealed Secrets (KS_CREDENTIAL); produces commits, what
-// stands in a destination's status (KS_STATUS), and for each BARRIER of a run what
-// the base folder holds on the remote (KS_SNAP, side repo). Keeps, in the commits
+// Consumes KS_WRITE, the registry (KS_DESTINATION) and sealed Secrets (KS_CREDENTIAL);
+// produces commits, what stands in a destination's status (KS_STATUS), and for each BARRIER
+// of a run what the base folder holds on the remote (KS_SNAP, side repo). Keeps, in the commits
 // themselves, how far each branch has come, and a hint of it (KS_CURSOR).
 //
 // Promises: every change of a destination becomes a commit of its own, or part
@@ -12,6 +12,6 @@
 // overwrite (I7); nothing is removed but by a DELETE (I6); a folder that is not
 // ours is refused; a file that holds several resources is never changed; a remote that
 // names a Secret is opened by that alone, which comes as files or sealed by the watcher, and
-// stands in no log, error, status or metric; with a key every commit is signed. It has no Kubernetes
-// rights.
+// stands in no log, error, status or metric; with a key every commit is signed. It has no
+// Kubernetes rights.
 package gitwriter
