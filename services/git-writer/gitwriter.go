@@ -61,6 +61,7 @@ type Deps struct {
 	Bus     *bus.Bus
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
+	Now     func() time.Time // by which held versions wait for their turn; nil: the machine's clock
 }
 
 // Snapshot is what a person wants to know of a branch right now.
@@ -73,6 +74,7 @@ type Writer struct {
 	bus      *bus.Bus
 	log      *slog.Logger
 	metrics  *branch.Metrics
+	now      func() time.Time
 	registry *bus.Registry
 	hints    *bus.Bucket[event.Hint]
 	statuses *bus.Bucket[event.Status]
@@ -93,8 +95,11 @@ type running struct {
 // no remote yet.
 func New(ctx context.Context, cfg Config, d Deps) (*Writer, error) {
 	w := &Writer{
-		signer: &signer{Signing: cfg.Signing}, bus: d.Bus, log: d.Log.With("role", "git-writer"), metrics: branch.NewMetrics(d.Metrics),
+		signer: &signer{Signing: cfg.Signing}, bus: d.Bus, log: d.Log.With("role", "git-writer"), metrics: branch.NewMetrics(d.Metrics), now: d.Now,
 		registry: bus.NewRegistry(), workers: map[string]*running{}, paces: map[string]*branch.Pace{},
+	}
+	if w.now == nil {
+		w.now = time.Now
 	}
 	var err error
 	if w.hints, err = bus.OpenBucket[event.Hint](ctx, d.Bus, subject.BucketCursor); err != nil {
@@ -200,7 +205,7 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 	r.Worker = branch.New(branch.Config{
 		BranchKey: d.BranchKey, URL: d.URL, Branch: d.Branch, CacheDir: filepath.Join(w.opener.CacheDir, d.BranchKey),
 		Credentials: d.Credentials, Auth: w.auth(d.Credentials), Sign: w.signer.sign, Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
-		Log: w.log, Metrics: w.metrics,
+		Log: w.log, Metrics: w.metrics, Now: w.now,
 	})
 	go func() {
 		defer close(r.done)

@@ -145,6 +145,12 @@ var goldenRecords = map[string]record{
 		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
 		MinPushInterval: 10 * time.Second, Window: 30 * time.Second, Prune: Prune{Mode: PruneNever},
 	}),
+	"destination-limited": of(Destination{
+		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
+		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
+		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
+		MaxCommits: 10, Prune: Prune{Mode: PruneNever},
+	}),
 	"destination-worded": of(Destination{
 		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
 		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
@@ -222,9 +228,10 @@ var goldenRecords = map[string]record{
 	"credential": of(Credential{
 		V: 1, Sealed: []byte("age-encryption.org/v1\n"), Recipient: "age1gklgqt3xk5q5smrkfhp7hwg5rsx5wpy67ldh8vrs5q92myeqa37q27gtyh", Source: "9f86d081884c7d65",
 	}),
-	"bookmark": of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
-	"hint-id":  of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42"}),
-	"hint":     of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99}),
+	"bookmark":  of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
+	"hint-id":   of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42"}),
+	"hint-held": of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42", Held: []uint64{42, 97}}),
+	"hint":      of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99}),
 }
 
 // record is a JSON record without its type.

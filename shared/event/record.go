@@ -51,6 +51,9 @@ type Destination struct {
 	MinPushInterval time.Duration `json:"minPushInterval,omitempty"`
 	// Window is for how long live changes join one commit; 0: each is its own.
 	Window time.Duration `json:"window,omitempty"`
+	// MaxCommits is how many commits the live changes of an object may have within a
+	// minute; 0: as many as come.
+	MaxCommits int `json:"maxCommitsPerObjectPerMinute,omitempty"`
 	// Interval is the time from one drift check to the next; 0: none.
 	Interval time.Duration `json:"interval,omitempty"`
 	Prune    Prune         `json:"prune"`
@@ -386,6 +389,9 @@ type Hint struct {
 	// ID is that of the message at Position, by which its log is known again; "" where
 	// none stood there any more.
 	ID string `json:"id,omitempty"`
+	// Held are the messages up to Position that were not in Commit: versions of objects that
+	// had their commits of the minute, each of another object. They are committed later.
+	Held []uint64 `json:"held,omitempty"`
 }
 
 // Record is any of the JSON records of this package.

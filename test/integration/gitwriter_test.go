@@ -48,8 +48,9 @@ type stand struct {
 	signing gitwriter.Signing
 	// fullFor is how long they wait for room in KS_SNAP; 0: as long as they do.
 	fullFor time.Duration
-	next    int    // of the next change
-	rev     uint64 // of the registry, the newest
+	ahead   *atomic.Int64 // how far the clock of writers is ahead of the machine's; nil: they are by that
+	next    int           // of the next change
+	rev     uint64        // of the registry, the newest
 	out     map[event.DestinationKey]*bus.Ledger
 }
 
@@ -224,7 +225,7 @@ func (s *stand) startUnder(parent context.Context, creds gitwriter.Credentials, 
 		b.FullFor = s.fullFor
 	}
 	w, err := gitwriter.New(s.Context(), gitwriter.Config{CacheDir: s.TempDir(), Credentials: creds, Signing: s.signing}, gitwriter.Deps{
-		Bus: b, Log: s.log, Metrics: metrics,
+		Bus: b, Log: s.log, Metrics: metrics, Now: s.now,
 	})
 	if err != nil {
 		s.Fatal(err)
@@ -240,6 +241,15 @@ func (s *stand) startUnder(parent context.Context, creds gitwriter.Credentials, 
 	})
 	s.Cleanup(stop)
 	return w, stop
+}
+
+// now is the clock of writers.
+func (s *stand) now() time.Time {
+	now := time.Now()
+	if s.ahead != nil {
+		now = now.Add(time.Duration(s.ahead.Load()))
+	}
+	return now
 }
 
 func (s *stand) git(args ...string) string {

@@ -62,7 +62,7 @@ func TestCommits(t *testing.T) {
 		b, _ := play(0, strings.Fields(in)...)
 		var got []string
 		for _, c := range b.Commits {
-			got = append(got, strings.Join(c, " "))
+			got = append(got, strings.Join(c.Writes, " "))
 		}
 		if s := strings.Join(got, " | "); s != want {
 			t.Errorf("%q: %q, want %q", in, s, want)
@@ -115,7 +115,7 @@ func TestWindow(t *testing.T) {
 		}
 		var got []string
 		for _, c := range b.Commits {
-			got = append(got, strings.Join(c, " "))
+			got = append(got, strings.Join(c.Writes, " "))
 		}
 		if s := strings.Join(got, " | "); s != want.commits {
 			t.Errorf("%q: %q, want %q", in, s, want.commits)
@@ -130,7 +130,7 @@ func TestWindow(t *testing.T) {
 		w.Window = time.Hour
 		b.Add(w, "")
 	}
-	if len(b.Commits) != 2 || len(b.Commits[0]) != runFiles {
+	if len(b.Commits) != 2 || len(b.Commits[0].Writes) != runFiles {
 		t.Errorf("%d commits", len(b.Commits))
 	}
 }
@@ -173,7 +173,7 @@ func TestRunBounds(t *testing.T) {
 	for i := range runFiles + 1 {
 		b.Add(writeOf(fmt.Sprintf("rA%d", i), i), "")
 	}
-	if len(b.Commits) != 2 || len(b.Commits[0]) != runFiles {
+	if len(b.Commits) != 2 || len(b.Commits[0].Writes) != runFiles {
 		t.Errorf("%d commits", len(b.Commits))
 	}
 	b = Batch[string]{}
@@ -182,7 +182,7 @@ func TestRunBounds(t *testing.T) {
 		w.Size = runBytes / 2
 		b.Add(w, "")
 	}
-	if len(b.Commits) != 2 || len(b.Commits[0]) != 2 {
+	if len(b.Commits) != 2 || len(b.Commits[0].Writes) != 2 {
 		t.Errorf("%d commits by size", len(b.Commits))
 	}
 }

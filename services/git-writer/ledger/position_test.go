@@ -1,6 +1,10 @@
 package ledger
 
-import "testing"
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
 
 func TestPosition(t *testing.T) {
 	for _, tt := range []struct {
@@ -20,7 +24,7 @@ func TestPosition(t *testing.T) {
 		for _, seq := range tt.commits {
 			p.See(seq)
 		}
-		if got := p.Holds(); got != tt.want {
+		if got, _ := p.Holds(); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
@@ -34,5 +38,40 @@ func TestWentBack(t *testing.T) {
 	}
 	if p := (Position{Hint: 9, Other: true, Newest: 10}); !p.WentBack() {
 		t.Error("another message stands there, and it is the same log")
+	}
+}
+
+// TestHeld: what is held is what no statement says to be in the branch, in whatever order
+// they are come upon.
+func TestHeld(t *testing.T) {
+	for name, tt := range map[string]struct {
+		hint    statement
+		commits []statement
+		want    string
+	}{
+		"nothing":                                {statement{}, nil, "0 []"},
+		"one":                                    {statement{}, []statement{{9, []uint64{4}}}, "9 [4]"},
+		"the hint alone":                         {statement{9, []uint64{4, 7}}, nil, "9 [4 7]"},
+		"committed behind, at the same position": {statement{}, []statement{{9, []uint64{4}}, {9, nil}}, "9 []"},
+		"one of two committed":                   {statement{}, []statement{{9, []uint64{4, 7}}, {9, []uint64{7}}}, "9 [7]"},
+		"replaced by a newer version":            {statement{}, []statement{{5, []uint64{4}}, {9, []uint64{8}}}, "9 [8]"},
+		"still held":                             {statement{}, []statement{{5, []uint64{4}}, {9, []uint64{4}}}, "9 [4]"},
+		"the hint lags":                          {statement{5, []uint64{4}}, []statement{{9, nil}}, "9 []"},
+		"the hint is of no-ops":                  {statement{9, []uint64{4, 8}}, []statement{{5, []uint64{4}}}, "9 [4 8]"},
+		"another writer has committed it":        {statement{9, []uint64{4, 8}}, []statement{{5, nil}}, "9 [8]"},
+		"an older commit was cherry-picked":      {statement{}, []statement{{9, nil}, {5, []uint64{4}}}, "9 []"},
+		"one that KS_WRITE has not reached":      {statement{5, []uint64{4}}, []statement{{11, nil}}, "5 [4]"},
+	} {
+		for range 2 {
+			p := Position{Hint: tt.hint.through, Held: tt.hint.held, Newest: 10}
+			for _, c := range tt.commits {
+				p.See(c.through, c.held...)
+			}
+			seq, held := p.Holds()
+			if got := fmt.Sprint(seq, " ", held); got != tt.want {
+				t.Errorf("%s: %s, want %s", name, got, tt.want)
+			}
+			slices.Reverse(tt.commits)
+		}
 	}
 }

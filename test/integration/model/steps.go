@@ -263,10 +263,8 @@ func (w *world) words(s step) string {
 	case writesTo:
 		var said []string
 		b, _ := w.batch(s.a, s.b)
-		for _, together := range b.Commits {
-			for _, m := range together {
-				said = append(said, m.words)
-			}
+		for _, m := range b.Writes() {
+			said = append(said, m.words)
 		}
 		return w.writerName(s.a) + " pushes " + strings.Join(said, ", ")
 	case keep:

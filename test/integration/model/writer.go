@@ -87,7 +87,7 @@ func (w *world) stepsOf(i int, put func(what, int, int)) {
 // writes is how many there are in a batch.
 func (w *world) writes(b ledger.Batch[taken]) (n int) {
 	for _, c := range b.Commits {
-		n += len(c)
+		n += len(c.Writes)
 	}
 	return n
 }
@@ -132,7 +132,7 @@ func (w *world) push(i, writes int) error {
 // many commits.
 func (w *world) anyStands(b ledger.Batch[taken], base int) bool {
 	files := w.filesAt(base)
-	return slices.ContainsFunc(slices.Concat(b.Commits...), func(m taken) bool { return files[m.object] == m.content })
+	return slices.ContainsFunc(b.Writes(), func(m taken) bool { return files[m.object] == m.content })
 }
 
 // build makes commits of a batch on the first so many of the branch: those that make a
@@ -140,11 +140,10 @@ func (w *world) anyStands(b ledger.Batch[taken], base int) bool {
 func (w *world) build(b ledger.Batch[taken], base int) (built []commit) {
 	files := w.filesAt(base)
 	for _, together := range b.Commits {
-		position := together[len(together)-1].seq
-		for _, m := range together {
+		for _, m := range together.Writes {
 			if files[m.object] != m.content {
 				files[m.object] = m.content
-				built = append(built, commit{file: m.object, content: m.content, version: m.version, result: m.result, position: position})
+				built = append(built, commit{file: m.object, content: m.content, version: m.version, result: m.result, position: int(together.Through)})
 			}
 		}
 	}
@@ -263,7 +262,8 @@ func (w *world) openBranch() writer {
 			at.See(uint64(c.position))
 		}
 	}
-	return writer{base: len(w.commits), hint: w.hint, consumed: int(at.Holds())}
+	position, _ := at.Holds()
+	return writer{base: len(w.commits), hint: w.hint, consumed: int(position)}
 }
 
 // holds checks that everything is in the branch that was there before: no push replaces

@@ -67,17 +67,18 @@ func (w write) op() repo.Op {
 func (w write) asWrite() ledger.Write {
 	return ledger.Write{
 		Seq: w.msg.Seq, Destination: w.destination.Key, Origin: w.Origin, Run: w.Run, Attempt: w.Attempt,
-		Path: w.path, Size: len(w.Manifest), More: w.More, Time: w.msg.Time, Window: w.destination.Window,
+		Path: w.path, Size: len(w.Manifest), More: w.More, Time: w.msg.Time, Window: w.destination.Window, Limit: w.destination.MaxCommits,
 	}
 }
 
-// newCommit is what a group becomes, with the marker of its folder.
-func (s *session) newCommit(group []write, a *admission) repo.Commit {
-	last := group[len(group)-1]
+// newCommit is what a group becomes, with the marker of its folder. What its message says
+// is held stays true where it is built again: all that was built before it is, too.
+func (s *session) newCommit(g ledger.Commit[write], a *admission) repo.Commit {
+	last := g.Writes[len(g.Writes)-1]
 	d := last.destination
 	ops := []repo.Op{a.mark()}
-	byPath := make(map[string]event.Change, len(group))
-	for _, w := range group {
+	byPath := make(map[string]event.Change, len(g.Writes))
+	for _, w := range g.Writes {
 		ops = append(ops, w.op())
 		byPath[w.path] = w.Change
 	}
@@ -86,12 +87,12 @@ func (s *session) newCommit(group []write, a *admission) repo.Commit {
 		when = last.msg.Time
 	}
 	author := cmp.Or(d.Author, d.Committer)
-	at := message.Position{Incarnation: s.Bus.Install.Incarnation, BranchKey: d.BranchKey, Seq: last.msg.Seq}
+	at := message.Position{Incarnation: s.Bus.Install.Incarnation, BranchKey: d.BranchKey, Seq: g.Through, Held: g.Held.Seqs()}
 	return repo.Commit{
 		Ops:       ops,
 		Author:    repo.Signature{Name: author.Name, Email: author.Email, When: when.UTC()},
 		Committer: repo.Signature{Name: d.Committer.Name, Email: d.Committer.Email, When: last.msg.Time.UTC()},
-		Position:  last.msg.Seq,
+		Position:  g.Through,
 		Sign:      s.sign,
 		Message: func(changes []repo.Change) string {
 			var items []message.Item

@@ -10,21 +10,22 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/file"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 // commit builds a commit, if it makes a difference.
-func (s *session) commit(ctx context.Context, g []write) error {
-	origin := g[0].Origin
-	g, err := s.spare(ctx, g)
-	if err != nil || len(g) == 0 {
+func (s *session) commit(ctx context.Context, g ledger.Commit[write]) (err error) {
+	origin := g.Writes[0].Origin
+	g.Writes, err = s.spare(ctx, g.Writes)
+	if err != nil || len(g.Writes) == 0 {
 		return err
 	}
-	for _, w := range g {
-		s.inFlight[placed{g[len(g)-1].msg.Seq, w.path}] = w
+	for _, w := range g.Writes {
+		s.inFlight[placed{g.Through, w.path}] = w
 	}
-	a := s.admitted[g[0].destination.Key]
+	a := s.admitted[g.Writes[0].destination.Key]
 	changed, err := s.repo.Commit(s.remember(s.newCommit(g, a)))
 	var taken *repo.PathConflictError
 	switch {
@@ -34,11 +35,11 @@ func (s *session) commit(ctx context.Context, g []write) error {
 		return err
 	case changed:
 		s.Metrics.Commits.WithLabelValues(string(origin)).Inc()
-		s.tally("committed", origin, len(g))
+		s.tally("committed", origin, len(g.Writes))
 	default:
-		s.tally("unchanged", origin, len(g))
+		s.tally("unchanged", origin, len(g.Writes))
 	}
-	for _, w := range g {
+	for _, w := range g.Writes {
 		if !w.blob.IsZero() {
 			s.seen.put(w.blob, file.Contents{Resources: 1}) // no need to read what we wrote
 		}
@@ -55,7 +56,7 @@ func (s *session) build(ctx context.Context, b *batch) error {
 	if s.sign, err = s.Sign(); err != nil {
 		return err
 	}
-	writes := slices.Concat(b.Commits...)
+	writes := b.Writes()
 	if err := s.prepare(ctx, writes); err != nil {
 		return err
 	}
@@ -189,8 +190,8 @@ func (s *session) remember(c repo.Commit) repo.Commit {
 
 // conflict sets aside the changes of a group that something is in the way of, on the
 // remote as it is now, and commits the rest.
-func (s *session) conflict(ctx context.Context, g []write, taken *repo.PathConflictError) error {
-	if !slices.ContainsFunc(g, func(w write) bool { return w.path == taken.Path }) {
+func (s *session) conflict(ctx context.Context, g ledger.Commit[write], taken *repo.PathConflictError) error {
+	if !slices.ContainsFunc(g.Writes, func(w write) bool { return w.path == taken.Path }) {
 		return errReconfigured // the marker: somebody else has taken the folder
 	}
 	switch moved, err := s.lookAnew(ctx); {
@@ -201,8 +202,8 @@ func (s *session) conflict(ctx context.Context, g []write, taken *repo.PathConfl
 	case moved:
 		return s.commit(ctx, g)
 	}
-	rest := make([]write, 0, len(g))
-	for _, w := range g {
+	rest := make([]write, 0, len(g.Writes))
+	for _, w := range g.Writes {
 		if !w.blockedBy(taken) {
 			rest = append(rest, w)
 			continue
@@ -214,7 +215,8 @@ func (s *session) conflict(ctx context.Context, g []write, taken *repo.PathConfl
 	if len(rest) == 0 {
 		return nil
 	}
-	return s.commit(ctx, rest)
+	g.Writes = rest
+	return s.commit(ctx, g)
 }
 
 func (s *session) deadLetter(ctx context.Context, w write, why error) error {

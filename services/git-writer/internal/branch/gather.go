@@ -3,6 +3,7 @@ package branch
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
@@ -32,7 +33,7 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 	s.begun = time.Now()
 	for {
 		b, err := s.gather(ctx, r)
-		s.consumed = b.Through
+		s.consumed, s.held = b.Through, b.Held
 		if err != nil && !errors.Is(err, errReconfigured) {
 			return moved, err
 		}
@@ -47,15 +48,16 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 			moved, quiet = true, false
 		}
 		if quiet && ctx.Err() == nil {
-			if s.consumed > s.noted { // nothing but no-ops since
-				if err := s.note(ctx, s.consumed); err != nil {
+			if s.consumed > s.noted || !slices.Equal(s.held.Seqs(), s.hint.Held) { // nothing but no-ops since, or what is held
+				if err := s.note(ctx, s.consumed, s.held); err != nil {
 					return moved, err
 				}
 			}
 			s.flushStatus(ctx, true)
 		}
-		s.show(func(sn *Snapshot) { sn.Pending, sn.Why = b.pending, nil })
+		s.show(func(sn *Snapshot) { sn.Pending, sn.Held, sn.Why = b.pending, len(s.held), nil })
 		s.Metrics.Lag.WithLabelValues(s.BranchKey).Set(float64(b.pending))
+		s.Metrics.Held.WithLabelValues(s.BranchKey).Set(float64(len(s.held)))
 		switch {
 		case ctx.Err() != nil:
 			return moved, nil
@@ -84,7 +86,7 @@ func (s *session) do(ctx context.Context, step ledger.Step, b *batch) error {
 		}
 		b.Answered()
 		s.consumed = b.Through
-		if err := s.note(ctx, s.consumed); err != nil {
+		if err := s.note(ctx, s.consumed, s.held); err != nil {
 			return err
 		}
 		s.touch(b.barrier.destination)
@@ -109,7 +111,7 @@ type batch struct {
 func (b *batch) waiting() uint64 {
 	n := b.pending
 	for _, g := range b.Commits {
-		n += uint64(len(g))
+		n += uint64(len(g.Writes))
 	}
 	return n
 }
@@ -125,17 +127,33 @@ func (b *batch) wait() time.Duration {
 	return gatherWait
 }
 
-// gather takes what waits in KS_WRITE, up to the bounds of a push or to a BARRIER.
+// gather takes what waits in KS_WRITE, up to the bounds of a push or to a BARRIER. A
+// version whose object had its commits of the minute it holds, past which the branch goes
+// on; and it takes held versions whose turn has come.
 func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error) {
-	b.Through = s.consumed
+	b.Batch = ledger.Batch[write]{Through: s.consumed, Held: s.held, Limiter: &s.limiter}
 	wait := idleWait
 	for !b.Full() {
-		m, ok, err := r.Next(ctx, wait)
+		it, err := s.next(ctx, r, &b, wait)
 		if err != nil {
 			return b, err
 		}
-		if !ok {
-			if len(b.Commits) == 0 || ctx.Err() != nil {
+		if it == nil {
+			if ctx.Err() != nil {
+				return b, nil
+			}
+			turns, err := s.turns(&b)
+			if err != nil {
+				return s.later(&b), err
+			}
+			if len(turns) > 0 {
+				if err := s.release(ctx, &b, turns, s.clock.Now(s.Now())); err != nil || ctx.Err() != nil {
+					return b, err
+				}
+				wait = b.wait()
+				continue
+			}
+			if len(b.Commits) == 0 {
 				return b, nil
 			}
 			due := s.due(&b)
@@ -143,8 +161,7 @@ func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error
 				return b, nil
 			}
 			if s.looksAgain() || s.freed() {
-				// What was gathered is read again: that takes nothing from its window.
-				return batch{Batch: ledger.Batch[write]{Through: s.consumed}, pending: b.waiting()}, errReconfigured
+				return s.later(&b), errReconfigured
 			}
 			s.show(func(sn *Snapshot) { sn.Pending = b.waiting() })
 			s.Metrics.Lag.WithLabelValues(s.BranchKey).Set(float64(b.waiting()))
@@ -152,21 +169,21 @@ func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error
 			wait = min(due, idleWait)
 			continue
 		}
-		b.pending = m.Pending
-		t, err := s.take(ctx, m)
-		if err != nil {
-			return b, err
+		if first := it.first(&b); len(first) > 0 {
+			s.aside = it
+			if err := s.release(ctx, &b, first, it.time); err != nil || ctx.Err() != nil {
+				return b, err
+			}
+			continue
 		}
-		switch {
-		case t.barrier != nil:
-			b.barrier = t.barrier
-			b.End(m.Seq)
-		case t.write != nil:
-			b.Add(t.write.asWrite(), *t.write)
-		default:
-			b.Pass(m.Seq)
-		}
+		s.put(&b, it)
 		wait = b.wait()
 	}
 	return b, nil
+}
+
+// later is a batch of nothing: what was gathered is read again, by the next session. That
+// takes nothing from its window.
+func (s *session) later(b *batch) batch {
+	return batch{Batch: ledger.Batch[write]{Through: s.consumed, Held: s.held}, pending: b.waiting()}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/marker"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/gittest"
@@ -144,7 +145,7 @@ func (g *growth) commit(writes []write) {
 	g.Helper()
 	s := &session{Worker: &Worker{Config: Config{Bus: &bus.Bus{Install: bus.Install{Incarnation: incarnation}}}}}
 	a := &admission{Registered: bus.Registered{Destination: g.dest}, marker: marker.Of(g.dest, incarnation).Bytes()}
-	if changed, err := g.repo.Commit(s.newCommit(writes, a)); err != nil || !changed {
+	if changed, err := g.repo.Commit(s.newCommit(ledger.Commit[write]{Writes: writes, Through: writes[len(writes)-1].msg.Seq}, a)); err != nil || !changed {
 		g.Fatal(changed, err)
 	}
 }

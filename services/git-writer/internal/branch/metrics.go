@@ -12,6 +12,7 @@ type Metrics struct {
 	PushSeconds prometheus.Histogram
 	Failures    *prometheus.CounterVec // by reason
 	Lag         *prometheus.GaugeVec   // by branch
+	Held        *prometheus.GaugeVec   // by branch
 }
 
 // NewMetrics registers them.
@@ -19,7 +20,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_changes_total",
-			Help: "Changes read, by what became of them (committed, unchanged, foreign, outdated, refused, unregistered or dead_lettered) and by origin.",
+			Help: "Changes read, by what became of them (committed, unchanged, coalesced, foreign, outdated, refused, unregistered, missing or dead_lettered) and by origin.",
 		}, []string{"outcome", "origin"}),
 		Commits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_commits_total", Help: "Commits built, by origin of their changes.",
@@ -37,7 +38,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kubescribe_git_writer_lag_messages", Help: "Changes that wait for their commit, by branch.",
 		}, []string{"branch"}),
+		Held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "kubescribe_git_writer_held_objects", Help: "Objects that had their commits of the minute, and of which a newer version waits for the next one, by branch.",
+		}, []string{"branch"}),
 	}
-	r.MustRegister(m.Changes, m.Commits, m.Pushes, m.PushSeconds, m.Failures, m.Lag)
+	r.MustRegister(m.Changes, m.Commits, m.Pushes, m.PushSeconds, m.Failures, m.Lag, m.Held)
 	return m
 }

@@ -1,6 +1,7 @@
 package branch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,21 +26,21 @@ func (w *Worker) recall(ctx context.Context) error {
 	return nil
 }
 
-// position is what the branch holds. Of its commits those are looked at that the
-// hint's does not contain.
-func (s *session) position(ctx context.Context) (uint64, error) {
+// position is what the branch holds, and what up to there is held. Of its commits those
+// are looked at that the hint's does not contain.
+func (s *session) position(ctx context.Context) (position uint64, held []uint64, err error) {
 	hint := s.hint
 	newest, err := s.Bus.LastSeq(ctx, subject.Write)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	stands, err := s.id(ctx, hint.Position)
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
-		return 0, err
+		return 0, nil, err
 	}
-	at := ledger.Position{Hint: hint.Position, Other: err == nil && hint.ID != "" && stands != hint.ID, Newest: newest}
+	at := ledger.Position{Hint: hint.Position, Held: hint.Held, Other: err == nil && hint.ID != "" && stands != hint.ID, Newest: newest}
 	if at.WentBack() {
-		return newest, s.wentBack(ctx, newest)
+		return newest, nil, s.wentBack(ctx, newest)
 	}
 	found := false
 	// Without a commit in the hint and without a marker nothing was ever pushed
@@ -47,17 +48,18 @@ func (s *session) position(ctx context.Context) (uint64, error) {
 	// hint, and others may have pushed any number of commits since.
 	if hint.Commit != "" || s.marked {
 		found, err = s.repo.Walk(ctx, plumbing.NewHash(hint.Commit), func(c repo.CommitInfo) bool {
-			if seq, ok := message.ParsePosition(c.Message, s.Bus.Install.Incarnation, s.BranchKey); ok {
-				at.See(seq)
+			if p, ok := message.ParsePosition(c.Message, s.Bus.Install.Incarnation, s.BranchKey); ok {
+				at.See(p.Seq, p.Held...)
 			}
 			return true
 		})
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 	}
+	position, held = at.Holds()
 	if found {
-		return at.Holds(), nil
+		return position, held, nil
 	}
 	if hint.Commit != "" {
 		// The branch does not hold any more what was pushed: it was rewritten or
@@ -65,10 +67,10 @@ func (s *session) position(ctx context.Context) (uint64, error) {
 		// replayed, so a run brings back what is missing.
 		s.Log.Error("history of the branch was rewritten, reconciling", "url", repo.Redact(s.URL), "branch", s.Branch, "commit", hint.Commit)
 		if err := s.ask(ctx, event.ReasonHistoryRewritten); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 	}
-	return at.Holds(), s.note(ctx, at.Holds())
+	return position, held, s.note(ctx, position, ledger.Listed(held))
 }
 
 // id is that of a message of KS_WRITE.
@@ -81,14 +83,15 @@ func (s *session) id(ctx context.Context, position uint64) (string, error) {
 }
 
 // wentBack goes on from where KS_WRITE ends now: it is not the log that the branch is
-// of, but was made anew, or restored from a backup. Runs find what is missing, and their
+// of, but was made anew, or restored from a backup. Runs find what is missing, the newest of
+// what was held among it, and their
 // BARRIERs are behind it. A crash before that is noted asks for them again.
 func (s *session) wentBack(ctx context.Context, newest uint64) error {
-	s.Log.Error("KS_WRITE does not hold what the branch holds, reconciling", "url", repo.Redact(s.URL), "branch", s.Branch, "position", s.hint.Position, "ends", newest)
+	s.Log.Error("KS_WRITE does not hold what the branch holds, reconciling", "url", repo.Redact(s.URL), "branch", s.Branch, "position", s.hint.Position, "ends", newest, "held", len(s.hint.Held))
 	if err := s.ask(ctx, event.ReasonCheckpointLost); err != nil {
 		return err
 	}
-	return s.note(ctx, newest)
+	return s.note(ctx, newest, nil)
 }
 
 // ask asks for a run of every destination of the branch.
@@ -102,18 +105,21 @@ func (s *session) ask(ctx context.Context, reason string) error {
 	return nil
 }
 
-// note keeps how far the branch has come. A crash before it leaves an older
-// hint: the search for the position goes back further.
-func (s *session) note(ctx context.Context, position uint64) error {
+// note keeps how far the branch has come, and what up to there is held. A crash before it
+// leaves an older hint: the search for the position goes back further, and finds what is
+// held in the commits. Where nothing was committed since, what was held since is read
+// again behind the older position, and what made no commit when its turn came makes none
+// again.
+func (s *session) note(ctx context.Context, position uint64, held ledger.Held) error {
 	id, err := s.id(ctx, position)
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) { // it may have been trimmed
 		return err
 	}
-	next := event.Hint{V: event.Version, Position: position, ID: id}
+	next := event.Hint{V: event.Version, Position: position, ID: id, Held: held.Seqs()}
 	if base := s.repo.Base(); !base.IsZero() {
 		next.Commit = base.String()
 	}
-	if next == s.hint && s.hintRev != 0 {
+	if bytes.Equal(event.Encode(next), event.Encode(s.hint)) && s.hintRev != 0 {
 		return nil
 	}
 	rev, err := s.Hints.Put(ctx, subject.HintKey(s.BranchKey), next, s.hintRev)

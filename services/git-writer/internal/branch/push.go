@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 )
 
 const (
@@ -45,8 +46,8 @@ func (s *session) bring(ctx context.Context, b *batch) error {
 //
 // A crash before the remote branch moved leaves nothing: the changes are still
 // in KS_WRITE behind the position. After it, the commits on the remote say that
-// they were taken; the hint is only a shorter way to them.
-func (s *session) push(ctx context.Context, built [][]write) error {
+// they were taken, and what is held; the hint is only a shorter way to them.
+func (s *session) push(ctx context.Context, built []ledger.Commit[write]) error {
 	if commits, _ := s.repo.Pending(); commits > 0 {
 		begun := time.Now()
 		result, err := s.land(ctx)
@@ -67,10 +68,10 @@ func (s *session) push(ctx context.Context, built [][]write) error {
 			sn.Commit, sn.Subject, sn.Pushed, sn.Why = result.Tip.String(), s.subject, now, nil
 		})
 		for _, g := range built { // each of one destination
-			s.dirty[g[0].destination.Key] = landed{commit: result.Tip.String(), subject: s.subject, at: now}
+			s.dirty[g.Writes[0].destination.Key] = landed{commit: result.Tip.String(), subject: s.subject, at: now}
 		}
 	}
-	if err := s.note(ctx, s.consumed); err != nil {
+	if err := s.note(ctx, s.consumed, s.held); err != nil {
 		return err
 	}
 	s.flushStatus(ctx, false)

@@ -9,6 +9,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/attributes"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/message"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
@@ -20,6 +21,8 @@ type session struct {
 	admitted map[event.DestinationKey]*admission
 	marked   bool                            // one of their folders has a marker of this install: it was pushed to
 	consumed uint64                          // everything in KS_WRITE up to here was handed to repo, or needs not to be
+	held     ledger.Held                     // of that: what waits until its object may have another commit
+	aside    *item                           // was taken, and waits for held versions that go before it
 	noted    uint64                          // the position that the hint was last written with
 	subject  string                          // first line of the newest commit's message
 	inFlight map[placed]write                // what was committed and not pushed yet
@@ -72,11 +75,11 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 	if err := s.admit(ctx); err != nil {
 		return false, err
 	}
-	position, err := s.position(ctx)
+	position, held, err := s.position(ctx)
 	if err != nil {
 		return false, err
 	}
-	s.consumed, s.reached = position, position
+	s.consumed, s.reached, s.held = position, position, ledger.Listed(held)
 	for k := range s.admitted { // a crash may have come between a push and what it shows
 		s.touch(k)
 	}
@@ -99,7 +102,7 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 	if base := b.Base(); !base.IsZero() {
 		tip = base.String()
 	}
-	w.Log.Info("writing", "url", repo.Redact(w.URL), "branch", w.Branch, "key", w.BranchKey, "commit", tip, "seq", position)
+	w.Log.Info("writing", "url", repo.Redact(w.URL), "branch", w.Branch, "key", w.BranchKey, "commit", tip, "seq", position, "held", len(held))
 	defer s.lastStatus(ctx)
 	return s.write(ctx, r)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
@@ -30,6 +31,8 @@ type Config struct {
 	Statuses    *bus.Bucket[event.Status]
 	Log         *slog.Logger
 	Metrics     *Metrics
+	// Now is the clock by which held versions wait for their turn.
+	Now func() time.Time
 }
 
 // Worker is the writer of a branch. Make it with [New].
@@ -44,7 +47,9 @@ type Worker struct {
 	said    string                           // what was last logged as wrong
 	hintRev uint64                           // 0: not there
 	seen    seen
-	woken   chan struct{} // holds one where what opens the remote is another
+	woken   chan struct{}  // holds one where what opens the remote is another
+	limiter ledger.Limiter // of objects, by what the branch has
+	clock   ledger.Clock   // of KS_WRITE
 
 	mu   sync.Mutex
 	snap Snapshot // guarded by mu
@@ -79,6 +84,7 @@ var (
 // Run writes until ctx ends, pushes what it has built, and returns nil.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.Metrics.Lag.DeleteLabelValues(w.BranchKey)
+	defer w.Metrics.Held.DeleteLabelValues(w.BranchKey)
 	failures := fault.Backoff{Max: 30 * time.Second}
 	restarts := fault.Backoff{Min: 20 * time.Millisecond, Max: 30 * time.Second}
 	for ctx.Err() == nil {

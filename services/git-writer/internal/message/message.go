@@ -1,7 +1,8 @@
 // Package message writes commit messages and reads the position back from them.
 //
 // The position is the ledger: everything of a branch's messages in KS_WRITE up
-// to it is in that commit, in its ancestors, or was no change.
+// to it is in that commit, in its ancestors, or was no change; or it is listed as held,
+// and comes later.
 package message
 
 import (
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/wording"
 )
@@ -17,6 +19,7 @@ import (
 // The trailers (git-interpret-trailers(1)) of every commit.
 const (
 	TrailerPosition    = "Kubescribe-Position"
+	TrailerHeld        = "Kubescribe-Held"
 	TrailerOrigin      = "Kubescribe-Origin"
 	TrailerDestination = "Kubescribe-Destination"
 	TrailerResource    = "Kubescribe-Resource"
@@ -29,7 +32,13 @@ type Position struct {
 	Incarnation string // of the streams: sequences of another mean nothing
 	BranchKey   string // commits merged in from other branches carry theirs
 	Seq         uint64 // of KS_WRITE
+	// Held are the sequences up to it that the branch does not hold yet: a trailer of its
+	// own, where there are any.
+	Held []uint64
 }
+
+// held is the value of their trailer.
+func (p Position) held() string { return strings.Trim(fmt.Sprint(p.Held), "[]") }
 
 // String is the trailer's value.
 func (p Position) String() string {
@@ -110,6 +119,7 @@ func several(subject string, items []Item, origin event.Origin, d event.Destinat
 
 func trailers(b *strings.Builder, origin event.Origin, run string, d event.DestinationKey, p Position) {
 	trailer(b, TrailerPosition, p.String())
+	trailer(b, TrailerHeld, p.held())
 	trailer(b, TrailerOrigin, strings.TrimSpace(string(origin)+" "+run))
 	trailer(b, TrailerDestination, d.String())
 }
@@ -122,24 +132,56 @@ func trailer(b *strings.Builder, key, value string) {
 }
 
 // ParsePosition reads the position from a commit's message, if it has one of
-// this incarnation and branch. Only the trailers count: the last paragraph.
-func ParsePosition(msg, incarnation, branchKey string) (seq uint64, ok bool) {
+// this incarnation and branch. Only the trailers count: the last paragraph. What is
+// held stands on the line behind its position; a list that was not written here makes the
+// position none.
+func ParsePosition(msg, incarnation, branchKey string) (p Position, ok bool) {
 	msg = strings.TrimRight(msg, "\n")
 	if i := strings.LastIndex(msg, "\n\n"); i >= 0 {
 		msg = msg[i+2:]
 	}
-	for line := range strings.Lines(msg) {
-		value, is := strings.CutPrefix(strings.TrimRight(line, "\n"), TrailerPosition+": ")
+	lines := strings.Split(msg, "\n")
+	for i, line := range lines {
+		value, is := strings.CutPrefix(line, TrailerPosition+": ")
 		if !is {
 			continue
 		}
-		p := strings.Split(value, "/")
-		if len(p) != 3 || p[0] != incarnation || p[1] != branchKey {
-			continue
+		next := ""
+		if i+1 < len(lines) {
+			next = lines[i+1]
 		}
-		if n, err := strconv.ParseUint(p[2], 10, 64); err == nil && n >= seq {
-			seq, ok = n, true
+		if found, is := parsePosition(value, next); is && found.Incarnation == incarnation && found.BranchKey == branchKey && found.Seq >= p.Seq {
+			p, ok = found, true
 		}
 	}
-	return seq, ok
+	return p, ok
+}
+
+// parsePosition reads the value of a position, and the line behind it.
+func parsePosition(value, next string) (p Position, ok bool) {
+	parts := strings.Split(value, "/")
+	if len(parts) != 3 {
+		return p, false
+	}
+	seq, err := strconv.ParseUint(parts[2], 10, 64)
+	if err != nil {
+		return p, false
+	}
+	p = Position{Incarnation: parts[0], BranchKey: parts[1], Seq: seq}
+	list, is := strings.CutPrefix(next, TrailerHeld+": ")
+	if !is {
+		return p, true
+	}
+	words := strings.Fields(list)
+	if len(words) > ledger.MaxHeld {
+		return p, false
+	}
+	for _, word := range words {
+		n, err := strconv.ParseUint(word, 10, 64)
+		if err != nil || n > seq {
+			return p, false
+		}
+		p.Held = append(p.Held, n)
+	}
+	return p, true
 }

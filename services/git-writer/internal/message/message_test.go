@@ -1,10 +1,12 @@
 package message
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
+	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/wording"
 )
@@ -107,24 +109,48 @@ Kubescribe-Destination: prod/default/live
 	}
 }
 
-func TestParsePosition(t *testing.T) {
-	for name, c := range map[string]struct {
-		msg string
-		seq uint64
-		ok  bool
-	}{
-		"ours":               {Live(Item{change("web"), repo.Created}, key, here, Words{}), 42, true},
-		"a run's":            {Reconcile([]Item{{change("web"), repo.Created}}, key, here, Words{}), 42, true},
-		"somebody else's":    {"Fix the build\n\nLong words.\n", 0, false},
-		"another install's":  {"x\n\nKubescribe-Position: other/key/42\n", 0, false},
-		"another branch's":   {"x\n\nKubescribe-Position: inc/other/42\n", 0, false},
-		"quoted in the text": {"Revert\n\nKubescribe-Position: inc/key/42\n\nSigned-off-by: me\n", 0, false},
-		"squashed":           {"Both\n\nKubescribe-Position: inc/key/7\nKubescribe-Position: inc/key/9\nKubescribe-Position: inc/key/8\n", 9, true},
-		"not a number":       {"x\n\nKubescribe-Position: inc/key/many\n", 0, false},
-		"empty":              {"", 0, false},
+// TestHeld: what is held is listed behind the position, where there is any.
+func TestHeld(t *testing.T) {
+	at := here
+	at.Held = []uint64{17, 40}
+	for name, got := range map[string]string{
+		"live": Live(Item{change("web"), repo.Updated}, key, at, Words{}), "run": Reconcile([]Item{{change("web"), repo.Created}}, key, at, Words{}),
 	} {
-		if seq, ok := ParsePosition(c.msg, "inc", "key"); seq != c.seq || ok != c.ok {
-			t.Errorf("%s: %d %v", name, seq, ok)
+		if !strings.Contains(got, "\n\nKubescribe-Position: inc/key/42\nKubescribe-Held: 17 40\n") {
+			t.Errorf("%s: got\n%s", name, got)
+		}
+		if p, ok := ParsePosition(got, "inc", "key"); !ok || fmt.Sprint(p) != fmt.Sprint(at) || fmt.Sprint(p.Held) != "[17 40]" {
+			t.Errorf("%s: read back as %v, held %v", name, p, p.Held)
+		}
+	}
+}
+
+func TestParsePosition(t *testing.T) {
+	tooLong := strings.Repeat(" 1", ledger.MaxHeld+1)
+	for name, c := range map[string]struct {
+		msg  string
+		seq  uint64
+		ok   bool
+		held string
+	}{
+		"ours":               {msg: Live(Item{change("web"), repo.Created}, key, here, Words{}), seq: 42, ok: true},
+		"a run's":            {msg: Reconcile([]Item{{change("web"), repo.Created}}, key, here, Words{}), seq: 42, ok: true},
+		"somebody else's":    {msg: "Fix the build\n\nLong words.\n"},
+		"another install's":  {msg: "x\n\nKubescribe-Position: other/key/42\n"},
+		"another branch's":   {msg: "x\n\nKubescribe-Position: inc/other/42\n"},
+		"quoted in the text": {msg: "Revert\n\nKubescribe-Position: inc/key/42\n\nSigned-off-by: me\n"},
+		"squashed":           {msg: "Both\n\nKubescribe-Position: inc/key/7\nKubescribe-Position: inc/key/9\nKubescribe-Position: inc/key/8\n", seq: 9, ok: true},
+		"not a number":       {msg: "x\n\nKubescribe-Position: inc/key/many\n"},
+		"empty":              {},
+		"held":               {"x\n\nKubescribe-Position: inc/key/9\nKubescribe-Held: 4 7\n", 9, true, "4 7"},
+		"held by another":    {"x\n\nKubescribe-Position: inc/key/9\nKubescribe-Position: inc/other/12\nKubescribe-Held: 4 7\n", 9, true, ""},
+		"squashed, held":     {"x\n\nKubescribe-Position: inc/key/7\nKubescribe-Held: 4 7\nKubescribe-Position: inc/key/9\nKubescribe-Held: 8\n", 9, true, "8"},
+		"held ahead":         {msg: "x\n\nKubescribe-Position: inc/key/9\nKubescribe-Held: 10\n"},
+		"held, no number":    {msg: "x\n\nKubescribe-Position: inc/key/9\nKubescribe-Held: 4, 7\n"},
+		"held, too much":     {msg: "x\n\nKubescribe-Position: inc/key/9\nKubescribe-Held:" + tooLong + "\n"},
+	} {
+		if p, ok := ParsePosition(c.msg, "inc", "key"); p.Seq != c.seq || ok != c.ok || p.held() != c.held {
+			t.Errorf("%s: %d, held %v, %v", name, p.Seq, p.Held, ok)
 		}
 	}
 }
@@ -142,11 +168,11 @@ func FuzzTrailers(f *testing.F) {
 		c := change(name)
 		c.FieldManager, c.ResourceVersion = manager, version
 		for _, w := range []Words{{}, own} {
-			if seq, ok := ParsePosition(Live(Item{c, repo.Created}, key, here, w), "inc", "key"); !ok || seq != here.Seq {
-				t.Fatalf("position %d %v", seq, ok)
+			if p, ok := ParsePosition(Live(Item{c, repo.Created}, key, here, w), "inc", "key"); !ok || p.Seq != here.Seq || p.Held != nil {
+				t.Fatalf("position %d, held %v, %v", p.Seq, p.Held, ok)
 			}
-			if seq, ok := ParsePosition(Reconcile([]Item{{c, repo.Created}}, key, here, w), "inc", "key"); !ok || seq != here.Seq {
-				t.Fatalf("a run's position %d %v", seq, ok)
+			if p, ok := ParsePosition(Reconcile([]Item{{c, repo.Created}}, key, here, w), "inc", "key"); !ok || p.Seq != here.Seq || p.Held != nil {
+				t.Fatalf("a run's position %d, held %v, %v", p.Seq, p.Held, ok)
 			}
 		}
 	})
@@ -167,8 +193,8 @@ func TestOneLine(t *testing.T) {
 		if strings.ContainsAny(got, "\x1b\u2028") || !strings.Contains(got, "shop/web Kubescribe-Position: inc/key/99 [31m x\n") {
 			t.Errorf("%s: %q", name, got)
 		}
-		if seq, ok := ParsePosition(got, here.Incarnation, here.BranchKey); !ok || seq != here.Seq {
-			t.Errorf("%s: position %d, %v", name, seq, ok)
+		if p, ok := ParsePosition(got, here.Incarnation, here.BranchKey); !ok || p.Seq != here.Seq {
+			t.Errorf("%s: position %d, %v", name, p.Seq, ok)
 		}
 	}
 }

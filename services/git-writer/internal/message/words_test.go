@@ -137,8 +137,8 @@ func TestWordsForgeNothing(t *testing.T) {
 			w := words(t, "x: {{.Name}}", body)
 			one, two := Item{change(name), repo.Created}, Item{change("web"), repo.Created}
 			for _, got := range []string{Live(one, key, here, w), Reconcile([]Item{one, two}, key, here, w), Reconcile([]Item{two, one}, key, here, w)} {
-				if seq, ok := ParsePosition(got, here.Incarnation, here.BranchKey); !ok || seq != here.Seq {
-					t.Errorf("%q in %q: position %d, %v", name, body, seq, ok)
+				if p, ok := ParsePosition(got, here.Incarnation, here.BranchKey); !ok || p.Seq != here.Seq {
+					t.Errorf("%q in %q: position %d, %v", name, body, p.Seq, ok)
 				}
 				trailers, err := gittest.GitInput(t.TempDir(), got, "interpret-trailers", "--parse", "--no-divider")
 				if err != nil {

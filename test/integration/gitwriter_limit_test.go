@@ -1,0 +1,443 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/manifest"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+// limitStand is a stand whose destination commits two versions of an object a minute.
+// Minutes pass when a test says so.
+type limitStand struct {
+	*stand
+	d       event.Destination
+	w       *gitwriter.Writer
+	metrics *prometheus.Registry
+	stop    func()
+}
+
+func newLimitStand(t *testing.T) *limitStand {
+	t.Helper()
+	s := &limitStand{stand: newStand(t)}
+	s.ahead = &atomic.Int64{}
+	s.d = s.register("live", "live", false)
+	s.limit(2)
+	s.restart()
+	return s
+}
+
+// limit lets an object of the destination have so many commits a minute.
+func (s *limitStand) limit(n int) {
+	s.Helper()
+	s.d.MaxCommits = n
+	s.put(s.d)
+}
+
+// restart starts a git-writer, which knows nothing of the one before.
+func (s *limitStand) restart() {
+	s.Helper()
+	s.metrics = prometheus.NewRegistry()
+	s.w, s.stop = s.startAs(gitwriter.Credentials{}, s.metrics)
+}
+
+// minute lets a minute pass.
+func (s *limitStand) minute() { s.ahead.Add(int64(time.Minute)) }
+
+// web writes versions of the object web, each with a message of its own.
+func (s *limitStand) web(versions ...int) {
+	s.Helper()
+	for _, v := range versions {
+		s.write(s.d, configMap(event.Update, "web", fmt.Sprint(v), v))
+	}
+}
+
+// flap writes so many versions of the object web, and waits until the newest is held.
+func (s *limitStand) flap(versions int) {
+	s.Helper()
+	for v := range versions {
+		s.web(v + 1)
+	}
+	s.holds(1)
+}
+
+// holds waits until all that was written was taken, and so many versions are held.
+func (s *limitStand) holds(n int) {
+	s.Helper()
+	m, err := s.bus.LastFor(s.Context(), subject.Write, subject.WriteBranch(s.d.BranchKey))
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.until(fmt.Sprintf("%d are held behind %d", n, m.Seq), func() bool {
+		hint := s.hint()
+		all := s.w.Snapshots()
+		return len(all) == 1 && all[0].Held == n && hint.Position >= m.Seq && len(hint.Held) == n &&
+			s.sum(s.metrics, "kubescribe_git_writer_held_objects") == float64(n)
+	})
+}
+
+// hint is what the git-writer has kept last.
+func (s *limitStand) hint() (h event.Hint) {
+	s.Helper()
+	h, _, _ = s.hints().Get(s.Context(), subject.HintKey(s.d.BranchKey)) // none is none
+	return h
+}
+
+func (s *limitStand) hints() *bus.Bucket[event.Hint] {
+	s.Helper()
+	hints, err := bus.OpenBucket[event.Hint](s.Context(), s.bus, subject.BucketCursor)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return hints
+}
+
+// keep puts a hint in the place of the newest one, as a crash before that leaves it.
+func (s *limitStand) keep(h event.Hint) {
+	s.Helper()
+	_, rev, err := s.hints().Get(s.Context(), subject.HintKey(s.d.BranchKey))
+	if err == nil {
+		_, err = s.hints().Put(s.Context(), subject.HintKey(s.d.BranchKey), h, rev)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// wantCommits checks the commits of main, oldest first: names of objects with their
+// versions.
+func (s *limitStand) wantCommits(want ...string) {
+	s.Helper()
+	commits := func() (got []string) {
+		for i, v := range s.versions() {
+			sub := s.subjects()[i]
+			got = append(got, sub[strings.LastIndexByte(sub, '/')+1:]+" "+v)
+		}
+		return got
+	}
+	s.until(fmt.Sprintf("main is %q", want), func() bool { return len(s.versions()) >= len(want) })
+	if got := commits(); !slices.Equal(got, want) {
+		s.Fatalf("main is %q, want %q", got, want)
+	}
+	s.git("fsck", "--strict")
+}
+
+// became is what came of so many changes.
+func (s *limitStand) became(outcome string) float64 {
+	s.Helper()
+	return s.sum(s.metrics, "kubescribe_git_writer_changes_total", outcome)
+}
+
+// listed is what the newest commit lists as held.
+func (s *limitStand) listed() string {
+	return s.git("log", "-1", "--format=%(trailers:key=Kubescribe-Held,valueonly)", "main")
+}
+
+// TestGitWriterLimit: of an object that had its commits of the minute the newest version
+// alone is committed once the minute is over. Nothing else waits for it.
+func TestGitWriterLimit(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	s.flap(5)
+	s.wantCommits("web 1", "web 2")
+	s.write(s.d, configMap(event.Create, "api", "a", 6))
+	other := s.register("other", "other", false)
+	s.write(other, configMap(event.Create, "db", "a", 7))
+	s.wantCommits("web 1", "web 2", "api 6", "db 7")
+	s.holds(1)
+	if n := s.became("coalesced"); n != 2 {
+		t.Errorf("%v versions coalesced", n)
+	}
+	if hint := s.hint(); s.listed() != fmt.Sprint(hint.Held[0]) {
+		t.Errorf("held is %v, and the commit lists %q", hint.Held, s.listed())
+	}
+	s.minute()
+	s.wantCommits("web 1", "web 2", "api 6", "db 7", "web 5")
+	s.holds(0)
+	if got := s.listed(); got != "" {
+		t.Errorf("the commit lists %q", got)
+	}
+	s.wantFiles(map[string]string{"web": "data: 5\n"})
+	s.web(8)
+	s.wantCommits("web 1", "web 2", "api 6", "db 7", "web 5", "web 8")
+	if committed, coalesced := s.became("committed"), s.became("coalesced"); committed != 6 || coalesced != 2 {
+		t.Errorf("%v are committed and %v coalesced, of 8", committed, coalesced)
+	}
+}
+
+// TestGitWriterLimitOfWhatStands: an object that is back to what stands by the time of its
+// turn makes no commit, which is counted.
+func TestGitWriterLimitOfWhatStands(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	s.web(1, 2, 3)
+	s.write(s.d, configMap(event.Update, "web", "2", 4))
+	s.holds(1)
+	s.minute()
+	s.holds(0)
+	s.wantCommits("web 1", "web 2")
+	if unchanged, coalesced := s.became("unchanged"), s.became("coalesced"); unchanged != 1 || coalesced != 1 {
+		t.Errorf("%v are unchanged and %v coalesced", unchanged, coalesced)
+	}
+	s.stop()
+	s.restart()
+	s.web(5)
+	s.wantCommits("web 1", "web 2", "web 5")
+}
+
+// TestGitWriterLimitRestarted: what was held when a git-writer ended, however, is committed
+// once, and before what came behind it.
+func TestGitWriterLimitRestarted(t *testing.T) {
+	t.Parallel()
+	for name, crash := range map[string]func(s *limitStand, before event.Hint){
+		"stopped":                       func(*limitStand, event.Hint) {},
+		"killed before a hint was kept": func(s *limitStand, before event.Hint) { s.keep(before) },
+		"killed before any hint was kept": func(s *limitStand, _ event.Hint) {
+			if err := s.hints().Delete(s.Context(), subject.HintKey(s.d.BranchKey)); err != nil {
+				s.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newLimitStand(t)
+			s.web(1)
+			s.wantCommits("web 1")
+			s.until("a hint is kept", func() bool { return s.hint().Commit != "" })
+			first := s.hint()
+			s.web(2, 3, 4)
+			s.holds(1)
+			s.write(s.d, configMap(event.Create, "api", "a", 5))
+			s.wantCommits("web 1", "web 2", "api 5")
+			s.holds(1)
+			held := s.hint()
+			s.stop()
+			crash(s, first)
+			s.web(6)
+			s.restart()
+			s.wantCommits("web 1", "web 2", "api 5", "web 4", "web 6")
+			s.holds(0)
+			s.stop()
+			crash(s, held) // which lists what is committed by now
+			s.write(s.d, configMap(event.Create, "db", "a", 7))
+			s.restart()
+			s.wantCommits("web 1", "web 2", "api 5", "web 4", "web 6", "db 7")
+			s.holds(0)
+			if n := s.became("unchanged"); n > 0 {
+				t.Errorf("%v were taken for nothing", n)
+			}
+		})
+	}
+}
+
+// TestGitWriterLimitOfNoOps: where nothing but what is held came behind the newest commit,
+// the hint lists it.
+func TestGitWriterLimitOfNoOps(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	s.flap(4)
+	if got := s.listed(); got != "" {
+		t.Fatalf("the newest commit lists %q", got)
+	}
+	s.stop()
+	s.restart()
+	s.wantCommits("web 1", "web 2", "web 4")
+	s.holds(0)
+}
+
+// TestGitWriterLimitOfBarrier: a run is told of what was held before its BARRIER.
+func TestGitWriterLimitOfBarrier(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	s.flap(4)
+	entries, _ := s.told(s.ask(s.d, "r1", 1))
+	if want := manifest.Hash([]byte("data: 4\n")); len(entries) != 1 || entries[0].Hash != want {
+		t.Errorf("the run is told of %+v, want %s", entries, want)
+	}
+	s.wantCommits("web 1", "web 2", "web 4")
+	s.web(5)
+	s.holds(1)
+}
+
+// TestGitWriterLimitOfRun: a run's results are not limited, and come behind what was held of
+// their objects.
+func TestGitWriterLimitOfRun(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	s.flap(4)
+	s.write(s.d, result(event.Create, "r1", "api", "run", true), result(event.Update, "r1", "web", "run", false))
+	s.wantSubjects("Create configmaps shop/web", "Update configmaps shop/web", "Create configmaps shop/api", "Update configmaps shop/web", "Update configmaps shop/web")
+	if got := s.versions(); fmt.Sprint(got) != "[1 2 1 4 1]" {
+		t.Errorf("versions %v", got)
+	}
+	s.wantFiles(map[string]string{"web": "data: run\n"})
+	s.holds(0)
+}
+
+// TestGitWriterLimitLifted: what is held is committed as soon as there is no limit.
+func TestGitWriterLimitLifted(t *testing.T) {
+	t.Parallel()
+	for name, limit := range map[string]int{"off": 0, "raised": 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newLimitStand(t)
+			s.flap(4)
+			s.limit(limit)
+			s.wantCommits("web 1", "web 2", "web 4")
+			s.holds(0)
+		})
+	}
+}
+
+// TestGitWriterLimitOfRemoved: what is held of a destination that leaves is counted, and
+// not written.
+func TestGitWriterLimitOfRemoved(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	other := s.register("other", "other", false)
+	s.flap(4)
+	s.unregister(s.d)
+	s.until("it is counted", func() bool { return s.became("unregistered") == 1 })
+	s.write(other, configMap(event.Create, "api", "a", 5))
+	s.wantCommits("web 1", "web 2", "api 5")
+	if got := s.listed(); got != "" {
+		t.Errorf("the commit lists %q", got)
+	}
+}
+
+// TestGitWriterLimitOfMissing: a held version that was removed from KS_WRITE is counted, and
+// a run is asked for.
+func TestGitWriterLimitOfMissing(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	s.flap(4)
+	s.write(s.d, configMap(event.Create, "api", "a", 5))
+	s.holds(1)
+	js, err := jetstream.New(s.nats.NATS(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), subject.Write)
+	if err == nil {
+		err = stream.DeleteMsg(t.Context(), s.hint().Held[0])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.minute()
+	s.until("it is counted", func() bool { return s.became("missing") == 1 })
+	s.until("a run is asked for", func() bool {
+		m, err := s.bus.LastFor(t.Context(), subject.Ctl, subject.CtlRun(s.d.Key))
+		if err != nil {
+			return false
+		}
+		q, err := event.Decode[event.Request](m.Data)
+		return err == nil && q.Reason == event.ReasonHistoryGap
+	})
+	s.web(6)
+	s.wantCommits("web 1", "web 2", "api 5", "web 6")
+	s.holds(0)
+}
+
+// TestGitWriterLimitRebuilt: commits that are built again on those of others say the same
+// of what is held.
+func TestGitWriterLimitRebuilt(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	s.flap(4)
+	var once sync.Once
+	s.gate.set(func(_ http.Handler, _ http.ResponseWriter, r *http.Request) bool {
+		if isPush(r) {
+			once.Do(func() { s.commitFile("README.md", "hello\n") })
+		}
+		return false
+	})
+	s.write(s.d, configMap(event.Create, "api", "a", 5))
+	s.until("it is built again", func() bool { return s.newest() == "Create configmaps shop/api" })
+	if got, want := s.listed(), fmt.Sprint(s.hint().Held[0]); got != want {
+		t.Errorf("the commit lists %q, want %s", got, want)
+	}
+	s.holds(1)
+	s.stop()
+	s.restart()
+	s.wantSubjects("Create configmaps shop/web", "Update configmaps shop/web", "Add README.md", "Create configmaps shop/api", "Update configmaps shop/web")
+	s.holds(0)
+}
+
+// TestGitWriterLimitOfForged: what a commit lists that is none of the branch's changes
+// stops nobody.
+func TestGitWriterLimitOfForged(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	s.web(1)
+	s.wantCommits("web 1")
+	s.end(s.ask(s.d, "r1", 1))
+	s.stop()
+	last, err := s.bus.LastSeq(t.Context(), subject.Write)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for seq := range last {
+		all = append(all, strconv.FormatUint(seq+1, 10))
+	}
+	if err := s.hints().Delete(t.Context(), subject.HintKey(s.d.BranchKey)); err != nil {
+		t.Fatal(err)
+	}
+	s.commit("README.md", "hello\n", fmt.Sprintf("Forged\n\nKubescribe-Position: %s/%s/%d\nKubescribe-Held: %s\n", s.bus.Install.Incarnation, s.d.BranchKey, last, strings.Join(all, " ")))
+	s.restart()
+	s.web(2)
+	s.until("it goes on", func() bool { return s.newest() == "Update configmaps shop/web" })
+}
+
+// TestGitWriterLimitOfTwo: two git-writers of one branch, which count each for itself, commit
+// nothing twice and in order, and the newest version last.
+func TestGitWriterLimitOfTwo(t *testing.T) {
+	t.Parallel()
+	const versions = 60
+	s := newLimitStand(t)
+	first := s.w
+	s.restart()
+	for v := range versions {
+		s.web(v + 1)
+		if v%7 == 6 {
+			s.minute()
+		}
+	}
+	s.until("the newest version is there", func() bool {
+		s.minute()
+		all := s.versions()
+		return len(all) > 0 && all[len(all)-1] == strconv.Itoa(versions)
+	})
+	s.until("both hold nothing", func() bool {
+		s.minute()
+		held := len(s.hint().Held)
+		for _, snapshot := range slices.Concat(first.Snapshots(), s.w.Snapshots()) {
+			held += snapshot.Held
+		}
+		return held == 0
+	})
+	last := 0
+	for _, v := range s.versions() {
+		n, err := strconv.Atoi(v)
+		if err != nil || n <= last {
+			t.Fatalf("version %s comes behind %d: %v", v, last, s.versions())
+		}
+		last = n
+	}
+	s.git("fsck", "--strict")
+}
