@@ -390,7 +390,8 @@ type Hint struct {
 	// none stood there any more.
 	ID string `json:"id,omitempty"`
 	// Held are the messages up to Position that were not in Commit: versions of objects that
-	// had their commits of the minute, each of another object. They are committed later.
+	// had their commits of the minute, each of another object. They are committed later, and stay in
+	// KS_WRITE until then.
 	Held []uint64 `json:"held,omitempty"`
 }
 
