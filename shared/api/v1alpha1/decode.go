@@ -53,6 +53,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, line int) {
 			return
 		}
 		v.SetBool(truth)
+	case v.Kind() == reflect.Int32:
+		d.number(n, v, path, line)
 	default:
 		d.text(n, v, path, line)
 	}

@@ -29,6 +29,20 @@ func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string, line int)
 // whole is a number that YAML 1.1 and 1.2 read the same.
 var whole = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
+// number takes one that is written plainly.
+func (d *decoder) number(n *yaml.Node, v reflect.Value, path string, line int) {
+	const advice = "; write one such as 10"
+	number, err := strconv.ParseInt(n.Value, 10, 32)
+	switch tag := n.ShortTag(); {
+	case n.Kind == yaml.ScalarNode && tag == "!!int" && whole.MatchString(n.Value) && err == nil:
+		v.SetInt(number)
+	case tag == "!!int" || tag == "!!float":
+		d.refuse(line, path, "is not a whole number that is written plainly"+advice)
+	default:
+		d.refuse(line, path, "must be a number, not "+describe(n)+advice)
+	}
+}
+
 // intOrPercent takes a number, or any string: what strings mean is for validation.
 func (d *decoder) intOrPercent(n *yaml.Node, v reflect.Value, path string, line int) {
 	const advice = `; write one such as 50, or "30%"`

@@ -136,6 +136,16 @@ type Commit struct {
 	// +kubebuilder:default="0s"
 	Window *metav1.Duration `json:"window,omitempty"`
 
+	// MaxCommitsPerObjectPerMinute is how many commits an object's changes may have within a
+	// minute. Of the versions beyond that the newest alone is kept, and committed as soon as
+	// the object may have another commit: within a minute. Other objects do not wait for it,
+	// and what comparisons find is not limited. By default it is 0: each version is
+	// committed. The most is 600.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=600
+	MaxCommitsPerObjectPerMinute int32 `json:"maxCommitsPerObjectPerMinute,omitempty"`
+
 	// Author of every commit. What is left out is the remote's committer's.
 	// +optional
 	Author Author `json:"author,omitzero"`

@@ -190,6 +190,9 @@ func (c *checker) commit(o Commit) {
 	case window.Duration < 0, window.Duration > maxWindow:
 		c.add("spec.commit.window", "is negative or longer than %s; write a duration such as 30s, or 0s for a commit of each change", maxWindow)
 	}
+	if most := o.MaxCommitsPerObjectPerMinute; most < 0 || most > maxCommits {
+		c.add("spec.commit.maxCommitsPerObjectPerMinute", "is negative or more than %d; write a number such as 10, or 0 for a commit of each version", maxCommits)
+	}
 	if name := o.Author.Name; name != "" {
 		c.name("spec.commit.author.name", name)
 	}
@@ -211,6 +214,9 @@ func (c *checker) template(path string, part wording.Part, text string) {
 
 // maxWindow keeps changes from being out of Git for so long that nobody expects it.
 const maxWindow = time.Hour
+
+// maxCommits bounds what is remembered of one object's commits; more is as good as no limit.
+const maxCommits = 600
 
 // minInterval keeps drift checks from following each other without a pause.
 const minInterval = 10 * time.Second

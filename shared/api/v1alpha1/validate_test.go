@@ -102,6 +102,19 @@ func TestValidateObjects(t *testing.T) {
 		{"long window", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, commit: {window: 61m}}"), []string{
 			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.window: is negative or longer than 1h0m0s; write a duration such as 30s, or 0s for a commit of each change",
 		}},
+		{"commits", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, commit: {maxCommitsPerObjectPerMinute: -1}}"), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.maxCommitsPerObjectPerMinute: is negative or more than 600; write a number such as 10, or 0 for a commit of each version",
+		}},
+		{"many commits", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, commit: {maxCommitsPerObjectPerMinute: 601}}"), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.maxCommitsPerObjectPerMinute: is negative or more than 600; write a number such as 10, or 0 for a commit of each version",
+		}},
+		{"no number of commits", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, commit: {maxCommitsPerObjectPerMinute: ten}}"), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.maxCommitsPerObjectPerMinute: must be a number, not a string; write one such as 10",
+		}},
+		{"half a commit", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, commit: {maxCommitsPerObjectPerMinute: 0.5}}"), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.maxCommitsPerObjectPerMinute: is not a whole number that is written plainly; write one such as 10",
+		}},
+		{"most commits", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, commit: {maxCommitsPerObjectPerMinute: 600}}"), nil},
 		{"interval", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, interval: 9999ms}"), []string{
 			"f.yaml:9 (document 2, GitDestination default/live): spec.interval: is shorter than 10s; write 10s or more, or 0s for no drift checks",
 		}},

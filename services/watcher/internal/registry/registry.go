@@ -45,6 +45,7 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 			Wording:   event.Wording{Subject: d.Spec.Commit.Message.Subject, Body: d.Spec.Commit.Message.Body},
 
 			MinPushInterval: remote.MinPushInterval.Duration,
+			MaxCommits:      int(d.Spec.Commit.MaxCommitsPerObjectPerMinute),
 		}
 		if ref := remote.SecretRef; ref != nil {
 			dest.Credentials = event.DestinationKey{Cluster: cluster, Namespace: d.Namespace, Name: ref.Name}.String()

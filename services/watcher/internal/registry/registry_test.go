@@ -29,7 +29,7 @@ func destination(namespace, name, remote, folder string) v1alpha1.GitDestination
 	return v1alpha1.GitDestination{ObjectMeta: meta(namespace, name), Spec: v1alpha1.GitDestinationSpec{
 		RemoteRef: v1alpha1.RemoteRef{Name: remote}, Branch: "main", BaseFolder: folder,
 		Interval: &metav1.Duration{Duration: 10 * time.Minute}, Prune: v1alpha1.Prune{Mode: v1alpha1.PruneAlways, MaxDeletions: &percent},
-		Commit: v1alpha1.Commit{Window: &metav1.Duration{Duration: 30 * time.Second}},
+		Commit: v1alpha1.Commit{Window: &metav1.Duration{Duration: 30 * time.Second}, MaxCommitsPerObjectPerMinute: 10},
 	}}
 }
 
@@ -55,7 +55,7 @@ func TestCompile(t *testing.T) {
 			V: event.Version, Key: event.DestinationKey{Cluster: "prod", Namespace: namespace, Name: name}, ClusterID: "c-1",
 			URL: url, BranchKey: subject.BranchKey(v1alpha1.CanonicalURL(url), "main"), Branch: "main", BaseFolder: folder,
 			Committer: event.Person{Name: "k", Email: "k@localhost"}, Rules: rules,
-			MinPushInterval: 10 * time.Second, Window: 30 * time.Second, Interval: 10 * time.Minute, Prune: event.Prune{Mode: event.PruneAlways, MaxPercent: 30, MaxFiles: 10},
+			MinPushInterval: 10 * time.Second, Window: 30 * time.Second, MaxCommits: 10, Interval: 10 * time.Minute, Prune: event.Prune{Mode: event.PruneAlways, MaxPercent: 30, MaxFiles: 10},
 		}
 	}
 	for _, tt := range []struct {
