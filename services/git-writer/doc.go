@@ -7,7 +7,8 @@
 // themselves, how far each branch has come, and a hint of it (KS_CURSOR).
 //
 // Promises: every change of a destination becomes a commit of its own, or part
-// of a run's, once and in order (I1–I3); no push is forced, and commits of
+// of a run's, once and in order (I1–I3), but for those beyond the limit of their object, of
+// which the newest does, at most a minute later; no push is forced, and commits of
 // others are never lost (I8); two writers of one branch interleave and never
 // overwrite (I7); nothing is removed but by a DELETE (I6); a folder that is not
 // ours is refused; a file that holds several resources is never changed; a remote that

@@ -9,6 +9,9 @@
 // that asks is told what the folder holds on the remote, before anything behind it
 // is committed.
 //
+// An object may have a limit of commits. Its versions beyond that are held: the newest
+// one, listed by the commits that are past it, until its turn comes. Nothing else waits.
+//
 // What was consumed is known from the branch itself: each commit carries the
 // position in KS_WRITE up to which everything is in it. A session, at start or
 // after any doubt, reads that position and goes on behind it, so a crash at any
