@@ -108,23 +108,29 @@ func TestLimit(t *testing.T) {
 // TestLimitOfWindow: a commit of a window counts once for each object in it, what is held
 // does not keep others from joining it, and what is released joins nothing.
 func TestLimitOfWindow(t *testing.T) {
-	var limiter Limiter
-	b := Batch[string]{Limiter: &limiter}
-	add := func(word string, seq, second int) {
+	b := Batch[string]{Limiter: &Limiter{}}
+	write := func(word string, seq, second int) Write {
 		w := limited(word, seq, second, 1)
 		w.Window = time.Hour
-		b.Add(w, word)
+		return w
 	}
+	add := func(word string, seq, second int) { b.Add(write(word, seq, second), word) }
 	add("lAx", 1, 0)
 	add("lAx", 2, 1)
 	add("lAy", 3, 2)
-	b.Release(limited("lAx", 2, 1, 1), "released", at(60))
-	add("lAz", 4, 61)
+	add("lBx", 4, 3)
+	add("lAq", 5, 4)
+	b.Release(write("lAx", 2, 1), "released", at(60))
+	add("lAz", 6, 61)
 	var got []string
 	for _, c := range b.Commits {
 		got = append(got, fmt.Sprint(c.Writes, " through ", c.Through, ", held ", c.Held.Seqs()))
 	}
-	if want := "[lAx lAy] through 3, held [2] | [released] through 3, held [] | [lAz] through 4, held []"; strings.Join(got, " | ") != want {
+	want := []string{
+		"[lAx lAy] through 3, held [2]", "[lBx] through 4, held [2]", "[lAq] through 5, held [2]",
+		"[released] through 5, held []", "[lAz] through 6, held []",
+	}
+	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
