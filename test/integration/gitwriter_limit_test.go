@@ -1,8 +1,13 @@
 package integration
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,11 +38,18 @@ type limitStand struct {
 
 func newLimitStand(t *testing.T) *limitStand {
 	t.Helper()
+	s := idleLimitStand(t)
+	s.restart()
+	return s
+}
+
+// idleLimitStand is one whose git-writer is not started yet.
+func idleLimitStand(t *testing.T) *limitStand {
+	t.Helper()
 	s := &limitStand{stand: newStand(t)}
 	s.ahead = &atomic.Int64{}
 	s.d = s.register("live", "live", false)
 	s.limit(2)
-	s.restart()
 	return s
 }
 
@@ -118,19 +130,19 @@ func (s *limitStand) keep(h event.Hint) {
 	}
 }
 
-// wantCommits checks the commits of main, oldest first: names of objects with their
-// versions.
+// commits are those of main, oldest first: names of objects with their versions.
+func (s *limitStand) commits() (all []string) {
+	s.Helper()
+	for line := range strings.Lines(s.git("log", "--reverse", "--format=%s %(trailers:key=Kubescribe-Resource-Version,valueonly,separator=)", "main")) {
+		all = append(all, strings.TrimSpace(line[strings.LastIndexByte(line, '/')+1:]))
+	}
+	return all
+}
+
 func (s *limitStand) wantCommits(want ...string) {
 	s.Helper()
-	commits := func() (got []string) {
-		for i, v := range s.versions() {
-			sub := s.subjects()[i]
-			got = append(got, sub[strings.LastIndexByte(sub, '/')+1:]+" "+v)
-		}
-		return got
-	}
 	s.until(fmt.Sprintf("main is %q", want), func() bool { return len(s.versions()) >= len(want) })
-	if got := commits(); !slices.Equal(got, want) {
+	if got := s.commits(); !slices.Equal(got, want) {
 		s.Fatalf("main is %q, want %q", got, want)
 	}
 	s.git("fsck", "--strict")
@@ -402,6 +414,74 @@ func TestGitWriterLimitOfForged(t *testing.T) {
 	s.restart()
 	s.web(2)
 	s.until("it goes on", func() bool { return s.newest() == "Update configmaps shop/web" })
+}
+
+// TestGitWriterLimitKilled: a git-writer that is killed again and again while it holds
+// versions commits none of them twice or out of order, and the newest at last; of another
+// object, which has no limit, it commits each.
+func TestGitWriterLimitKilled(t *testing.T) {
+	t.Parallel()
+	const kills = 12
+	s := idleLimitStand(t)
+	other := s.register("other", "other", false)
+	bin := filepath.Join(t.TempDir(), "git-writer")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/git-writer")
+	build.Dir, build.Env = filepath.Join("..", "..", "services", "git-writer"), append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	cache, listed, web, db := t.TempDir(), 0, 0, 0
+	for range kills {
+		// It is killed by the context's end, some time after it began to write.
+		ctx, kill := context.WithCancel(t.Context())
+		cmd := exec.CommandContext(ctx, bin, "--nats", s.nats.URL(), "--listen", "127.0.0.1:0", "--cache-dir", cache)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		begun := len(s.versions())
+		writes := func() {
+			web, db = web+1, db+1
+			s.web(web)
+			s.write(other, configMap(event.Update, "db", fmt.Sprint(db), db))
+		}
+		for range 5 {
+			writes()
+		}
+		s.until("it writes", func() bool { return len(s.versions()) > begun })
+		for range rand.IntN(20) {
+			writes()
+		}
+		kill()
+		if err := cmd.Wait(); err == nil {
+			t.Fatal("it ended by itself")
+		}
+		if len(s.hint().Held) > 0 || s.listed() != "" {
+			listed++
+		}
+	}
+	if listed == 0 {
+		t.Error("it was never killed while it held something")
+	}
+	s.restart()
+	s.until("the newest versions are there, and nothing is held", func() bool {
+		s.minute()
+		all := s.commits()
+		return slices.Contains(all, fmt.Sprint("web ", web)) && slices.Contains(all, fmt.Sprint("db ", db)) && len(s.hint().Held) == 0
+	})
+	last := map[string]int{}
+	for _, c := range s.commits() {
+		var name string
+		var version int
+		if _, err := fmt.Sscan(c, &name, &version); err != nil {
+			t.Fatal(err)
+		}
+		if version <= last[name] || name == "db" && version != last[name]+1 {
+			t.Errorf("%s comes behind %d", c, last[name])
+		}
+		last[name] = version
+	}
+	s.git("fsck", "--strict")
+	t.Logf("killed %d times while something was held; of %d versions of web, %d commits of both", listed, web, len(s.commits()))
 }
 
 // TestGitWriterLimitOfTwo: two git-writers of one branch, which count each for itself, commit
