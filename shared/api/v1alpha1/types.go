@@ -139,8 +139,9 @@ type Commit struct {
 	// MaxCommitsPerObjectPerMinute is how many commits an object's changes may have within a
 	// minute. Of the versions beyond that the newest alone is kept, and committed as soon as
 	// the object may have another commit: within a minute. Other objects do not wait for it,
-	// and what comparisons find is not limited. By default it is 0: each version is
-	// committed. The most is 600.
+	// and what comparisons find is not limited. Versions of 100 objects of a branch can wait
+	// at a time; what changes beside those is committed at once. By default it is 0: each
+	// version is committed. The most is 600.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=600
