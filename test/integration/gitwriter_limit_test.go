@@ -365,6 +365,28 @@ func TestGitWriterLimitOfMissing(t *testing.T) {
 	s.holds(0)
 }
 
+// TestGitWriterLimitOfOutage: commits that do not get to the remote do not count, however
+// often they are built.
+func TestGitWriterLimitOfOutage(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	var pushes atomic.Int64
+	s.gate.set(func(_ http.Handler, w http.ResponseWriter, r *http.Request) bool {
+		if !isPush(r) {
+			return false
+		}
+		pushes.Add(1)
+		w.WriteHeader(http.StatusBadGateway)
+		return true
+	})
+	s.web(1, 2)
+	s.until("it has tried several times", func() bool { return pushes.Load() > 3 })
+	s.gate.set(nil)
+	s.wantCommits("web 1", "web 2")
+	s.web(3)
+	s.holds(1)
+}
+
 // TestGitWriterLimitRebuilt: commits that are built again on those of others say the same
 // of what is held.
 func TestGitWriterLimitRebuilt(t *testing.T) {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -67,7 +68,7 @@ func (h Held) with(v Version) Held {
 			next = append(next, other)
 		}
 	}
-	i, _ := slices.BinarySearchFunc(next, v, func(a, b Version) int { return int(a.Seq) - int(b.Seq) })
+	i, _ := slices.BinarySearchFunc(next, v, func(a, b Version) int { return cmp.Compare(a.Seq, b.Seq) })
 	return slices.Insert(next, i, v)
 }
 

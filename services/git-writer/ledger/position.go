@@ -1,6 +1,7 @@
 // Package ledger decides, as pure functions, how a branch is the ledger of what
 // stands in KS_WRITE: up to where the branch holds it, what goes into a push and into a
-// commit, and when a BARRIER is answered.
+// commit, which versions of an object that changes too often wait, and when a BARRIER is
+// answered.
 package ledger
 
 import "slices"
