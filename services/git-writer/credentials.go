@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -30,6 +31,16 @@ type Credentials struct {
 	PasswordFile string
 	AgentSocket  string // of the SSH agent: what SSH_AUTH_SOCK says
 	KnownHosts   string // a list of files: what SSH_KNOWN_HOSTS says; empty: the user's and the machine's
+}
+
+// HasFiles is whether a Secret, cluster/namespace/name, has a directory below Dir: then that
+// counts alone.
+func (c Credentials) HasFiles(secret string) bool {
+	if c.Dir == "" || !secretName.MatchString(secret) {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(c.Dir, filepath.FromSlash(secret)))
+	return err == nil
 }
 
 // Validate checks that what is given is whole.

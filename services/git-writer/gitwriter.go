@@ -111,7 +111,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Writer, error) {
 	if w.sealed, err = bus.OpenBucket[event.Credential](ctx, d.Bus, subject.BucketCredential); err != nil {
 		return nil, err
 	}
-	w.opener = opener{cfg, w.sealed}
+	w.opener = opener{cfg, w.sealed, sealedWait}
 	return w, nil
 }
 

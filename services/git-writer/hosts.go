@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -16,7 +17,8 @@ import (
 // opener knows what remotes are opened with.
 type opener struct {
 	Config
-	sealed sealed // KS_CREDENTIAL
+	sealed sealed        // KS_CREDENTIAL
+	wait   time.Duration // for what is not sealed yet
 }
 
 // access is what a session with a remote is opened with: by the Secret that it names, or

@@ -26,7 +26,7 @@ func ReadBlobs(ctx context.Context, on *bus.Bus, cfg Config, all map[event.Desti
 	if err != nil {
 		return err
 	}
-	open := opener{cfg, sealed}
+	open := opener{Config: cfg, sealed: sealed}
 	b := repo.New(repo.Config{
 		URL: d.URL, Branch: d.Branch, Dir: cfg.CacheDir,
 		Auth: func(ctx context.Context, remote string) (repo.Access, error) {

@@ -20,9 +20,29 @@ type sealed interface {
 	Newest(ctx context.Context, key string) (event.Credential, uint64, error)
 }
 
+// The watcher seals a Secret right behind registering who names it, or names it for another
+// remote. For so long what is missing is waited for, and looked for again so often.
+const (
+	sealedWait  = 3 * time.Second
+	sealedAgain = 100 * time.Millisecond
+)
+
+// errNotSealed says that there is nothing of a Secret.
+var errNotSealed = errors.New("no watcher has sealed it")
+
 // unseal is the data of a Secret that the watcher has sealed, for a remote. Key and record
 // are read anew each time, and nothing of them is kept.
 func (o opener) unseal(ctx context.Context, remote, name string) (map[string][]byte, error) {
+	for begun := time.Now(); ; {
+		data, err := o.unsealNow(ctx, remote, name)
+		early := errors.Is(err, errNotSealed) || errors.Is(err, seal.ErrOtherRemote)
+		if !early || time.Since(begun) >= o.wait || fault.Wait(ctx, sealedAgain) != nil {
+			return data, err
+		}
+	}
+}
+
+func (o opener) unsealNow(ctx context.Context, remote, name string) (map[string][]byte, error) {
 	ids, err := readIdentities(o.Credentials.Identity)
 	if err != nil {
 		return nil, err
@@ -34,7 +54,7 @@ func (o opener) unseal(ctx context.Context, remote, name string) (map[string][]b
 	c, _, err := o.sealed.Newest(ctx, key)
 	switch {
 	case errors.Is(err, bus.ErrNoMessage):
-		return nil, fmt.Errorf("no watcher has sealed it: see that it exists in the cluster, that the watcher may list and watch it, which its log says, and that it runs with --credentials-recipient %s", recipients(ids))
+		return nil, fmt.Errorf("%w: see that it exists in the cluster, that the watcher may list and watch it, which its log says, and, where it is a program of its own, that it runs with --credentials-recipient %s", errNotSealed, recipients(ids))
 	case errors.Is(err, event.ErrMalformed):
 		return nil, damaged(name)
 	case err != nil:
@@ -81,8 +101,10 @@ func shown(recipient string) string {
 func (w *Writer) followSealed(ctx context.Context) {
 	var backoff fault.Backoff
 	for ctx.Err() == nil {
-		err := w.sealed.Watch(ctx, func(e bus.Entry[event.Credential]) error {
-			w.wake(e.Key)
+		err := w.sealed.WatchKeys(ctx, func(key string, gone bool) error {
+			if !gone {
+				w.wake(key)
+			}
 			return nil
 		}, func() error {
 			backoff.Reset()

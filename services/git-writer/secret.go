@@ -64,6 +64,9 @@ func (o opener) parseSecret(ctx context.Context, remote, name string) (repo.Acce
 // secretData is what stands in a Secret: in its directory if it has one, which then counts
 // alone, else in what the watcher has sealed.
 func (o opener) secretData(ctx context.Context, remote, name string) (map[string][]byte, error) {
+	if !secretName.MatchString(name) {
+		return nil, errors.New("that is no cluster/namespace/name of a Secret: correct spec.secretRef of the GitRemote")
+	}
 	dir, identity := o.Credentials.Dir, o.Credentials.Identity
 	if dir == "" && identity == "" {
 		return nil, errors.New("the remote names it, and it is not said where Secrets are: set --git-credentials or KUBESCRIBE_GIT_CREDENTIALS_DIR to their directory, or have the watcher seal them (--credentials-recipient) and set --credentials-identity or KUBESCRIBE_CREDENTIALS_IDENTITY_FILE")
@@ -87,9 +90,6 @@ func (o opener) secretData(ctx context.Context, remote, name string) (map[string
 // open nothing for another. A Secret that Kubernetes mounts
 // there is one; all of what is read is of one version of it.
 func readSecret(dir, name string) (map[string][]byte, error) {
-	if !secretName.MatchString(name) {
-		return nil, errors.New("that is no cluster/namespace/name of a Secret: correct spec.secretRef of the GitRemote")
-	}
 	at := filepath.Join(dir, filepath.FromSlash(name))
 	// Kubernetes replaces this link, and with it all keys at once.
 	if version, err := filepath.EvalSymlinks(filepath.Join(at, "..data")); err == nil {

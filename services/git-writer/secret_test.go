@@ -2,6 +2,7 @@ package gitwriter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -129,7 +132,8 @@ func TestReadSecretErrors(t *testing.T) {
 		"prod/shop/git\n":    "no cluster/namespace/name",
 		"prod/shop/git\x00x": "no cluster/namespace/name",
 	} {
-		if got, err := readSecret(dir, name); err == nil || !strings.Contains(err.Error(), says) || got != nil {
+		o := opener{Config: Config{Credentials: Credentials{Dir: dir}}}
+		if got, err := o.secretData(t.Context(), gitURL, name); err == nil || !strings.Contains(err.Error(), says) || got != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -208,9 +212,10 @@ func TestSecretData(t *testing.T) {
 		"no directories, none":      {"", identity, "prod/shop/file", "", []string{"no watcher has sealed it", "--credentials-recipient " + to.String()}},
 		"no directories and no key": {"", "", "prod/shop/both", "", []string{"--git-credentials", "KUBESCRIBE_GIT_CREDENTIALS_DIR", "--credentials-recipient", "--credentials-identity", "KUBESCRIBE_CREDENTIALS_IDENTITY_FILE"}},
 		"a name that is none":       {"", identity, "git", "", []string{"no cluster/namespace/name"}},
+		"one for a shell":           {"", identity, "prod/shop/x;reboot", "", []string{"no cluster/namespace/name"}},
 		"one that leads elsewhere":  {dir, identity, "prod/shop/../x", "", []string{"no cluster/namespace/name"}},
 	} {
-		data, err := opener{Config{Credentials: Credentials{Dir: tt.dir, Identity: tt.identity}}, bucket}.secretData(t.Context(), gitURL, tt.name)
+		data, err := opener{Config{Credentials: Credentials{Dir: tt.dir, Identity: tt.identity}}, bucket, 0}.secretData(t.Context(), gitURL, tt.name)
 		if tt.says == nil {
 			if err != nil || string(data["password"]) != tt.want {
 				t.Errorf("%s: %q, %v", what, data["password"], err)
@@ -252,7 +257,7 @@ func TestUnsealErrors(t *testing.T) {
 		"a copy":           {sealedFor(t, to, "prod/billing/git", "hush-hush"), gitURL, []string{"sealed as another Secret", "kubectl -n shop annotate"}},
 		"another remote":   {right, "https://evil.example.com/live.git", []string{"not sealed for this remote"}},
 	} {
-		o := opener{Config{Credentials: Credentials{Identity: identity}}, records{"prod.shop.git": tt.record}}
+		o := opener{Config{Credentials: Credentials{Identity: identity}}, records{"prod.shop.git": tt.record}, 0}
 		_, err := o.access(t.Context(), nil, tt.remote, "prod/shop/git")
 		if err == nil {
 			t.Errorf("%s: no error", what)
@@ -284,7 +289,7 @@ func TestUnsealErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, record := range []event.Credential{right, old} {
-		o := opener{Config{Credentials: Credentials{Identity: identity}}, records{"prod.shop.git": record}}
+		o := opener{Config{Credentials: Credentials{Identity: identity}}, records{"prod.shop.git": record}, 0}
 		if _, err := o.access(t.Context(), nil, gitURL, "prod/shop/git"); err != nil {
 			t.Error(err)
 		}
@@ -314,5 +319,53 @@ func TestReadIdentities(t *testing.T) {
 		if _, err := readIdentities(path); err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+// late is a bucket in which nothing stands the first times that it is looked at.
+type late struct {
+	records
+	looks int
+}
+
+func (l *late) Newest(ctx context.Context, key string) (event.Credential, uint64, error) {
+	if l.looks--; l.looks >= 0 {
+		return event.Credential{}, 0, bus.ErrNoMessage
+	}
+	return l.records.Newest(ctx, key)
+}
+
+// TestSealedLate: what the watcher has not sealed yet is waited for, for a while.
+func TestSealedLate(t *testing.T) {
+	t.Parallel()
+	identity := filepath.Join(t.TempDir(), "identity")
+	to := newIdentity(t, identity)
+	synctest.Test(t, func(t *testing.T) {
+		bucket := &late{records{"prod.shop.git": sealedFor(t, to, "prod/shop/git", "hush-hush")}, 5}
+		o := opener{Config{Credentials: Credentials{Identity: identity}}, bucket, sealedWait}
+		if data, err := o.secretData(t.Context(), gitURL, "prod/shop/git"); err != nil || string(data["password"]) != "hush-hush" {
+			t.Errorf("%q, %v", data["password"], err)
+		}
+		begun := time.Now()
+		if _, err := o.secretData(t.Context(), gitURL, "prod/shop/none"); !errors.Is(err, errNotSealed) || time.Since(begun) < sealedWait {
+			t.Errorf("after %s: %v", time.Since(begun), err)
+		}
+	})
+}
+
+// TestHasFiles: only a directory of a Secret's own counts for it.
+func TestHasFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "prod", "shop", "git"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for secret, want := range map[string]bool{"prod/shop/git": true, "prod/shop/other": false, "prod/shop": false, "prod/shop/../shop/git": false} {
+		if got := (Credentials{Dir: dir}).HasFiles(secret); got != want {
+			t.Errorf("%s: %t", secret, got)
+		}
+	}
+	if (Credentials{}).HasFiles("prod/shop/git") {
+		t.Error("without a directory there are files")
 	}
 }

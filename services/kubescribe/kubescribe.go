@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/router"
 	"github.com/kubescribe/kubescribe/services/stream"
 	"github.com/kubescribe/kubescribe/services/watcher"
+	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/service"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -140,11 +142,15 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (p *Process, err e
 	}); err != nil {
 		return p, err
 	}
-	// Watcher and git-writer have one key between them, of this data directory.
-	if cfg.Watcher.Recipient, err = p.dir.Key(); err != nil {
-		return p, err
+	if namesSecrets(cfg.Watcher.Documents) {
+		// Watcher and git-writer have one key between them, of this data directory. What
+		// comes as files is not read from the cluster, where it may not even be.
+		if cfg.Watcher.Recipient, err = p.dir.Key(); err != nil {
+			return p, err
+		}
+		cfg.Watcher.Skip = cfg.Credentials.HasFiles
+		cfg.Credentials.Identity = datadir.KeyFile(p.dir.Path)
 	}
-	cfg.Credentials.Identity = datadir.KeyFile(p.dir.Path)
 	reg := service.NewRegistry()
 	e := &env{Config: cfg, dir: p.dir, bus: p.Bus, log: log, metrics: reg}
 	for _, r := range roles {
@@ -184,4 +190,9 @@ func (p *Process) Close() error {
 		return p.dir.Close()
 	}
 	return nil
+}
+
+// namesSecrets is whether any remote names a Secret.
+func namesSecrets(docs *v1alpha1.Documents) bool {
+	return slices.ContainsFunc(docs.GitRemotes, func(r v1alpha1.GitRemote) bool { return r.Spec.SecretRef != nil })
 }

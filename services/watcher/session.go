@@ -109,7 +109,7 @@ func (s *session) run(ctx context.Context) error {
 	all.Go(func() { s.checkNamespaces(ctx, s.destinations) })
 	all.Go(func() {
 		sealing.Run(ctx, sealing.Config{
-			Cluster: s.cfg.Cluster, Destinations: s.destinations, Recipient: s.cfg.Recipient,
+			Cluster: s.cfg.Cluster, Destinations: s.destinations, Recipient: s.cfg.Recipient, Skip: s.cfg.Skip,
 			Secrets: s.client.CoreV1(), Store: s.credentials, Log: s.log,
 		})
 	})

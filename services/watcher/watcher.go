@@ -47,6 +47,9 @@ type Config struct {
 	Owner     string       // who this is, for those who look at a lane's fence
 	// Recipient is whom the Secrets of remotes are sealed to; nil: none is read.
 	Recipient *seal.Recipient
+	// Skip is whether a Secret, cluster/namespace/name, is not read either; nil: none is
+	// skipped.
+	Skip func(secret string) bool
 }
 
 // Deps is what a watcher works with.

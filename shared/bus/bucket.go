@@ -128,9 +128,44 @@ type Entry[R event.Record] struct {
 // heartbeats that it misses, after 20 s, that its watch is gone. Entries that cannot
 // be read are an error: guessing at configuration is worse than standing still.
 func (b *Bucket[R]) Watch(ctx context.Context, entry func(Entry[R]) error, synced func() error) error {
+	return b.watch(ctx, func(e jetstream.KeyValueEntry) (err error) {
+		next := Entry[R]{Key: e.Key(), Revision: e.Revision(), Gone: gone(e)}
+		if !next.Gone {
+			if next.Record, err = event.Decode[R](e.Value()); err != nil {
+				return fmt.Errorf("watching %s: key %s: %w", b.name, e.Key(), err)
+			}
+		}
+		return entry(next)
+	}, synced)
+}
+
+// WatchKeys is [Bucket.Watch] of the keys alone: what stands there may be anything.
+func (b *Bucket[R]) WatchKeys(ctx context.Context, key func(key string, gone bool) error, synced func() error) error {
+	return b.watch(ctx, func(e jetstream.KeyValueEntry) error { return key(e.Key(), gone(e)) }, synced, jetstream.MetaOnly())
+}
+
+// Keys reads every key there is, whatever stands there.
+func (b *Bucket[R]) Keys(ctx context.Context) (map[string]bool, error) {
+	all := map[string]bool{}
+	err := b.WatchKeys(ctx, func(key string, gone bool) error {
+		all[key] = true
+		if gone {
+			delete(all, key)
+		}
+		return nil
+	}, func() error { return errSynced })
+	if !errors.Is(err, errSynced) {
+		return nil, err
+	}
+	return all, nil
+}
+
+func gone(e jetstream.KeyValueEntry) bool { return e.Operation() != jetstream.KeyValuePut }
+
+func (b *Bucket[R]) watch(ctx context.Context, entry func(jetstream.KeyValueEntry) error, synced func() error, opts ...jetstream.WatchOpt) error {
 	back := b.bus.nc.StatusChanged(nats.CONNECTED)
 	defer b.bus.nc.RemoveStatusListener(back)
-	w, err := b.kv.WatchAll(ctx)
+	w, err := b.kv.WatchAll(ctx, opts...)
 	if err != nil {
 		return fmt.Errorf("watching %s: %w", b.name, err)
 	}
@@ -149,16 +184,10 @@ func (b *Bucket[R]) Watch(ctx context.Context, entry func(Entry[R]) error, synce
 				if err := synced(); err != nil {
 					return err
 				}
-				continue
-			}
-			next := Entry[R]{Key: e.Key(), Revision: e.Revision(), Gone: e.Operation() != jetstream.KeyValuePut}
-			if !next.Gone {
-				if next.Record, err = event.Decode[R](e.Value()); err != nil {
-					return fmt.Errorf("watching %s: key %s: %w", b.name, e.Key(), err)
+			default:
+				if err := entry(e); err != nil {
+					return err
 				}
-			}
-			if err := entry(next); err != nil {
-				return err
 			}
 		}
 	}

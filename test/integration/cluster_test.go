@@ -25,7 +25,7 @@ type cluster struct {
 	ended     bool
 	rv        int
 	types     map[string]string // resource → group
-	forbidden map[string]bool   // resources, or resource/namespace, that may not be listed or watched
+	forbidden map[string]bool   // resources, or resource/namespace, that may not be listed or watched; with /watch behind that, only not watched
 	broken    map[string]bool   // resources that are watched, and cannot be listed or read
 	failing   map[string]bool   // groups that discovery gets no answer from
 	objects   map[string]map[string]any
@@ -288,7 +288,7 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 	path, namespace, kind, only := r.URL.Path, "", "X", selected(r)
 	if path != definitions {
 		resource, ns, _, ok := c.find(path)
-		if !ok || c.forbidden[resource] || c.forbidden[resource+"/"+ns] {
+		if !ok || c.forbidden[resource] || c.forbidden[resource+"/"+ns] || c.forbidden[resource+"/"+ns+"/watch"] {
 			code, body := refusal(http.StatusForbidden, metav1.StatusReasonForbidden)
 			if !ok {
 				code, body = refusal(http.StatusNotFound, metav1.StatusReasonNotFound)

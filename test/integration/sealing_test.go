@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -341,6 +342,61 @@ func TestSealingWithoutRights(t *testing.T) {
 	s.lands("one")
 }
 
+// TestSealingWithoutWatch: where a Secret may be listed alone, it is sealed all the same, and
+// that it cannot be followed is said once.
+func TestSealingWithoutWatch(t *testing.T) {
+	t.Parallel()
+	s := newSealing(t)
+	s.cluster.putSecret("default", "git", "username", "me", "password", "hush-1")
+	s.cluster.change(func() { s.cluster.forbidden["secrets/default/watch"] = true })
+	s.writes("one")
+	s.start(prometheus.NewRegistry())
+	s.lands("one")
+	refused := s.watched()
+	s.until("it tries to follow it again", func() bool { return s.watched() > refused+1 })
+	if n := strings.Count(s.said.String(), "grant list and watch on secrets with resourceNames [git]"); n != 1 {
+		t.Errorf("it is said %d times", n)
+	}
+}
+
+// TestSealedAnew: a branch that waits tries again once its Secret is sealed anew, and does
+// not wait until it would have by itself; a record that nobody can read keeps none from
+// that. Only on a machine that is busy with other things may it come too late: it is tried
+// some times.
+func TestSealedAnew(t *testing.T) {
+	t.Parallel()
+	s := newSealing(t)
+	kv, err := s.js.KeyValue(t.Context(), subject.BucketCredential)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []string{"other.default.git", "other.default.later"} {
+		if _, err := kv.PutString(t.Context(), k, "{"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.cluster.putSecret("default", "git", "username", "me", "password", "hush-1")
+	s.writes("first")
+	s.start(prometheus.NewRegistry())
+	s.lands("first")
+	for i := range 5 {
+		password, name := fmt.Sprint("hush-", i+2), fmt.Sprint("change-", i)
+		s.wants(password)
+		s.writes(name)
+		var next time.Time
+		s.until("it waits for long", func() bool {
+			next = s.writer.Snapshots()[0].Next
+			return time.Until(next) > 15*time.Second
+		})
+		s.cluster.putSecret("default", "git", "username", "me", "password", password)
+		s.lands(name)
+		if s.writer.Snapshots()[0].Pushed.Before(next) {
+			return
+		}
+	}
+	t.Error("it went on when it would have by itself, each time")
+}
+
 // TestSealingEnds: what no remote names any more is removed, and so is all once nothing is to
 // be sealed; no Secret is read then. Those of other clusters stay.
 func TestSealingEnds(t *testing.T) {
@@ -352,10 +408,18 @@ func TestSealingEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// What nobody can read is in nobody's way.
+	kv, err := s.js.KeyValue(t.Context(), subject.BucketCredential)
+	if err == nil {
+		_, err = kv.PutString(t.Context(), "test.default.strange", "{")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	keys := func(want ...string) {
 		t.Helper()
 		s.until(fmt.Sprintf("there are %q", want), func() bool {
-			all, err := bucket.All(t.Context())
+			all, err := bucket.Keys(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

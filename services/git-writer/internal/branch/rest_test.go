@@ -15,7 +15,7 @@ func TestRest(t *testing.T) {
 		want                time.Duration
 	}{
 		"nothing happens":          {false, false, false, time.Minute},
-		"woken":                    {true, false, false, time.Second},
+		"woken":                    {true, false, false, leastRest},
 		"woken, and asked to wait": {true, true, false, time.Minute},
 		"ended":                    {false, true, true, time.Second},
 	} {

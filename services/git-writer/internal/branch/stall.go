@@ -111,17 +111,24 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 	w.rest(ctx, d, asked)
 }
 
+// leastRest is how long a worker waits that is woken: what opens a remote may change more
+// often than that may be tried.
+const leastRest = 5 * time.Second
+
 // rest waits, and less if it is woken. A remote that asked to be left alone is.
 func (w *Worker) rest(ctx context.Context, d time.Duration, asked bool) {
-	woken := w.woken
-	if asked {
-		woken = nil
+	least := d
+	if !asked {
+		least = min(d, leastRest)
 	}
-	t := time.NewTimer(d)
+	if fault.Wait(ctx, least) != nil {
+		return
+	}
+	t := time.NewTimer(d - least)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-woken:
+	case <-w.woken:
 	case <-t.C:
 	}
 }

@@ -34,7 +34,8 @@ const (
 type Config struct {
 	Cluster      string
 	Destinations []event.Destination
-	Recipient    *seal.Recipient // nil: nothing is sealed, and no Secret is read
+	Recipient    *seal.Recipient          // nil: nothing is sealed, and no Secret is read
+	Skip         func(secret string) bool // whether one, cluster/namespace/name, is not to be; nil: all are
 	Secrets      typedcorev1.SecretsGetter
 	Store        *bus.Bucket[event.Credential]
 	Log          *slog.Logger
@@ -44,7 +45,7 @@ type Config struct {
 func Run(ctx context.Context, cfg Config) {
 	want := map[event.DestinationKey][]string{}
 	if cfg.Recipient != nil {
-		want = wanted(cfg.Destinations)
+		want = wanted(cfg.Destinations, cfg.Skip)
 	}
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -79,8 +80,12 @@ func (f *follower) remedy(err error) string {
 	return ""
 }
 
-// say logs what keeps a Secret from being sealed, once.
+// say logs what keeps a Secret from being sealed, once; nil: nothing does any more.
 func (f *follower) say(err error) {
+	if err == nil {
+		f.said = ""
+		return
+	}
 	if said := fault.Gist(err); said != f.said {
 		f.said = said
 		f.Log.Warn("the Secret of a remote could not be sealed for the git-writer, retrying", "secret", f.key.String(), "err", fmt.Errorf("%w%s", err, f.remedy(err)))
@@ -123,7 +128,8 @@ func (f *follower) follow(ctx context.Context) error {
 			now = &listed.Items[i]
 		}
 	}
-	if err := f.store(ctx, now); err != nil {
+	wrong, err := f.store(ctx, now)
+	if err != nil {
 		return err
 	}
 	only.ResourceVersion, only.TimeoutSeconds = listed.ResourceVersion, &seconds
@@ -132,6 +138,7 @@ func (f *follower) follow(ctx context.Context) error {
 		return err
 	}
 	defer events.Stop()
+	f.say(wrong)
 	for e := range events.ResultChan() { // client-go closes it when ctx ends
 		s, ok := e.Object.(*corev1.Secret)
 		switch {
@@ -145,26 +152,26 @@ func (f *follower) follow(ctx context.Context) error {
 		case e.Type == watch.Deleted:
 			s = nil
 		}
-		if err := f.store(ctx, s); err != nil {
+		if wrong, err = f.store(ctx, s); err != nil {
 			return err
 		}
+		f.say(wrong)
 	}
 	return nil
 }
 
-// store makes what stands on the bus be what the Secret is, nil for none.
-func (f *follower) store(ctx context.Context, s *corev1.Secret) error {
+// store makes what stands on the bus be what the Secret is, nil for none. wrong is what is
+// wrong with that; err is why it could not be done.
+func (f *follower) store(ctx context.Context, s *corev1.Secret) (wrong, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
 	if s == nil {
-		if err := f.remove(ctx, f.key); err != nil {
-			return err
-		}
-		f.say(errMissing)
-		return nil
+		return errMissing, f.remove(ctx, f.key)
 	}
 	what := sealable(f.key, f.remotes, s)
 	from, err := source(s, what, f.Recipient)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	written, err := f.put(ctx, f.key, from, func() (event.Credential, error) {
 		sealed, err := seal.Seal(f.Recipient, what)
@@ -172,18 +179,10 @@ func (f *follower) store(ctx context.Context, s *corev1.Secret) error {
 	})
 	if errors.Is(err, seal.ErrTooLarge) {
 		// What was sealed before is not what the Secret is any more.
-		if err := f.remove(ctx, f.key); err != nil {
-			return err
-		}
-		f.say(err)
-		return nil
+		return err, f.remove(ctx, f.key)
 	}
-	if err != nil {
-		return err
-	}
-	f.said = ""
 	if written {
 		f.Log.Info("the Secret of a remote is sealed for the git-writer", "secret", f.key.String())
 	}
-	return nil
+	return nil, err
 }

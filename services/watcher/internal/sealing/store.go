@@ -73,19 +73,23 @@ func (cfg Config) tidy(ctx context.Context, want map[event.DestinationKey][]stri
 }
 
 func (cfg Config) removeOthers(ctx context.Context, want map[event.DestinationKey][]string) error {
-	have, err := cfg.Store.All(ctx)
+	have, err := cfg.Store.Keys(ctx)
 	if err != nil {
 		return err
 	}
 	for key := range have {
-		k, err := subject.ParseDestinationToken(key)
+		secret, err := subject.ParseCredentialKey(key)
+		if err != nil {
+			continue
+		}
+		k, err := event.ParseDestinationKey(secret)
 		if _, wanted := want[k]; err != nil || wanted || k.Cluster != cfg.Cluster {
 			continue
 		}
 		if err := cfg.Store.Delete(ctx, key); err != nil {
 			return err
 		}
-		cfg.Log.Info("a sealed Secret that no remote names any more was removed", "secret", k.String())
+		cfg.Log.Info("a sealed Secret that no remote names any more was removed", "secret", secret)
 	}
 	return nil
 }

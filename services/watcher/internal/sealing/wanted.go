@@ -15,11 +15,12 @@ import (
 	"github.com/kubescribe/kubescribe/shared/secret"
 )
 
-// wanted are the Secrets that destinations name, each with the remotes that it may open.
-func wanted(destinations []event.Destination) map[event.DestinationKey][]string {
+// wanted are the Secrets that destinations name, each with the remotes that it may open, but
+// for those to skip.
+func wanted(destinations []event.Destination, skip func(secret string) bool) map[event.DestinationKey][]string {
 	want := map[event.DestinationKey][]string{}
 	for _, d := range destinations {
-		if d.Credentials != "" {
+		if d.Credentials != "" && (skip == nil || !skip(d.Credentials)) {
 			k, err := event.ParseDestinationKey(d.Credentials)
 			if err != nil {
 				continue // the registry makes none such

@@ -23,7 +23,8 @@ func TestWanted(t *testing.T) {
 		{URL: "https://b", Credentials: "prod/shop/git"},
 		{URL: "https://c", Credentials: "prod/billing/git"},
 		{URL: "https://d"},
-	})
+		{URL: "https://e", Credentials: "prod/shop/files"},
+	}, func(secret string) bool { return secret == "prod/shop/files" })
 	want := map[event.DestinationKey][]string{
 		key: {"https://a", "https://b"},
 		{Cluster: "prod", Namespace: "billing", Name: "git"}: {"https://c"},
