@@ -352,8 +352,8 @@ func TestSealingWithoutWatch(t *testing.T) {
 	s.writes("one")
 	s.start(prometheus.NewRegistry())
 	s.lands("one")
-	refused := s.watched()
-	s.until("it tries to follow it again", func() bool { return s.watched() > refused+1 })
+	refused := len(s.asked())
+	s.until("it tries to follow it again", func() bool { return len(s.asked()) > refused+1 })
 	if n := strings.Count(s.said.String(), "grant list and watch on secrets with resourceNames [git]"); n != 1 {
 		t.Errorf("it is said %d times", n)
 	}
