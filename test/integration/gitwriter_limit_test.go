@@ -352,17 +352,52 @@ func TestGitWriterLimitOfMissing(t *testing.T) {
 	}
 	s.minute()
 	s.until("it is counted", func() bool { return s.became("missing") == 1 })
-	s.until("a run is asked for", func() bool {
-		m, err := s.bus.LastFor(t.Context(), subject.Ctl, subject.CtlRun(s.d.Key))
-		if err != nil {
-			return false
-		}
-		q, err := event.Decode[event.Request](m.Data)
-		return err == nil && q.Reason == event.ReasonHistoryGap
-	})
+	s.until("a run is asked for", s.gapFound)
 	s.web(6)
 	s.wantCommits("web 1", "web 2", "api 5", "web 6")
 	s.holds(0)
+}
+
+// gapFound is whether a run was asked for because something is not known.
+func (s *limitStand) gapFound() bool {
+	m, err := s.bus.LastFor(s.Context(), subject.Ctl, subject.CtlRun(s.d.Key))
+	if err != nil {
+		return false
+	}
+	q, err := event.Decode[event.Request](m.Data)
+	return err == nil && q.Reason == event.ReasonHistoryGap
+}
+
+// TestGitWriterLimitOfUnaware: behind what was passed for nothing, because it stood there,
+// another writer has pushed that did not know of it: a run finds what stands there now.
+// Without a limit every version is a commit, which that writer would have met.
+func TestGitWriterLimitOfUnaware(t *testing.T) {
+	t.Parallel()
+	for name, limit := range map[string]int{"a limit": 2, "none": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newLimitStand(t)
+			s.limit(limit)
+			s.web(1)
+			s.wantVersions(1)
+			first := s.git("rev-parse", "main")
+			s.web(2)
+			s.wantVersions(2)
+			s.stop()
+			s.write(s.d, configMap(event.Update, "web", "3", 3))
+			m, err := s.bus.LastFor(t.Context(), subject.Write, subject.WriteData(s.d.BranchKey, s.d.Key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.keep(event.Hint{V: event.Version, Position: m.Seq, ID: m.ID(), Commit: first})
+			s.restart()
+			s.web(4)
+			s.wantCommits("web 1", "web 2", "web 4")
+			if got := s.gapFound(); got != (limit > 0) {
+				t.Errorf("a run is asked for: %t", got)
+			}
+		})
+	}
 }
 
 // TestGitWriterLimitOfOutage: commits that do not get to the remote do not count, however

@@ -42,7 +42,7 @@ func (s *session) position(ctx context.Context) (position uint64, held []uint64,
 	if at.WentBack() {
 		return newest, nil, s.wentBack(ctx, newest)
 	}
-	found := false
+	found, unaware := false, false
 	// Without a commit in the hint and without a marker nothing was ever pushed
 	// from here. With a marker alone, a crash came between the first push and its
 	// hint, and others may have pushed any number of commits since.
@@ -50,6 +50,7 @@ func (s *session) position(ctx context.Context) (position uint64, held []uint64,
 		found, err = s.repo.Walk(ctx, plumbing.NewHash(hint.Commit), func(c repo.CommitInfo) bool {
 			if p, ok := message.ParsePosition(c.Message, s.Bus.Install.Incarnation, s.BranchKey); ok {
 				at.See(p.Seq, p.Held...)
+				unaware = unaware || p.Seq < hint.Position
 			}
 			return true
 		})
@@ -58,6 +59,15 @@ func (s *session) position(ctx context.Context) (position uint64, held []uint64,
 		}
 	}
 	position, held = at.Holds()
+	if found && unaware && s.limits() {
+		// Behind the hint somebody pushed who did not know how far it is: another writer,
+		// to which a version was news that is held no more here, since what replaced it
+		// was what stood there. It does not stand there any more.
+		s.Log.Warn("another writer has pushed what was passed here, reconciling", "url", repo.Redact(s.URL), "branch", s.Branch)
+		if err := s.ask(ctx, event.ReasonHistoryGap); err != nil {
+			return 0, nil, err
+		}
+	}
 	if found {
 		return position, held, nil
 	}
@@ -71,6 +81,16 @@ func (s *session) position(ctx context.Context) (position uint64, held []uint64,
 		}
 	}
 	return position, held, s.note(ctx, position, ledger.Listed(held))
+}
+
+// limits is whether any destination of the branch limits the commits of its objects.
+func (s *session) limits() bool {
+	for _, a := range s.admitted {
+		if a.MaxCommits > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // id is that of a message of KS_WRITE.
