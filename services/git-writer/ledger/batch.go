@@ -11,6 +11,8 @@ const (
 	// a run: what one worker holds in memory.
 	batchWrites = 2000
 	batchBytes  = 16 << 20
+	// So many messages are looked at for a push, however few of them it takes.
+	batchHeld = 10 * batchWrites
 	// A commit of a run, or of a window, is cut once it has so many files or bytes.
 	runFiles = 5000
 	runBytes = 50 << 20
@@ -45,6 +47,7 @@ type Batch[W any] struct {
 
 	barrier uint64 // came behind them; 0: none
 	writes  int
+	held    int // versions that were held instead
 	size    int
 	first   Write
 	mixed   bool // not all are live changes of its destination
@@ -91,6 +94,7 @@ func (c *newest) waits() bool { return c.paths != nil && c.More && !c.full() }
 func (b *Batch[W]) Add(w Write, as W) (replaces bool) {
 	b.Through, b.Held = max(b.Through, w.Seq), b.Held.without(w.Seq)
 	if b.holds(w) {
+		b.held++
 		_, replaces = b.Held.of(w.Path)
 		b.Held = b.Held.with(Version{w.Seq, w.Path, w.Destination, b.turn(w)})
 		return replaces
@@ -143,11 +147,11 @@ func (b *Batch[W]) Pass(seq uint64) { b.Through = seq }
 // who asks is told what the branch has.
 func (b *Batch[W]) End(barrier uint64) { b.barrier = barrier }
 
-// Full is whether nothing more is to be taken: behind a BARRIER, and at the bounds of a
-// push, but for what completes a run's commit that was begun before.
+// Full is whether nothing more is to be taken: behind a BARRIER, once so much was held that
+// the rest should wait no longer for the push, and at the bounds of a push, but for what completes a run's commit that was begun before.
 func (b *Batch[W]) Full() bool {
 	switch {
-	case b.barrier > 0:
+	case b.barrier > 0, b.held >= batchHeld && !b.last.waits():
 		return true
 	case b.writes < batchWrites && b.size < batchBytes:
 		return false

@@ -234,3 +234,18 @@ func TestClock(t *testing.T) {
 		t.Errorf("it is %v, and was later", got)
 	}
 }
+
+// TestBatchOfHeld: what is taken for a push waits for no end of versions that are held.
+func TestBatchOfHeld(t *testing.T) {
+	b := Batch[string]{Limiter: &Limiter{}}
+	seq := 1
+	for ; !b.Full(); seq++ {
+		if seq > 2*batchHeld {
+			t.Fatalf("after %d versions more are taken", seq)
+		}
+		b.Add(limited("lAx", seq, 1, 1), "")
+	}
+	if len(b.Commits) != 1 || len(b.Held) != 1 || b.Through != uint64(seq-1) || b.Next() != Push {
+		t.Errorf("%d commits, %d held, through %d of %d", len(b.Commits), len(b.Held), b.Through, seq-1)
+	}
+}

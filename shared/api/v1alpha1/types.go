@@ -137,10 +137,12 @@ type Commit struct {
 	Window *metav1.Duration `json:"window,omitempty"`
 
 	// MaxCommitsPerObjectPerMinute is how many commits an object's changes may have within a
-	// minute. Of the versions beyond that the newest alone is kept, and committed as soon as
-	// the object may have another commit: within a minute. Other objects do not wait for it,
-	// and what comparisons find is not limited. Versions of 100 objects of a branch can wait
-	// at a time; what changes beside those is committed at once. By default it is 0: each
+	// minute. Of the versions beyond that, deletions among them, the newest alone is kept, and
+	// committed as soon as the object may have another commit: within a minute, or when the
+	// window or minPushInterval lets it. Other objects do not wait for it. Before a folder is
+	// compared with its cluster all that is kept is committed, and what a comparison finds is
+	// not limited; a git-writer that begins knows of no commits before. Versions of 100 objects
+	// of a branch can wait at a time; what changes beside those is committed at once. By default it is 0: each
 	// version is committed. The most is 600.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

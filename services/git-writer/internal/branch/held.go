@@ -129,11 +129,14 @@ func (s *session) again(ctx context.Context, v ledger.Version) (*write, error) {
 		return nil, nil //nolint:nilnil // somebody else has written the list
 	}
 	t, err := s.take(ctx, m)
+	if t.write != nil && v.Path != "" && t.write.path != v.Path {
+		return nil, s.missing(ctx, v) // KS_WRITE was made anew: it is another message
+	}
 	return t.write, err
 }
 
 // missing is for a held version that was removed from KS_WRITE: with its destination, or by
-// somebody. Then a run finds what it was. A crash before that is asked for leaves the
+// somebody, which cannot be told of one that is only listed. Then a run finds what it was. A crash before that is asked for leaves the
 // version listed, and it is missed again.
 func (s *session) missing(ctx context.Context, v ledger.Version) error {
 	if _, registered := s.Registry.Get(v.Destination); v.Path != "" && !registered {
