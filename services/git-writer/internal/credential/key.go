@@ -6,6 +6,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// What can be wrong with a key, for errors.Is.
 var (
 	// ErrNoPassphrase: the key is encrypted, and nothing is given that opens it.
 	ErrNoPassphrase = errors.New("the key is encrypted")
