@@ -91,7 +91,7 @@ type session struct {
 func newSession(w *Watcher, clusterID string, destinations []event.Destination, synced registry.Synced) *session {
 	return &session{
 		Watcher: w, clusterID: clusterID, destinations: destinations,
-		newest: synced.Newest, registered: synced.Whole, revisions: synced.Revisions,
+		newest: synced.Newest, revisions: synced.Revisions,
 		left:     map[event.DestinationKey]string{},
 		contents: make(chan struct{}, 1), workers: map[workerKey]*running{}, known: make(chan struct{}), owed: map[lane]debt{},
 	}

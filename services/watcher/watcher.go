@@ -271,7 +271,7 @@ func (w *Watcher) capture(ctx context.Context) error {
 	// Another watcher may have come in between, removed a destination and registered it
 	// again, and stored the MARK of its first run: what was published behind it under the
 	// revision from before would be left out by all. From here on it is fenced.
-	if err := registry.Confirm(ctx, w.bus, synced); err != nil {
+	if s.registered, err = registry.Confirm(ctx, w.bus, w.cfg.Cluster, synced); err != nil {
 		return err
 	}
 	for part := range subject.Parts {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -158,6 +159,24 @@ func (b *Bucket[R]) Keys(ctx context.Context) (map[string]bool, error) {
 		return nil, err
 	}
 	return all, nil
+}
+
+// Written are the keys below some tokens that were ever written, those that were removed
+// among them, as the bucket's leader knows them.
+func (b *Bucket[R]) Written(ctx context.Context, below string) (keys []string, err error) {
+	prefix := "$KV." + b.name + "."
+	s, err := b.bus.js.Stream(ctx, "KV_"+b.name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the keys of %s: %w", b.name, err)
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(prefix+below+".>"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the keys of %s: %w", b.name, err)
+	}
+	for subj := range info.State.Subjects {
+		keys = append(keys, strings.TrimPrefix(subj, prefix))
+	}
+	return keys, nil
 }
 
 func gone(e jetstream.KeyValueEntry) bool { return e.Operation() != jetstream.KeyValuePut }

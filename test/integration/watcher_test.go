@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
@@ -16,6 +17,7 @@ import (
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
+	"github.com/kubescribe/kubescribe/test/integration/natstest"
 )
 
 // emptyCluster is an API server that serves no type: what a watcher does about the
@@ -263,13 +265,16 @@ func TestWatcherStandsStill(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name      string
-		before    int    // the lane that it has not taken
-		meanwhile string // the destination that another one registers, anew if it is there
+		before    int    // the lane of which it has not asked yet who has it
+		removed   bool   // is d meanwhile
+		meanwhile string // the destination that another one registers; empty: none
 	}{
-		{"before the first lane, registered anew", 0, "d"},
-		{"before the lane itself, registered anew", configmaps, "d"},
-		{"before the first lane, one more", 0, "e"},
-		{"before the last lane, one more", subject.Parts - 1, "e"},
+		{"before the first lane, registered anew", 0, true, "test/d"},
+		{"before the lane itself, registered anew", configmaps, true, "test/d"},
+		{"before the first lane, one more", 0, false, "test/e"},
+		{"before the last lane, one more", subject.Parts - 1, false, "test/e"},
+		{"before the first lane, removed", 0, true, ""},
+		{"before the first lane, of another cluster", 0, false, "other/e"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -279,22 +284,32 @@ func TestWatcherStandsStill(t *testing.T) {
 			w, r := in.watcherOn(in.verified(link.Connect(t)), rc, documents(t, "d"))
 			still, resume := link.StillBefore(t, subject.EventFence(tt.before, "test"))
 			in.begin(w.Run, r)
-			<-still
+			select {
+			case <-still:
+			case <-time.After(natstest.Patience):
+				t.Fatal("it asks for no lane")
+			}
 
 			kv := mustBucket[event.Destination](in, subject.BucketDestination)
-			d, _, err := kv.Newest(t.Context(), subject.DestinationToken(key("d")))
+			d, registered, err := kv.Newest(t.Context(), subject.DestinationToken(key("d")))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tt.meanwhile == "d" {
+			if tt.removed {
 				in.unregister("d")
+				registered++
 			}
-			d.First, d.Key, d.BaseFolder = 0, key(tt.meanwhile), tt.meanwhile
-			registered, err := kv.Put(t.Context(), subject.DestinationToken(d.Key), d, 0)
-			if err != nil {
-				t.Fatal(err)
+			var mark uint64
+			if cluster, name, is := strings.Cut(tt.meanwhile, "/"); is {
+				d.First, d.BaseFolder = 0, name
+				d.Key = event.DestinationKey{Cluster: cluster, Namespace: "default", Name: name}
+				if registered, err = kv.Put(t.Context(), subject.DestinationToken(d.Key), d, 0); err != nil {
+					t.Fatal(err)
+				}
+				if cluster == "test" {
+					mark = in.publishMark(event.Mark{Cluster: "test", Part: configmaps, Destination: d.Key.String(), Run: "first", Attempt: 1, Registry: registered})
+				}
 			}
-			mark := in.publishMark(event.Mark{Cluster: "test", Part: configmaps, Destination: d.Key.String(), Run: "first", Attempt: 1, Registry: registered})
 			resume()
 
 			in.until("it captures", func() bool { return r.ready() == nil })
@@ -305,8 +320,14 @@ func TestWatcherStandsStill(t *testing.T) {
 				t.Errorf("it published at %d under revision %d, the MARK of revision %d is at %d", m.Seq, got, registered, mark)
 			}
 			now := in.registered()
-			if _, there := now["test/d"]; !there || len(now) != 1 {
-				t.Errorf("the registry holds %v", now)
+			revision := now["test/d"]
+			delete(now, "test/d")
+			delete(now, "other/e")
+			if revision == 0 || len(now) != 0 {
+				t.Errorf("the registry holds d at %d, and %v", revision, now)
+			}
+			if again := w.Registered(); again != revision {
+				t.Errorf("it has d at %d, and the registry at %d", again, revision)
 			}
 		})
 	}

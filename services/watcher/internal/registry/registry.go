@@ -106,20 +106,19 @@ func rules(from []v1alpha1.Rule, namespaces []string) []event.Rule {
 // Synced says what revisions of the registry a configuration stands for.
 type Synced struct {
 	Newest    uint64                          // of its destinations
-	Whole     uint64                          // at which the registry was exactly it: what it no longer holds is gone there
 	Revisions map[event.DestinationKey]uint64 // of each of its destinations
 }
 
-// ErrWritten says that somebody else wrote the registry meanwhile.
-var ErrWritten = errors.New("the registry of destinations was written meanwhile, perhaps by another watcher of this cluster")
+// ErrWritten says that somebody else wrote what was synced.
+var ErrWritten = errors.New("another watcher of this cluster wrote the registry of destinations meanwhile")
 
 // ErrMoved refuses to let a destination point elsewhere than it did.
 var ErrMoved = errors.New("where a destination points cannot change")
 
 // Sync makes the registry hold exactly these destinations of a cluster, writing
 // only what differs: a destination that did not change keeps its revision. One
-// that points elsewhere than before is ErrMoved, and nothing is written. ErrWritten
-// if another watcher wants it to hold others.
+// that points elsewhere than before is ErrMoved, and nothing is written. Others may
+// write meanwhile: see Confirm.
 func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destination) (Synced, error) {
 	bucket, err := bus.OpenBucket[event.Destination](ctx, b, subject.BucketDestination)
 	if err != nil {
@@ -156,18 +155,41 @@ func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destinat
 		}
 		r.Newest, r.Revisions[d.Key] = max(r.Newest, revision), revision
 	}
-	r.Whole, err = whole(ctx, b, bucket, cluster, keep)
-	return r, err
+	return r, nil
 }
 
-// Confirm returns nil if nothing was written to the registry since it was synced, as
-// its leader says: ErrWritten otherwise.
-func Confirm(ctx context.Context, b *bus.Bus, s Synced) error {
-	last, err := b.LastSeq(ctx, "KV_"+subject.BucketDestination)
-	if err == nil && last != s.Whole {
-		return ErrWritten
+// Confirm is a revision at which the registry held, of a cluster, exactly what was synced,
+// and does since: what it no longer holds is gone there. ErrWritten if somebody wrote
+// anything else. Only its leader is asked.
+func Confirm(ctx context.Context, b *bus.Bus, cluster string, s Synced) (whole uint64, err error) {
+	bucket, err := bus.OpenBucket[event.Destination](ctx, b, subject.BucketDestination)
+	if err != nil {
+		return 0, err
 	}
-	return err
+	if whole, err = b.LastSeq(ctx, "KV_"+subject.BucketDestination); err != nil {
+		return 0, err
+	}
+	keys, err := bucket.Written(ctx, subject.Token(cluster))
+	if err != nil {
+		return 0, err
+	}
+	ours := 0
+	for _, key := range keys {
+		d, revision, err := bucket.Newest(ctx, key)
+		switch {
+		case errors.Is(err, bus.ErrNoMessage):
+		case err != nil:
+			return 0, err
+		case revision != s.Revisions[d.Key]:
+			return 0, ErrWritten
+		default:
+			ours++
+		}
+	}
+	if ours != len(s.Revisions) {
+		return 0, ErrWritten
+	}
+	return whole, nil
 }
 
 // moved compares where two versions of a destination point. What waits for the old
@@ -183,28 +205,9 @@ func moved(old, d event.Destination) error {
 		ErrMoved, d.Key.Namespace, d.Key.Name, place(old), place(d))
 }
 
-// whole is the bucket's last revision, if what it holds of the cluster is what was
-// wanted. Should another watcher have written there meanwhile, it is ErrWritten.
-func whole(ctx context.Context, b *bus.Bus, bucket *bus.Bucket[event.Destination], cluster string, want map[string]event.Destination) (uint64, error) {
-	last, err := b.LastSeq(ctx, "KV_"+subject.BucketDestination)
-	if err != nil {
-		return 0, err
-	}
-	have, err := bucket.All(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for key, e := range have {
-		if d, ok := want[key]; e.Record.Key.Cluster == cluster && (!ok || !same(e.Record, d)) {
-			return 0, ErrWritten
-		}
-	}
-	return last, nil
-}
-
 func put(ctx context.Context, bucket *bus.Bucket[event.Destination], key string, d event.Destination) (uint64, error) {
 	for {
-		old, revision, err := bucket.Get(ctx, key)
+		old, revision, err := bucket.Newest(ctx, key)
 		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 			return 0, err
 		}
