@@ -29,7 +29,7 @@ func (s *session) bring(ctx context.Context, b *batch) error {
 	s.show(func(sn *Snapshot) { sn.Pushing = time.Now() })
 	defer s.show(func(sn *Snapshot) { sn.Pushing = time.Time{} })
 	err := s.build(pctx, b)
-	if commits, _ := s.repo.Pending(); commits == 0 {
+	if commits, _ := s.repo.Pending(); err != nil || commits == 0 {
 		s.Pace.give(begun)
 	}
 	if err == nil {
