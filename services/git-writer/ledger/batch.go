@@ -12,7 +12,7 @@ const (
 	batchWrites = 2000
 	batchBytes  = 16 << 20
 	// So many messages are looked at for a push, however few of them it takes.
-	batchHeld = 10 * batchWrites
+	batchTaken = 10 * batchWrites
 	// A commit of a run, or of a window, is cut once it has so many files or bytes.
 	runFiles = 5000
 	runBytes = 50 << 20
@@ -47,7 +47,7 @@ type Batch[W any] struct {
 
 	barrier uint64 // came behind them; 0: none
 	writes  int
-	held    int // versions that were held instead
+	taken   int // messages
 	size    int
 	first   Write
 	mixed   bool // not all are live changes of its destination
@@ -93,8 +93,8 @@ func (c *newest) waits() bool { return c.paths != nil && c.More && !c.full() }
 // way, as if it came now.
 func (b *Batch[W]) Add(w Write, as W) (replaces bool) {
 	b.Through, b.Held = max(b.Through, w.Seq), b.Held.without(w.Seq)
+	b.taken++
 	if b.holds(w) {
-		b.held++
 		_, replaces = b.Held.of(w.Path)
 		b.Held = b.Held.with(Version{w.Seq, w.Path, w.Destination, b.turn(w)})
 		return replaces
@@ -141,17 +141,17 @@ func (b *Batch[W]) Writes() (all []W) {
 }
 
 // Pass goes past a message that needs not to be on the branch.
-func (b *Batch[W]) Pass(seq uint64) { b.Through = seq }
+func (b *Batch[W]) Pass(seq uint64) { b.Through, b.taken = seq, b.taken+1 }
 
 // End ends the batch with a BARRIER: it is passed once it is answered. Nothing is held by then:
 // who asks is told what the branch has.
 func (b *Batch[W]) End(barrier uint64) { b.barrier = barrier }
 
-// Full is whether nothing more is to be taken: behind a BARRIER, once so much was held that
-// the rest should wait no longer for the push, and at the bounds of a push, but for what completes a run's commit that was begun before.
+// Full is whether nothing more is to be taken: behind a BARRIER, once so much was held or
+// passed that the rest should wait no longer, and at the bounds of a push, but for what completes a run's commit that was begun before.
 func (b *Batch[W]) Full() bool {
 	switch {
-	case b.barrier > 0, b.held >= batchHeld && !b.last.waits():
+	case b.barrier > 0, b.taken >= batchTaken && !b.last.waits():
 		return true
 	case b.writes < batchWrites && b.size < batchBytes:
 		return false

@@ -62,11 +62,12 @@ func (s *session) position(ctx context.Context) (position uint64, held []uint64,
 	if found && unaware && s.limits() {
 		// Behind the hint somebody pushed who did not know how far it is: another writer,
 		// to which a version was news that is held no more here, since what replaced it
-		// was what stood there. It does not stand there any more.
-		s.Log.Warn("another writer has pushed what was passed here, reconciling", "url", repo.Redact(s.URL), "branch", s.Branch)
+		// was what stood there. It does not stand there any more. Or it was a merge.
+		s.Log.Warn("another writer, or a merge, has brought what was passed here, reconciling", "url", repo.Redact(s.URL), "branch", s.Branch)
 		if err := s.ask(ctx, event.ReasonHistoryGap); err != nil {
 			return 0, nil, err
 		}
+		return position, held, s.note(ctx, position, ledger.Listed(held))
 	}
 	if found {
 		return position, held, nil
