@@ -142,14 +142,8 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (p *Process, err e
 	}); err != nil {
 		return p, err
 	}
-	if namesSecrets(cfg.Watcher.Documents) {
-		// Watcher and git-writer have one key between them, of this data directory. What
-		// comes as files is not read from the cluster, where it may not even be.
-		if cfg.Watcher.Recipient, err = p.dir.Key(); err != nil {
-			return p, err
-		}
-		cfg.Watcher.Skip = cfg.Credentials.HasFiles
-		cfg.Credentials.Identity = datadir.KeyFile(p.dir.Path)
+	if err := cfg.share(p.dir); err != nil {
+		return p, err
 	}
 	reg := service.NewRegistry()
 	e := &env{Config: cfg, dir: p.dir, bus: p.Bus, log: log, metrics: reg}
@@ -192,7 +186,18 @@ func (p *Process) Close() error {
 	return nil
 }
 
-// namesSecrets is whether any remote names a Secret.
-func namesSecrets(docs *v1alpha1.Documents) bool {
-	return slices.ContainsFunc(docs.GitRemotes, func(r v1alpha1.GitRemote) bool { return r.Spec.SecretRef != nil })
+// share gives watcher and git-writer one key between them, of a data directory, if any
+// remote names a Secret. What comes as files is not read from the cluster, where it may
+// not even be.
+func (c *Config) share(dir *datadir.Dir) (err error) {
+	names := func(r v1alpha1.GitRemote) bool { return r.Spec.SecretRef != nil }
+	if !slices.ContainsFunc(c.Watcher.Documents.GitRemotes, names) {
+		return nil
+	}
+	if c.Watcher.Recipient, err = dir.Key(); err != nil {
+		return err
+	}
+	c.Watcher.Skip = c.Credentials.HasFiles
+	c.Credentials.Identity = datadir.KeyFile(dir.Path)
+	return nil
 }
