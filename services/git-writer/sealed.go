@@ -96,8 +96,8 @@ func shown(recipient string) string {
 	return recipient
 }
 
-// followSealed has a branch that waits try again as soon as its Secret is sealed anew.
-// Failing, it tries again by itself, if later.
+// followSealed has a branch that waits try again once its Secret is sealed anew, five
+// seconds after it tried last at the earliest. Failing, it tries again by itself, if later.
 func (w *Writer) followSealed(ctx context.Context) {
 	var backoff fault.Backoff
 	for ctx.Err() == nil {

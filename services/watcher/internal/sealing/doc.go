@@ -3,6 +3,7 @@
 // git-writer alone to read. Nothing of a Secret is kept here.
 //
 // It needs no lane. Two watchers write the same, or the last one does; one whose
-// destinations are older, and so removes what a newer one has stored, has lost its lanes
-// before long, and the newer one looks again whenever a watch ends.
+// destinations are older, and so removes what a newer one has stored, goes on until it
+// notices that it has lost its lanes, when it publishes next; the newer one looks again
+// whenever a watch ends.
 package sealing
