@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child resumes behind what the branch's history says, as a writer does.
+// child resumes behind what the branch's history says, as a writer does. It says on a line
+// of its own when it begins to push.
 func child(job string) error {
 	var url, dir string
 	var total uint64
@@ -82,6 +84,7 @@ func child(job string) error {
 				return err
 			}
 		}
+		fmt.Println("push")
 		if _, err := b.Push(ctx); err != nil && !errors.Is(err, ErrMoved) {
 			return err
 		}
@@ -95,7 +98,7 @@ func child(job string) error {
 func TestKilledAtAnyTime(t *testing.T) { onEach(t, killedAtAnyTime) }
 
 func killedAtAnyTime(t *testing.T, r *remoteRepo) {
-	const total = 2000
+	const total, leastKills, mostKills = 3000, 10, 40
 	if err := gittest.AllowFilter(r.dir, true); err != nil {
 		t.Fatal(err)
 	}
@@ -103,36 +106,46 @@ func killedAtAnyTime(t *testing.T, r *remoteRepo) {
 	job := fmt.Sprintf("%s\n%s\n%d", r.url(), filepath.Join(t.TempDir(), "cache"), total)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	kills := 0
-	for done := false; !done; {
-		// The context's end is a SIGKILL.
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond+time.Duration(rnd.IntN(250))*time.Millisecond)
-		if kills >= 40 {
-			ctx = t.Context()
-		}
-		cmd := exec.CommandContext(ctx, os.Args[0])
+	for {
+		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), childEnv+"="+job, "SSH_AUTH_SOCK="+r.reach.agent)
-		out, err := cmd.CombinedOutput()
-		killed := ctx.Err() != nil
-		cancel()
-		switch {
-		case err == nil:
-			done = true
-		case !killed:
-			t.Fatalf("%v: %s", err, out)
-		default:
-			kills++
-			other := r.fetched()
-			theirs := newCommit(1, Op{Path: "other.yaml", Content: fmt.Append(nil, kills)})
-			theirs.Message = func([]Change) string { return "theirs" }
-			if _, err := other.Commit(theirs); err != nil {
-				t.Fatal(err)
-			}
-			push(t, other)
-			other.Close()
+		var failed strings.Builder
+		cmd.Stderr = &failed
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
 		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		killed := false
+		pushes := bufio.NewScanner(out)
+		for n := rnd.IntN(4); pushes.Scan(); n-- {
+			if n == 0 && kills < mostKills { // at some time of this push, or of the next one
+				time.Sleep(time.Duration(rnd.IntN(1000<<rnd.IntN(8))) * time.Microsecond)
+				killed = cmd.Process.Kill() == nil
+			}
+		}
+		err = cmd.Wait()
+		if err == nil {
+			break
+		}
+		if !killed {
+			t.Fatalf("%v: %s", err, failed.String())
+		}
+		kills++
+		other := r.fetched()
+		theirs := newCommit(1, Op{Path: "other.yaml", Content: fmt.Append(nil, kills)})
+		theirs.Message = func([]Change) string { return "theirs" }
+		if _, err := other.Commit(theirs); err != nil {
+			t.Fatal(err)
+		}
+		push(t, other)
+		other.Close()
 	}
-	if kills < 10 {
-		t.Errorf("it was killed %d times only", kills)
+	t.Logf("it was killed %d times", kills)
+	if kills < leastKills {
+		t.Errorf("that is less than %d", leastKills)
 	}
 	r.check()
 	var got, want []string
