@@ -76,7 +76,7 @@ func (c *treeCache) descend(path []byte) (rest []byte, err error) {
 			c.stack = append(c.stack, step{dir, name})
 			return name, nil
 		}
-		_, it, ok := dir.find(name)
+		_, it, ok := dir.find(name, true)
 		if !ok {
 			c.stack = append(c.stack, step{dir, name})
 			return path, nil
@@ -114,7 +114,7 @@ func (c *treeCache) put(path string, blob plumbing.Hash) (was item, err error) {
 		return item{}, err
 	}
 	at := c.stack[len(c.stack)-1]
-	if i, it, ok := at.dir.find(at.name); ok {
+	if i, it, ok := at.dir.find(at.name, false); ok {
 		if !it.isFile() {
 			return item{}, &PathConflictError{Path: path, At: path, Mode: it.mode}
 		}
@@ -157,7 +157,7 @@ func (c *treeCache) remove(path string) (was item, err error) {
 		return item{}, err
 	}
 	at := c.stack[len(c.stack)-1]
-	i, it, ok := at.dir.find(at.name)
+	i, it, ok := at.dir.find(at.name, false)
 	switch {
 	case !ok || it.isDir():
 		return item{}, nil
@@ -185,7 +185,7 @@ func (c *treeCache) stands(path string) (item, error) {
 		return item{}, err
 	}
 	at := c.stack[len(c.stack)-1]
-	_, it, _ := at.dir.find(at.name)
+	_, it, _ := at.dir.find(at.name, false)
 	return it, nil
 }
 
@@ -202,7 +202,7 @@ func (c *treeCache) restore(path string, was item) error {
 		return err
 	}
 	at := c.stack[len(c.stack)-1]
-	if i, _, ok := at.dir.find(at.name); ok {
+	if i, _, ok := at.dir.find(at.name, false); ok {
 		at.dir.setHash(i, was.hash)
 		c.markDirty()
 		return nil
@@ -239,7 +239,7 @@ func (c *treeCache) lookup(path string) (it item, ok bool, err error) {
 				return item{}, false, err
 			}
 		}
-		if _, it, ok = dir.find(name); !ok {
+		if _, it, ok = dir.find(name, len(rest) > 0); !ok {
 			return item{}, false, nil
 		}
 		dir = dir.kids[string(name)]

@@ -126,6 +126,9 @@ func (s Signature) append(b []byte) []byte {
 
 // cleanIdent takes out of a name or an address what would end it early.
 func cleanIdent(s string) string {
+	if cleanest(s) {
+		return s
+	}
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case r == '<' || r == '>':
@@ -137,6 +140,19 @@ func cleanIdent(s string) string {
 		}
 	}, strings.ToValidUTF8(s, "�"))
 	return strings.Join(strings.Fields(s), " ")
+}
+
+// cleanest says of what most are like that nothing is to be done: letters, digits, and
+// what goes between them in an address.
+func cleanest(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-', c == '@':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // cleanMessage makes a message that ends in one newline and has no NUL.

@@ -16,8 +16,8 @@ const (
 	// and nothing compresses that.
 	tiny = 128
 	// A piece is so many entries, or what has so many bytes before it is compressed: a
-	// turn of one processor.
-	pieceEntries = 64
+	// turn of one processor, and what has the same codes.
+	pieceEntries = 1024
 	pieceBytes   = 256 << 10
 	// deflaters is on how many processors at most: each takes most of a megabyte.
 	deflaters = 4
@@ -77,42 +77,79 @@ func cutPiece(entries []entry) (n int) {
 
 // deflater compresses entries. One goroutine at a time may use it.
 type deflater struct {
-	small, large *zlib.Writer // for what is tiny, and what is not
-	head         []byte
+	matcher matcher
+	tokens  []token
+	books   [refDelta + 1]codeBook // by kind: what is of one kind is alike
+	large   *zlib.Writer           // for what is more than a window
 }
 
 func newDeflater() *deflater {
-	level := func(n int) *zlib.Writer {
-		z, err := zlib.NewWriterLevel(nil, n)
-		if err != nil {
-			panic(err) // there are these levels
-		}
-		return z
+	z, err := zlib.NewWriterLevel(nil, zlib.BestSpeed)
+	if err != nil {
+		panic(err) // there is this level
 	}
-	return &deflater{small: level(zlib.NoCompression), large: level(zlib.BestSpeed)}
+	return &deflater{large: z}
 }
+
+// small says whether an entry is compressed with the codes of its kind.
+func (e *entry) small() bool { return tiny <= len(e.content) && len(e.content) <= window }
 
 // deflate is the bytes of entries in a pack.
 func (d *deflater) deflate(entries []entry) []byte {
-	var b bytes.Buffer
-	for _, e := range entries {
-		d.head = appendEntryHead(d.head[:0], e.kind, len(e.content))
-		b.Write(d.head)
-		if e.kind == refDelta {
-			b.Write(e.base[:])
-		}
-		z := d.large
-		if len(e.content) < tiny {
-			z = d.small
-		}
-		z.Reset(&b)
-		_, err := z.Write(e.content)
-		if err == nil {
-			err = z.Close()
-		}
-		if err != nil {
-			panic(fmt.Sprintf("compressing into memory: %v", err)) // cannot happen
-		}
+	d.tokens = d.tokens[:0]
+	ends := make([]int, len(entries)) // of the tokens of each
+	for i := range d.books {
+		d.books[i].reset()
 	}
-	return b.Bytes()
+	size := 0
+	for i, e := range entries {
+		size += len(e.content)
+		if from := len(d.tokens); e.small() {
+			d.tokens = d.matcher.append(d.tokens, e.content)
+			d.books[e.kind].count(d.tokens[from:])
+		}
+		ends[i] = len(d.tokens)
+	}
+	for i := range d.books {
+		d.books[i].make()
+	}
+	b := make([]byte, 0, size/2+64*len(entries)) // about as much as it comes to
+	from := 0
+	for i, e := range entries {
+		b = appendEntryHead(b, e.kind, len(e.content))
+		if e.kind == refDelta {
+			b = append(b, e.base[:]...)
+		}
+		b = d.append(b, &e, d.tokens[from:ends[i]])
+		from = ends[i]
+	}
+	return b
+}
+
+// append appends the compressed content of an entry, of which these are the tokens if it is small.
+func (d *deflater) append(b []byte, e *entry, tokens []token) []byte {
+	switch {
+	case len(e.content) < tiny:
+		return appendStored(b, e.content)
+	case len(e.content) > window:
+		return d.appendLarge(b, e.content)
+	}
+	short := d.books[e.kind].append(b, e.content, tokens)
+	if len(short)-len(b) > storedSize(e.content) {
+		return appendStored(b, e.content)
+	}
+	return short
+}
+
+func (d *deflater) appendLarge(b, content []byte) []byte {
+	w := bytes.NewBuffer(b)
+	d.large.Reset(w)
+	_, err := d.large.Write(content)
+	if err == nil {
+		err = d.large.Close()
+	}
+	if err != nil {
+		panic(fmt.Sprintf("compressing into memory: %v", err)) // cannot happen
+	}
+	return w.Bytes()
 }

@@ -2,13 +2,13 @@ package repo
 
 import (
 	"bytes"
+	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
-
-	"github.com/klauspost/compress/zlib"
 )
 
 // someEntries are of all sizes: tiny ones, and some that are more than a piece.
@@ -33,23 +33,126 @@ func TestEntriesInOrder(t *testing.T) {
 		if err := writeEntries(&b, entries); err != nil {
 			t.Fatal(err)
 		}
-		for i, e := range entries {
-			head := appendEntryHead(nil, e.kind, len(e.content))
-			if !bytes.Equal(b.Next(len(head)), head) {
-				t.Fatalf("%d: entry %d does not begin where it should", n, i)
-			}
-			z, err := zlib.NewReader(&b) // reads a byte at a time: no further than the end
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, err := io.ReadAll(z); err != nil || !bytes.Equal(got, e.content) {
-				t.Fatalf("%d: entry %d has %d bytes, want %d: %v", n, i, len(got), len(e.content), err)
-			}
+		checkEntries(t, b.Bytes(), entries)
+	}
+}
+
+// checkEntries fails the test unless packed is these entries, for the standard library.
+func checkEntries(t *testing.T, packed []byte, entries []entry) {
+	t.Helper()
+	b := bytes.NewBuffer(packed)
+	for i, e := range entries {
+		head := appendEntryHead(nil, e.kind, len(e.content))
+		if !bytes.Equal(b.Next(len(head)), head) {
+			t.Fatalf("entry %d of %d does not begin where it should", i, len(entries))
 		}
-		if b.Len() > 0 {
-			t.Errorf("%d: %d bytes are left", n, b.Len())
+		z, err := zlib.NewReader(b) // reads a byte at a time: no further than the end
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(z); err != nil || !bytes.Equal(got, e.content) {
+			t.Fatalf("entry %d of %d has %d bytes, want %d: %v", i, len(entries), len(got), len(e.content), err)
 		}
 	}
+	if b.Len() > 0 {
+		t.Errorf("%d bytes are left", b.Len())
+	}
+}
+
+// TestDeflate: what is compressed with the codes of its kind comes out again, whatever
+// lengths, distances and bytes there are in it.
+func TestDeflate(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	random := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(rnd.Uint32())
+		}
+		return b
+	}
+	lengths, distances := random(300), random(300)
+	for n := shortestMatch; n <= longestMatch+10; n++ {
+		lengths = append(append(lengths, lengths[:n]...), random(3)...)
+	}
+	for n := 1; n < window/2; n = n*5/4 + 1 {
+		distances = append(append(distances, random(n)...), distances[:20]...)
+	}
+	for name, content := range map[string][]byte{
+		"one byte":              bytes.Repeat([]byte("a"), 5000),
+		"two":                   bytes.Repeat([]byte("ab"), 5000),
+		"nothing repeats":       random(5000),
+		"one match":             append(random(200), 1, 2, 3, 4, 5, 1, 2, 3, 4, 5),
+		"each length":           lengths[:min(len(lengths), window)],
+		"each number of bits":   distances[:min(len(distances), window)],
+		"as far as it may be":   append(append([]byte("first"), random(window-10)...), "first"...),
+		"the least":             []byte(strings.Repeat("k: v\n", tiny))[:tiny],
+		"the most":              []byte(strings.Repeat("key: value\n", window))[:window],
+		"too small":             []byte(strings.Repeat("k: v\n", tiny))[:tiny-1],
+		"too large":             []byte(strings.Repeat("key: value\n", window))[:window+1],
+		"an empty one":          nil,
+		"text that is not Text": []byte(strings.Repeat("größe: häufig\n", 30)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			alone := []entry{{kind: blobObject, content: content}}
+			checkEntries(t, newDeflater().deflate(alone), alone)
+			d := newDeflater()
+			for range 2 { // what it had to do before does not matter
+				among := append(someEntries(50), alone[0], entry{kind: commitObject, content: random(300)})
+				checkEntries(t, d.deflate(among), among)
+			}
+		})
+	}
+}
+
+// TestDeflateSmaller: nothing becomes larger than it is by compressing it, and what is alike
+// becomes smaller than by codes of its own.
+func TestDeflateSmaller(t *testing.T) {
+	incompressible := make([]byte, 10*tiny)
+	for i := range incompressible {
+		incompressible[i] = byte(i * i * 31 >> 3)
+	}
+	rand.New(rand.NewPCG(3, 4)).Shuffle(len(incompressible), func(i, j int) {
+		incompressible[i], incompressible[j] = incompressible[j], incompressible[i]
+	})
+	e := []entry{{kind: blobObject, content: incompressible}}
+	head := len(appendEntryHead(nil, blobObject, len(incompressible)))
+	if got := len(newDeflater().deflate(e)); got > head+storedSize(incompressible) {
+		t.Errorf("%d bytes became %d", len(incompressible), got)
+	}
+	var together, alone int
+	var all []entry
+	for i := range 100 {
+		e := entry{kind: blobObject, content: manifest(i, i)}
+		all = append(all, e)
+		var b bytes.Buffer
+		z, err := zlib.NewWriterLevel(&b, zlib.BestSpeed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := z.Write(e.content); err != nil || z.Close() != nil {
+			t.Fatal(err)
+		}
+		alone += b.Len()
+	}
+	if together = len(newDeflater().deflate(all)); together > alone {
+		t.Errorf("with the same codes they have %d bytes, and each with its own %d", together, alone)
+	}
+}
+
+// FuzzDeflate: entries of any content come out again.
+func FuzzDeflate(f *testing.F) {
+	f.Add([]byte(strings.Repeat("key: value\n", 20)), uint8(3), uint16(100))
+	f.Add([]byte{0, 0, 1}, uint8(200), uint16(1))
+	f.Fuzz(func(t *testing.T, content []byte, times uint8, part uint16) {
+		content = bytes.Repeat(content, 1+int(times))
+		var entries []entry
+		for i, at := 0, 0; at < len(content) && i < 100; i++ {
+			n := min(len(content)-at, tiny+int(part))
+			entries = append(entries, entry{kind: []kind{commitObject, blobObject, treeObject}[i%3], content: content[at : at+n]})
+			at += n
+		}
+		checkEntries(t, newDeflater().deflate(entries), entries)
+	})
 }
 
 // failing takes so many bytes, and no more.

@@ -116,20 +116,29 @@ func splitEntry(entry []byte) (name []byte, it item) {
 // place is where an entry of that name and kind is, or would be.
 func (t *tree) place(name []byte, dir bool) (i int, found bool) {
 	i = sort.Search(len(t.starts), func(i int) bool {
-		other, it := t.at(i)
-		return compareNames(other, it.isDir(), name, dir) >= 0
+		other, otherDir := t.nameAt(i)
+		return compareNames(other, otherDir, name, dir) >= 0
 	})
 	if i < len(t.starts) {
-		other, it := t.at(i)
-		found = it.isDir() == dir && bytes.Equal(other, name)
+		other, otherDir := t.nameAt(i)
+		found = otherDir == dir && bytes.Equal(other, name)
 	}
 	return i, found
 }
 
-// find looks for name, whatever it is.
-func (t *tree) find(name []byte) (i int, it item, ok bool) {
-	if i, ok = t.place(name, false); !ok {
-		if i, ok = t.place(name, true); !ok {
+// nameAt is what entries are sorted by.
+func (t *tree) nameAt(i int) (name []byte, dir bool) {
+	from, to := t.span(i)
+	entry := t.data[from:to]
+	space := bytes.IndexByte(entry, ' ')
+	mode, _ := parseMode(entry[:space])
+	return entry[space+1 : len(entry)-21], item{mode: mode}.isDir()
+}
+
+// find looks for name, whatever it is: first for what it is likely to be.
+func (t *tree) find(name []byte, dir bool) (i int, it item, ok bool) {
+	if i, ok = t.place(name, dir); !ok {
+		if i, ok = t.place(name, !dir); !ok {
 			return 0, item{}, false
 		}
 	}
