@@ -71,7 +71,7 @@ func (g *gitBench) commits() {
 		stream := filepath.Join(g.dir, "stream")
 		f, err := os.Create(stream)
 		if err == nil {
-			err = errors.Join(writeFastImport(f, edits(layouts[s.layout], s.files, benchCommits, 1)), f.Close())
+			err = errors.Join(writeFastImport(f, 0, edits(layouts[s.layout], s.files, benchCommits, 1)), f.Close())
 		}
 		if err != nil {
 			g.Fatal(err)

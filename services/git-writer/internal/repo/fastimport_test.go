@@ -49,12 +49,12 @@ func commitOf(n int, op Op) Commit {
 }
 
 // writeFastImport writes edits as git fast-import reads them (git-fast-import(1)), each
-// the commit that commitOf makes of it.
-func writeFastImport(to io.Writer, edits []Op) error {
+// the commit that commitOf makes of it, behind so many.
+func writeFastImport(to io.Writer, after int, edits []Op) error {
 	w := bufio.NewWriter(to)
 	var b bytes.Buffer
 	for i, op := range edits {
-		c := commitOf(i+1, op)
+		c := commitOf(after+i+1, op)
 		b.Reset()
 		b.WriteString("commit refs/heads/main\nauthor ")
 		b.Write(c.Author.append(nil))
@@ -79,13 +79,13 @@ func writeFastImport(to io.Writer, edits []Op) error {
 	return w.Flush()
 }
 
-// importEdits has stock git make commits of edits, in a copy of a repository, and returns
-// where that is.
-func importEdits(tb testing.TB, of string, edits []Op) (dir string) {
+// importEdits has stock git make commits of edits, behind the so many of a repository, in a
+// copy of that, and returns where it is.
+func importEdits(tb testing.TB, of string, after int, edits []Op) (dir string) {
 	tb.Helper()
 	dir = filepath.Join(tb.TempDir(), "imported.git")
 	var stream bytes.Buffer
-	err := writeFastImport(&stream, edits)
+	err := writeFastImport(&stream, after, edits)
 	if err == nil {
 		_, err = gittest.Git(".", "clone", "-q", "--bare", of, dir)
 	}
@@ -112,7 +112,7 @@ func TestFastImport(t *testing.T) {
 					t.Fatalf("edit %d: %t, %v", i, changed, err)
 				}
 			}
-			imported := importEdits(t, url, all)
+			imported := importEdits(t, url, 0, all)
 			want, err := gittest.Git(imported, "rev-parse", "main")
 			if err != nil {
 				t.Fatal(err)
