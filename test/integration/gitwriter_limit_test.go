@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -96,8 +97,7 @@ func (s *limitStand) holds(n int) {
 	}
 	s.until(fmt.Sprintf("%d are held behind %d", n, m.Seq), func() bool {
 		hint := s.hint()
-		all := s.w.Snapshots()
-		return len(all) == 1 && all[0].Held == n && hint.Position >= m.Seq && len(hint.Held) == n &&
+		return hint.Position >= m.Seq && len(hint.Held) == n &&
 			s.sum(s.metrics, "kubescribe_git_writer_held_objects") == float64(n)
 	})
 }
@@ -370,38 +370,33 @@ func (s *limitStand) gapFound() bool {
 
 // TestGitWriterLimitOfUnaware: behind what was passed for nothing, because it stood there,
 // another writer has pushed that did not know of it: a run finds what stands there now.
-// Without a limit every version is a commit, which that writer would have met.
+// The limit may be lifted by then.
 func TestGitWriterLimitOfUnaware(t *testing.T) {
 	t.Parallel()
-	for name, limit := range map[string]int{"a limit": 2, "none": 0} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newLimitStand(t)
-			s.limit(limit)
-			s.web(1)
-			s.wantVersions(1)
-			first := s.git("rev-parse", "main")
-			s.web(2)
-			s.wantVersions(2)
-			s.stop()
-			s.write(s.d, configMap(event.Update, "web", "3", 3))
-			m, err := s.bus.LastFor(t.Context(), subject.Write, subject.WriteData(s.d.BranchKey, s.d.Key))
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.keep(event.Hint{V: event.Version, Position: m.Seq, ID: m.ID(), Commit: first})
-			s.restart()
-			s.web(4)
-			s.wantCommits("web 1", "web 2", "web 4")
-			if got := s.gapFound(); got != (limit > 0) {
-				t.Errorf("a run is asked for: %t", got)
-			}
-		})
+	s := newLimitStand(t)
+	s.limit(0)
+	s.web(1)
+	s.wantVersions(1)
+	first := s.git("rev-parse", "main")
+	s.web(2)
+	s.wantVersions(2)
+	s.stop()
+	s.write(s.d, configMap(event.Update, "web", "3", 3))
+	m, err := s.bus.LastFor(t.Context(), subject.Write, subject.WriteData(s.d.BranchKey, s.d.Key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.keep(event.Hint{V: event.Version, Position: m.Seq, ID: m.ID(), Commit: first})
+	s.restart()
+	s.web(4)
+	s.wantCommits("web 1", "web 2", "web 4")
+	if !s.gapFound() {
+		t.Error("no run is asked for")
 	}
 }
 
 // TestGitWriterLimitOfOutage: commits that do not get to the remote do not count, however
-// often they are built.
+// often they are built, nor does a metric count what becomes of a change twice.
 func TestGitWriterLimitOfOutage(t *testing.T) {
 	t.Parallel()
 	s := newLimitStand(t)
@@ -414,12 +409,15 @@ func TestGitWriterLimitOfOutage(t *testing.T) {
 		w.WriteHeader(http.StatusBadGateway)
 		return true
 	})
-	s.web(1, 2)
+	s.web(1, 2, 3, 4)
 	s.until("it has tried several times", func() bool { return pushes.Load() > 3 })
 	s.gate.set(nil)
 	s.wantCommits("web 1", "web 2")
-	s.web(3)
+	s.web(5)
 	s.holds(1)
+	if committed, coalesced := s.became("committed"), s.became("coalesced"); committed != 2 || coalesced != 2 {
+		t.Errorf("%v are committed and %v coalesced, of 5", committed, coalesced)
+	}
 }
 
 // TestGitWriterLimitRebuilt: commits that are built again on those of others say the same
@@ -445,6 +443,64 @@ func TestGitWriterLimitRebuilt(t *testing.T) {
 	s.restart()
 	s.wantSubjects("Create configmaps shop/web", "Update configmaps shop/web", "Add README.md", "Create configmaps shop/api", "Update configmaps shop/web")
 	s.holds(0)
+}
+
+// TestGitWriterLimitOfDeletion: a deletion is a version as others are: it waits, and what
+// stands there until then stands.
+func TestGitWriterLimitOfDeletion(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	s.web(1, 2)
+	s.write(s.d, configMap(event.Delete, "web", "", 3))
+	s.holds(1)
+	s.wantCommits("web 1", "web 2")
+	s.wantFiles(map[string]string{"web": "data: 2\n"})
+	s.minute()
+	s.wantCommits("web 1", "web 2", "web 3")
+	s.wantFiles(nil)
+	s.holds(0)
+}
+
+// TestGitWriterLimitRewritten: where the branch was set back behind what is held, that is
+// still committed, once, and no commit before it comes again.
+func TestGitWriterLimitRewritten(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	s.web(1)
+	s.wantCommits("web 1")
+	first := s.git("rev-parse", "main")
+	s.web(2, 3, 4)
+	s.holds(1)
+	s.stop()
+	s.git("update-ref", "refs/heads/main", first)
+	s.restart()
+	s.wantCommits("web 1", "web 4")
+	s.holds(0)
+	s.web(5)
+	s.wantCommits("web 1", "web 4", "web 5")
+}
+
+// TestGitWriterLimitInTheWay: what is held and cannot be written when its turn comes goes to
+// the dead letters, and nothing waits for it.
+func TestGitWriterLimitInTheWay(t *testing.T) {
+	t.Parallel()
+	s := newLimitStand(t)
+	s.flap(4)
+	s.foreign("Make a directory of web", func(dir string) error {
+		file := filepath.Join(dir, "live/shop/configmaps/web.yaml")
+		return errors.Join(os.Remove(file), os.MkdirAll(file, 0o755), os.WriteFile(filepath.Join(file, "x"), nil, 0o644))
+	})
+	s.minute()
+	s.holds(0)
+	s.write(s.d, configMap(event.Create, "api", "a", 5))
+	s.until("another one is committed", func() bool { return s.newest() == "Create configmaps shop/api" })
+	m, err := s.bus.LastFor(t.Context(), subject.DLQ, subject.AllDLQ)
+	if err != nil || !strings.Contains(string(m.Data), "data: 4") {
+		t.Errorf("the dead letter is %q, %v", m.Data, err)
+	}
+	if n := s.became("dead_lettered"); n != 1 {
+		t.Errorf("%v are counted as dead letters", n)
+	}
 }
 
 // TestGitWriterLimitOfForged: what a commit lists that is none of the branch's changes
@@ -547,7 +603,7 @@ func TestGitWriterLimitOfTwo(t *testing.T) {
 	t.Parallel()
 	const versions = 60
 	s := newLimitStand(t)
-	first := s.w
+	first := s.metrics
 	s.restart()
 	for v := range versions {
 		s.web(v + 1)
@@ -562,9 +618,9 @@ func TestGitWriterLimitOfTwo(t *testing.T) {
 	})
 	s.until("both hold nothing", func() bool {
 		s.minute()
-		held := len(s.hint().Held)
-		for _, snapshot := range slices.Concat(first.Snapshots(), s.w.Snapshots()) {
-			held += snapshot.Held
+		held := float64(len(s.hint().Held))
+		for _, metrics := range []*prometheus.Registry{first, s.metrics} {
+			held += s.sum(metrics, "kubescribe_git_writer_held_objects")
 		}
 		return held == 0
 	})

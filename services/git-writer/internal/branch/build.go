@@ -11,7 +11,6 @@ import (
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/file"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
-	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -34,10 +33,10 @@ func (s *session) commit(ctx context.Context, g ledger.Commit[write]) (err error
 	case err != nil:
 		return err
 	case changed:
-		s.Metrics.Commits.WithLabelValues(string(origin)).Inc()
-		s.tally("committed", origin, len(g.Writes))
+		s.tally.commits[origin]++
+		s.tally.add("committed", origin, len(g.Writes))
 	default:
-		s.tally("unchanged", origin, len(g.Writes))
+		s.tally.add("unchanged", origin, len(g.Writes))
 	}
 	for _, w := range g.Writes {
 		if !w.blob.IsZero() {
@@ -149,7 +148,7 @@ func (s *session) spare(ctx context.Context, g []write) ([]write, error) {
 func (s *session) leave(w write, outcome, why string) {
 	s.Log.Warn("a file is left as it is", "because", why, "destination", w.destination.Key.String(),
 		"branch", s.Branch, "path", w.path, "origin", string(w.Origin), "run", w.Run)
-	s.tally(outcome, w.Origin, 1)
+	s.tally.add(outcome, w.Origin, 1)
 }
 
 // look is what stands at the head where the writes go, and what of it holds: but for
@@ -170,11 +169,6 @@ func (s *session) look(ctx context.Context, writes []write) (stand map[string]pl
 	}
 	holds, err = s.contents(ctx, differ)
 	return stand, holds, err
-}
-
-// tally counts what became of changes.
-func (s *session) tally(outcome string, origin event.Origin, n int) {
-	s.Metrics.Changes.WithLabelValues(outcome, string(origin)).Add(float64(n))
 }
 
 // remember keeps a commit's subject for those who look.
@@ -222,7 +216,7 @@ func (s *session) conflict(ctx context.Context, g ledger.Commit[write], taken *r
 func (s *session) deadLetter(ctx context.Context, w write, why error) error {
 	s.Log.Error("change cannot be written, sent to the dead letters", "path", w.path,
 		"destination", w.destination.Key.String(), "seq", w.msg.Seq, "err", why)
-	s.tally("dead_lettered", w.Origin, 1)
+	s.tally.add("dead_lettered", w.Origin, 1)
 	whole, err := s.Bus.MessageAt(ctx, subject.Write, w.msg.Seq)
 	if err != nil {
 		return err

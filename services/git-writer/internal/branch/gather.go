@@ -47,6 +47,7 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 			}
 			moved, quiet = true, false
 		}
+		s.Metrics.count(s.tally)
 		if quiet && ctx.Err() == nil {
 			if s.consumed > s.noted || !slices.Equal(s.held.Seqs(), s.hint.Held) { // nothing but no-ops since, or what is held
 				if err := s.note(ctx, s.consumed, s.held); err != nil {
@@ -55,7 +56,7 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 			}
 			s.flushStatus(ctx, true)
 		}
-		s.show(func(sn *Snapshot) { sn.Pending, sn.Held, sn.Why = b.pending, len(s.held), nil })
+		s.show(func(sn *Snapshot) { sn.Pending, sn.Why = b.pending, nil })
 		s.Metrics.Lag.WithLabelValues(s.BranchKey).Set(float64(b.pending))
 		s.Metrics.Held.WithLabelValues(s.BranchKey).Set(float64(len(s.held)))
 		switch {
@@ -185,5 +186,6 @@ func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error
 // later is a batch of nothing: what was gathered is read again, by the next session. That
 // takes nothing from its window.
 func (s *session) later(b *batch) batch {
+	s.tally.clear()
 	return batch{Batch: ledger.Batch[write]{Through: s.consumed, Held: s.held}, pending: b.waiting()}
 }

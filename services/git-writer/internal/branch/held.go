@@ -71,7 +71,7 @@ func (s *session) put(b *batch, it *item) {
 	case it.write == nil:
 		b.Pass(it.seq)
 	case b.Add(it.write.asWrite(), *it.write):
-		s.tally("coalesced", event.Live, 1)
+		s.tally.add("coalesced", event.Live, 1)
 	}
 }
 
@@ -82,7 +82,7 @@ func (s *session) turns(b *batch) ([]ledger.Version, error) {
 		d, registered := s.Registry.Get(v.Destination)
 		switch {
 		case !registered:
-			s.tally("unregistered", event.Live, 1)
+			s.tally.add("unregistered", event.Live, 1)
 			b.Drop(v.Seq)
 		case d.Revision != s.admitted[v.Destination].Revision:
 			return nil, errReconfigured
@@ -140,10 +140,10 @@ func (s *session) again(ctx context.Context, v ledger.Version) (*write, error) {
 // version listed, and it is missed again.
 func (s *session) missing(ctx context.Context, v ledger.Version) error {
 	if _, registered := s.Registry.Get(v.Destination); v.Path != "" && !registered {
-		s.tally("unregistered", event.Live, 1)
+		s.tally.add("unregistered", event.Live, 1)
 		return nil
 	}
 	s.Log.Error("a change that was held is not in KS_WRITE any more, reconciling", "branch", s.Branch, "seq", v.Seq, "path", v.Path)
-	s.tally("missing", event.Live, 1)
+	s.tally.add("missing", event.Live, 1)
 	return s.ask(ctx, event.ReasonHistoryGap)
 }

@@ -1,6 +1,10 @@
 package branch
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+)
 
 // Metrics of all workers of a process. Branches are told apart by their key,
 // which the log names beside the URL: there are as many as a person has
@@ -20,10 +24,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_changes_total",
-			Help: "Changes read, by what became of them (committed, unchanged, coalesced, foreign, outdated, refused, unregistered, missing or dead_lettered) and by origin.",
+			Help: "Changes that are settled, by what became of them (committed, unchanged, coalesced, foreign, outdated, refused, unregistered, missing or dead_lettered) and by origin.",
 		}, []string{"outcome", "origin"}),
 		Commits: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kubescribe_git_writer_commits_total", Help: "Commits built, by origin of their changes.",
+			Name: "kubescribe_git_writer_commits_total", Help: "Commits on the remote, by origin of their changes.",
 		}, []string{"origin"}),
 		Pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_pushes_total", Help: "Pushes, by result: landed or failed.",
@@ -44,4 +48,36 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	r.MustRegister(m.Changes, m.Commits, m.Pushes, m.PushSeconds, m.Failures, m.Lag, m.Held)
 	return m
+}
+
+// tally is what became of changes that are read again if what was made of them does not get
+// to the remote: it is counted once that has.
+type tally struct {
+	changes map[outcome]int
+	commits map[event.Origin]int
+}
+
+type outcome struct {
+	what   string
+	origin event.Origin
+}
+
+func newTally() tally { return tally{map[outcome]int{}, map[event.Origin]int{}} }
+
+func (t tally) add(what string, origin event.Origin, n int) { t.changes[outcome{what, origin}] += n }
+
+// count adds the tally to the counters, and begins anew.
+func (m *Metrics) count(t tally) {
+	for o, n := range t.changes {
+		m.Changes.WithLabelValues(o.what, string(o.origin)).Add(float64(n))
+	}
+	for origin, n := range t.commits {
+		m.Commits.WithLabelValues(string(origin)).Add(float64(n))
+	}
+	t.clear()
+}
+
+func (t tally) clear() {
+	clear(t.changes)
+	clear(t.commits)
 }

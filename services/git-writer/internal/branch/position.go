@@ -59,10 +59,11 @@ func (s *session) position(ctx context.Context) (position uint64, held []uint64,
 		}
 	}
 	position, held = at.Holds()
-	if found && unaware && s.limits() {
+	if found && unaware {
 		// Behind the hint somebody pushed who did not know how far it is: another writer,
 		// to which a version was news that is held no more here, since what replaced it
-		// was what stood there. It does not stand there any more. Or it was a merge.
+		// was what stood there. It does not stand there any more. Or it was a merge, and
+		// the run finds nothing.
 		s.Log.Warn("another writer, or a merge, has brought what was passed here, reconciling", "url", repo.Redact(s.URL), "branch", s.Branch)
 		if err := s.ask(ctx, event.ReasonHistoryGap); err != nil {
 			return 0, nil, err
@@ -82,16 +83,6 @@ func (s *session) position(ctx context.Context) (position uint64, held []uint64,
 		}
 	}
 	return position, held, s.note(ctx, position, ledger.Listed(held))
-}
-
-// limits is whether any destination of the branch limits the commits of its objects.
-func (s *session) limits() bool {
-	for _, a := range s.admitted {
-		if a.MaxCommits > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // id is that of a message of KS_WRITE.

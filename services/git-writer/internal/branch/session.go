@@ -28,6 +28,7 @@ type session struct {
 	inFlight map[placed]write                // what was committed and not pushed yet
 	looked   bool                            // at the remote, since the batch was gathered
 	sign     repo.Sign                       // the commits of the batch; nil: they are not signed
+	tally    tally                           // of what was read since the last push
 	dirty    map[event.DestinationKey]landed // to be shown
 	statusAt time.Time
 	begun    time.Time // when it began to write
@@ -70,7 +71,7 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 	}
 	s := &session{
 		Worker: w, repo: b, admitted: map[event.DestinationKey]*admission{},
-		inFlight: map[placed]write{}, dirty: map[event.DestinationKey]landed{},
+		inFlight: map[placed]write{}, tally: newTally(), dirty: map[event.DestinationKey]landed{},
 	}
 	if err := s.admit(ctx); err != nil {
 		return false, err

@@ -7,7 +7,6 @@ type Snapshot struct {
 	URL     string // without credentials
 	Branch  string
 	Pending uint64 // changes that are not on the remote yet, as far as is known
-	Held    int    // objects that had their commits of the minute, and of which a newer version waits
 	Commit  string // the newest one of ours on the remote
 	Subject string
 	Pushed  time.Time

@@ -48,7 +48,7 @@ func (s *session) take(ctx context.Context, m bus.Message) (t taken, err error) 
 	}
 	if errors.Is(err, event.ErrMalformed) {
 		s.Log.Error("write sent to the dead letters", "destination", k.String(), "seq", m.Seq, "err", err)
-		s.tally("dead_lettered", c.Origin, 1)
+		s.tally.add("dead_lettered", c.Origin, 1)
 		return t, s.Bus.DeadLetter(ctx, "git-writer", k, subject.Write, m, err)
 	}
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *session) take(ctx context.Context, m bus.Message) (t taken, err error) 
 	case err != nil:
 		return t, err // not consumed: it is read again by the next session
 	case a == nil:
-		s.tally(why.outcome, c.Origin, 1)
+		s.tally.add(why.outcome, c.Origin, 1)
 		return t, nil
 	}
 	m.Header = nil // it is in c, and takes more than most manifests; see deadLetter
