@@ -2,6 +2,7 @@ package repo
 
 import (
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -17,6 +18,7 @@ type line struct {
 
 	objects map[plumbing.Hash]placed // of pending commits
 	batch   int                      // of what is being built: see seal
+	bases   map[plumbing.Hash]int    // of deltas, outside of their batch: the newest that has one
 }
 
 // pending is a commit that is not known to be in the remote branch, with all
@@ -47,7 +49,7 @@ type placed struct {
 }
 
 func newLine(base plumbing.Hash, tree *treeCache, settled uint64) *line {
-	return &line{base: base, tree: tree, settled: settled, objects: make(map[plumbing.Hash]placed)}
+	return &line{base: base, tree: tree, settled: settled, objects: make(map[plumbing.Hash]placed), bases: make(map[plumbing.Hash]int)}
 }
 
 // head is the commit that the next one is built on.
@@ -177,9 +179,14 @@ func (l *line) cover(position uint64) {
 }
 
 // emit gives p an object, unless a pending commit has it already: then it is
-// pushed before this one, or with it.
+// pushed before this one, or with it. What the remote has as the base of a delta needs not
+// to be pushed either, and must not: a directory that becomes again what it was would be
+// a delta of what is a delta of it, which git index-pack refuses.
 func (l *line) emit(p *pending, o *object, depth int) {
 	if _, ok := l.objects[o.hash]; ok {
+		return
+	}
+	if _, ok := l.bases[o.hash]; ok {
 		return
 	}
 	l.objects[o.hash] = placed{o, l.batch, depth}
@@ -203,6 +210,9 @@ func (l *line) emitTree(p *pending, t *tree, hash plumbing.Hash) {
 		t.shared = true
 	}
 	l.emit(p, o, depth)
+	if o.delta != nil && (!ok || base.batch != l.batch) {
+		l.bases[t.hash] = l.batch
+	}
 }
 
 // seal ends a batch: what is pending now is pushed together, always. Objects of
@@ -233,6 +243,11 @@ func (l *line) land(n int) {
 	l.base = last.hash
 	l.settled = max(l.settled, last.position)
 	l.pending = append([]*pending(nil), l.pending[n:]...)
+	oldest := l.batch
+	if len(l.pending) > 0 {
+		oldest = l.objects[l.pending[0].hash].batch
+	}
+	maps.DeleteFunc(l.bases, func(_ plumbing.Hash, batch int) bool { return batch < oldest })
 }
 
 // rebuild is the line with its pending commits built again on another base, and

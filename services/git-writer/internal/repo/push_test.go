@@ -727,6 +727,60 @@ func TestPushIsOneRequest(t *testing.T) {
 	}
 }
 
+// TestBackAndForth: a directory that becomes again what the remote has is taken by a server
+// that indexes packs, as it does from 100 objects on; also where that comes with the next
+// push, or after one that failed.
+func TestBackAndForth(t *testing.T) {
+	files := make(map[string]string)
+	for i := range 50 {
+		files[fmt.Sprintf("dir/file-%02d.yaml", i)] = "0"
+	}
+	for name, between := range map[string]func(t *testing.T, b *Branch, refuse *atomic.Bool){
+		"in one push": func(*testing.T, *Branch, *atomic.Bool) {},
+		"behind one that failed": func(t *testing.T, b *Branch, refuse *atomic.Bool) {
+			refuse.Store(true)
+			if _, err := b.Push(t.Context()); err == nil {
+				t.Fatal("a push came through")
+			}
+			refuse.Store(false)
+		},
+		"in the next one": func(t *testing.T, b *Branch, _ *atomic.Bool) { push(t, b) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRemoteRepo(t, gittest.Options{})
+			r.git("config", "receive.unpackLimit", "1")
+			r.foreign("main", "start", files)
+			var pushes atomic.Int64
+			var refuse atomic.Bool
+			r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+				switch {
+				case isPush(req) && refuse.Load():
+					w.WriteHeader(http.StatusBadGateway)
+					return
+				case isPush(req):
+					pushes.Add(1)
+				}
+				next.ServeHTTP(w, req)
+			})
+			b := r.fetched()
+			put(t, b, 1, "dir/file-07.yaml", "1")
+			put(t, b, 2, "dir/file-08.yaml", "1")
+			between(t, b, &refuse)
+			before := pushes.Load()
+			put(t, b, 3, "dir/file-08.yaml", "0")
+			put(t, b, 4, "dir/file-07.yaml", "0")
+			push(t, b)
+			if n := pushes.Load() - before; n != 1 || b.noThin {
+				t.Errorf("it took %d pushes, complete packs: %t", n, b.noThin)
+			}
+			r.check()
+			if n := len(r.subjects("main")); n != 5 {
+				t.Errorf("there are %d commits", n)
+			}
+		})
+	}
+}
+
 // A server that cannot read a thin pack gets complete ones.
 func TestThinPackRefused(t *testing.T) {
 	big := func(n int) map[string]string {
