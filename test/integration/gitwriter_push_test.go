@@ -29,6 +29,12 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
+// counts waits until so many are counted: that is some time after they are on the remote.
+func (s *stand) counts(from prometheus.Gatherer, name, label string, want float64) {
+	s.Helper()
+	s.until(fmt.Sprintf("%s of %s is %v", name, label, want), func() bool { return s.sum(from, name, label) == want })
+}
+
 // sum adds up what a metric says, of all label values or of those named.
 func (s *stand) sum(from prometheus.Gatherer, name string, labels ...string) (total float64) {
 	s.Helper()

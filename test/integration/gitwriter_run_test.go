@@ -80,9 +80,7 @@ func TestGitWriterCommitsRun(t *testing.T) {
 		t.Errorf("origins %q", got)
 	}
 	for origin, want := range map[event.Origin]float64{event.Reconcile: 3, event.Live: 1} {
-		if got := s.sum(metrics, "kubescribe_git_writer_commits_total", string(origin)); got != want {
-			t.Errorf("%v commits of origin %s are counted, %v were made", got, origin, want)
-		}
+		s.counts(metrics, "kubescribe_git_writer_commits_total", string(origin), want)
 	}
 }
 
@@ -158,9 +156,7 @@ func TestGitWriterLeavesChangedOrphans(t *testing.T) {
 		t.Errorf("files %q", got)
 	}
 	s.wantFiles(map[string]string{"api": "data: a\n", "db": object})
-	if n := s.sum(metrics, "kubescribe_git_writer_changes_total", "outdated"); n < 2 {
-		t.Errorf("%v are counted as outdated", n)
-	}
+	s.until("two are counted as outdated", func() bool { return s.sum(metrics, "kubescribe_git_writer_changes_total", "outdated") >= 2 })
 	s.until("ready", func() bool { return w.Ready() == nil })
 }
 
@@ -190,9 +186,7 @@ func TestGitWriterLeavesForeignFiles(t *testing.T) {
 			t.Errorf("%s is %q", file, got)
 		}
 	}
-	if n := s.sum(metrics, "kubescribe_git_writer_changes_total", "foreign"); n != 2 {
-		t.Errorf("%v are counted as foreign", n)
-	}
+	s.counts(metrics, "kubescribe_git_writer_changes_total", "foreign", 2)
 	s.git("cat-file", "-e", "main:live/.kubescribe.yaml")
 	m, err := s.bus.LastFor(t.Context(), subject.DLQ, subject.AllDLQ)
 	if err != nil || !strings.Contains(strings.Join(m.Header[event.HeaderReason], ""), ".kubescribe.yaml") {
@@ -237,9 +231,7 @@ func TestGitWriterLeavesForeignFilesAlways(t *testing.T) {
 	w, _ := s.startAs(gitwriter.Credentials{}, metrics)
 	s.write(d, configMap(event.Update, "scaled", "a", 1), configMap(event.Delete, "gone", "", 2), configMap(event.Update, "one", "a", 3))
 	s.until("the last one is written", func() bool { return s.newest() == "Update configmaps shop/one" })
-	if n := s.sum(metrics, "kubescribe_git_writer_changes_total", "foreign"); n != 2 {
-		t.Errorf("%v are counted as foreign", n)
-	}
+	s.counts(metrics, "kubescribe_git_writer_changes_total", "foreign", 2)
 	s.wantFiles(map[string]string{"scaled": objects, "gone": objects, "one": "data: a\n"})
 
 	// Somebody is faster, and what was one resource are several; or is another one.

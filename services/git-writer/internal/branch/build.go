@@ -216,7 +216,7 @@ func (s *session) conflict(ctx context.Context, g ledger.Commit[write], taken *r
 func (s *session) deadLetter(ctx context.Context, w write, why error) error {
 	s.Log.Error("change cannot be written, sent to the dead letters", "path", w.path,
 		"destination", w.destination.Key.String(), "seq", w.msg.Seq, "err", why)
-	s.tally.add("dead_lettered", w.Origin, 1)
+	s.countNow("dead_lettered", w.Origin)
 	whole, err := s.Bus.MessageAt(ctx, subject.Write, w.msg.Seq)
 	if err != nil {
 		return err

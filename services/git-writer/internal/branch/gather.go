@@ -47,13 +47,13 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 			}
 			moved, quiet = true, false
 		}
-		s.Metrics.count(s.tally)
 		if quiet && ctx.Err() == nil {
 			if s.consumed > s.noted || !slices.Equal(s.held.Seqs(), s.hint.Held) { // nothing but no-ops since, or what is held
 				if err := s.note(ctx, s.consumed, s.held); err != nil {
 					return moved, err
 				}
 			}
+			s.Metrics.count(s.tally)
 			s.flushStatus(ctx, true)
 		}
 		s.show(func(sn *Snapshot) { sn.Pending, sn.Why = b.pending, nil })
@@ -90,6 +90,7 @@ func (s *session) do(ctx context.Context, step ledger.Step, b *batch) error {
 		if err := s.note(ctx, s.consumed, s.held); err != nil {
 			return err
 		}
+		s.Metrics.count(s.tally)
 		s.touch(b.barrier.destination)
 		s.flushStatus(ctx, true) // who waits for a run that finds nothing waits for this
 		return nil

@@ -144,6 +144,6 @@ func (s *session) missing(ctx context.Context, v ledger.Version) error {
 		return nil
 	}
 	s.Log.Error("a change that was held is not in KS_WRITE any more, reconciling", "branch", s.Branch, "seq", v.Seq, "path", v.Path)
-	s.tally.add("missing", event.Live, 1)
+	s.countNow("missing", event.Live)
 	return s.ask(ctx, event.ReasonHistoryGap)
 }

@@ -24,10 +24,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_changes_total",
-			Help: "Changes that are settled, by what became of them (committed, unchanged, coalesced, foreign, outdated, refused, unregistered, missing or dead_lettered) and by origin.",
+			Help: "Changes, by what became of them (committed, unchanged, coalesced, foreign, outdated, refused or unregistered: counted once the remote has all before them; missing or dead_lettered: at once) and by origin.",
 		}, []string{"outcome", "origin"}),
 		Commits: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kubescribe_git_writer_commits_total", Help: "Commits on the remote, by origin of their changes.",
+			Name: "kubescribe_git_writer_commits_total", Help: "Commits that were pushed, by origin of their changes.",
 		}, []string{"origin"}),
 		Pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_pushes_total", Help: "Pushes, by result: landed or failed.",
@@ -66,7 +66,8 @@ func newTally() tally { return tally{map[outcome]int{}, map[event.Origin]int{}} 
 
 func (t tally) add(what string, origin event.Origin, n int) { t.changes[outcome{what, origin}] += n }
 
-// count adds the tally to the counters, and begins anew.
+// count adds the tally to the counters, and begins anew. A crash before it leaves changes that
+// are on the remote, and that nobody counts.
 func (m *Metrics) count(t tally) {
 	for o, n := range t.changes {
 		m.Changes.WithLabelValues(o.what, string(o.origin)).Add(float64(n))
@@ -80,4 +81,9 @@ func (m *Metrics) count(t tally) {
 func (t tally) clear() {
 	clear(t.changes)
 	clear(t.commits)
+}
+
+// countNow is for what somebody should look into, whenever the remote comes to be reached.
+func (s *session) countNow(outcome string, origin event.Origin) {
+	s.Metrics.Changes.WithLabelValues(outcome, string(origin)).Inc()
 }

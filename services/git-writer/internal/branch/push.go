@@ -56,6 +56,7 @@ func (s *session) push(ctx context.Context, built []ledger.Commit[write]) error 
 			return err
 		}
 		took := time.Since(begun)
+		s.Metrics.count(s.tally)
 		s.Metrics.Pushes.WithLabelValues("landed").Inc()
 		s.Metrics.PushSeconds.Observe(took.Seconds())
 		s.Log.Info("pushed", "url", repo.Redact(s.URL), "branch", s.Branch, "commit", result.Tip.String(),
@@ -74,6 +75,7 @@ func (s *session) push(ctx context.Context, built []ledger.Commit[write]) error 
 	if err := s.note(ctx, s.consumed, s.held); err != nil {
 		return err
 	}
+	s.Metrics.count(s.tally) // of a batch without commits
 	s.flushStatus(ctx, false)
 	return nil
 }
@@ -107,8 +109,21 @@ func (s *session) land(ctx context.Context) (repo.Result, error) {
 			if !s.repo.Skip(taken.Position, taken.Path) {
 				return result, err
 			}
+			s.uncount(taken.Position, w)
 		default:
 			return result, err
 		}
 	}
+}
+
+// uncount takes a write back that was committed, and its commit where nothing else is in it.
+func (s *session) uncount(position uint64, w write) {
+	delete(s.inFlight, placed{position, w.path})
+	s.tally.add("committed", w.Origin, -1)
+	for at := range s.inFlight {
+		if at.position == position {
+			return
+		}
+	}
+	s.tally.commits[w.Origin]--
 }

@@ -48,7 +48,7 @@ func (s *session) take(ctx context.Context, m bus.Message) (t taken, err error) 
 	}
 	if errors.Is(err, event.ErrMalformed) {
 		s.Log.Error("write sent to the dead letters", "destination", k.String(), "seq", m.Seq, "err", err)
-		s.tally.add("dead_lettered", c.Origin, 1)
+		s.countNow("dead_lettered", c.Origin)
 		return t, s.Bus.DeadLetter(ctx, "git-writer", k, subject.Write, m, err)
 	}
 	if err != nil {
