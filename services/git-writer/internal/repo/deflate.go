@@ -19,7 +19,7 @@ const (
 	// turn of one processor, and what has the same codes.
 	pieceEntries = 1024
 	pieceBytes   = 256 << 10
-	// deflaters is on how many processors at most: each takes most of a megabyte.
+	// deflaters is on how many processors at most: each takes about two megabytes.
 	deflaters = 4
 )
 
@@ -30,7 +30,8 @@ func writeEntries(w io.Writer, entries []entry) error {
 		entries []entry
 		made    chan []byte // has room for one
 	}
-	processors := min(deflaters, runtime.GOMAXPROCS(0), 1+len(entries)/pieceEntries)
+	pieces := cutPieces(entries)
+	processors := min(deflaters, runtime.GOMAXPROCS(0), len(pieces))
 	todo, ordered := make(chan piece, processors), make(chan piece, processors)
 	failed := make(chan struct{})
 	var all sync.WaitGroup
@@ -39,10 +40,8 @@ func writeEntries(w io.Writer, entries []entry) error {
 	all.Go(func() {
 		defer close(ordered)
 		defer close(todo)
-		for len(entries) > 0 {
-			n := cutPiece(entries)
-			p := piece{entries[:n], make(chan []byte, 1)}
-			entries = entries[n:]
+		for _, entries := range pieces {
+			p := piece{entries, make(chan []byte, 1)}
 			select {
 			case ordered <- p:
 				todo <- p
@@ -67,12 +66,16 @@ func writeEntries(w io.Writer, entries []entry) error {
 	return nil
 }
 
-// cutPiece is how many of the first entries are a piece.
-func cutPiece(entries []entry) (n int) {
-	for size := 0; n < min(len(entries), pieceEntries) && size < pieceBytes; n++ {
-		size += len(entries[n].content)
+// cutPieces cuts entries into pieces.
+func cutPieces(entries []entry) (pieces [][]entry) {
+	for len(entries) > 0 {
+		n := 0
+		for size := 0; n < min(len(entries), pieceEntries) && size < pieceBytes; n++ {
+			size += len(entries[n].content)
+		}
+		pieces, entries = append(pieces, entries[:n]), entries[n:]
 	}
-	return n
+	return pieces
 }
 
 // deflater compresses entries. One goroutine at a time may use it.

@@ -27,13 +27,22 @@ func someEntries(n int) []entry {
 // TestEntriesInOrder: entries come in their order, each whole, on however many processors
 // they were compressed.
 func TestEntriesInOrder(t *testing.T) {
-	for _, n := range []int{0, 1, pieceEntries, pieceEntries + 1, 2000} {
+	var few []entry
+	for i := range pieceEntries + 1 {
+		few = append(few, entry{kind: commitObject, content: fmt.Append(nil, i)})
+	}
+	for _, entries := range [][]entry{nil, someEntries(1), someEntries(2000), few[:pieceEntries], few} {
 		var b bytes.Buffer
-		entries := someEntries(n)
 		if err := writeEntries(&b, entries); err != nil {
 			t.Fatal(err)
 		}
 		checkEntries(t, b.Bytes(), entries)
+	}
+	if got := len(cutPieces(few)); got != 2 {
+		t.Errorf("small ones are %d pieces", got)
+	}
+	if got := len(cutPieces(someEntries(98))); got != 2 {
+		t.Errorf("some with a large one are %d pieces", got)
 	}
 }
 
@@ -59,6 +68,38 @@ func checkEntries(t *testing.T, packed []byte, entries []entry) {
 	}
 }
 
+// The least value that each symbol stands for, as RFC 1951 lists them (3.2.5).
+var (
+	leastLengths   = []int{3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258}
+	leastDistances = []int{1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577}
+)
+
+// TestLengthsAndDistances: each has the symbol that the RFC gives it, and the rest of it in
+// the extra bits.
+func TestLengthsAndDistances(t *testing.T) {
+	check := func(n int, least []int, most, first int, symbol func(int) (int, uint64, uint8)) {
+		t.Helper()
+		want := 0
+		for want+1 < len(least) && least[want+1] <= n {
+			want++
+		}
+		end := most + 1
+		if want+1 < len(least) {
+			end = least[want+1]
+		}
+		got, extra, bits := symbol(n)
+		if got != first+want || int(extra) != n-least[want] || end-least[want] > 1<<bits || bits > 0 && end-least[want] <= 1<<(bits-1) {
+			t.Fatalf("%d has symbol %d with %d in %d bits", n, got, extra, bits)
+		}
+	}
+	for n := 3; n <= longestMatch; n++ {
+		check(n, leastLengths, longestMatch, firstLength, lengthSymbol)
+	}
+	for n := 1; n <= window; n++ {
+		check(n, leastDistances, window, 0, distanceSymbol)
+	}
+}
+
 // TestDeflate: what is compressed with the codes of its kind comes out again, whatever
 // lengths, distances and bytes there are in it.
 func TestDeflate(t *testing.T) {
@@ -70,37 +111,44 @@ func TestDeflate(t *testing.T) {
 		}
 		return b
 	}
-	lengths, distances := random(300), random(300)
-	for n := shortestMatch; n <= longestMatch+10; n++ {
-		lengths = append(append(lengths, lengths[:n]...), random(3)...)
+	var matches []byte
+	for n := shortestMatch; n <= longestMatch+2; n += 8 {
+		again := random(n)
+		matches = append(append(append(matches, again...), byte(n)), again...)
 	}
-	for n := 1; n < window/2; n = n*5/4 + 1 {
-		distances = append(append(distances, random(n)...), distances[:20]...)
-	}
-	for name, content := range map[string][]byte{
-		"one byte":              bytes.Repeat([]byte("a"), 5000),
-		"two":                   bytes.Repeat([]byte("ab"), 5000),
-		"nothing repeats":       random(5000),
-		"one match":             append(random(200), 1, 2, 3, 4, 5, 1, 2, 3, 4, 5),
-		"each length":           lengths[:min(len(lengths), window)],
-		"each number of bits":   distances[:min(len(distances), window)],
-		"as far as it may be":   append(append([]byte("first"), random(window-10)...), "first"...),
-		"the least":             []byte(strings.Repeat("k: v\n", tiny))[:tiny],
-		"the most":              []byte(strings.Repeat("key: value\n", window))[:window],
-		"too small":             []byte(strings.Repeat("k: v\n", tiny))[:tiny-1],
-		"too large":             []byte(strings.Repeat("key: value\n", window))[:window+1],
-		"an empty one":          nil,
-		"text that is not Text": []byte(strings.Repeat("größe: häufig\n", 30)),
+	// What is looked for once leaves the places of all else as they are.
+	far := append(append([]byte("first"), make([]byte, window-10)...), "first"...)
+	small := entry{kind: commitObject, content: random(300)}
+	for _, tt := range []struct {
+		name    string
+		content []byte
+	}{
+		{"one byte", bytes.Repeat([]byte("a"), 5000)},
+		{"two", bytes.Repeat([]byte("ab"), 5000)},
+		{"nothing repeats", random(5000)},
+		{"one match", append(random(200), 1, 2, 3, 4, 5, 1, 2, 3, 4, 5)},
+		{"matches of many lengths", matches},
+		{"as far as it may be", far},
+		{"the least", bytes.Repeat([]byte("k: v\n"), tiny)[:tiny]},
+		{"the most", bytes.Repeat([]byte("key: value\n"), window)[:window]},
+		{"too small", bytes.Repeat([]byte("k: v\n"), tiny)[:tiny-1]},
+		{"too large", bytes.Repeat([]byte("key: value\n"), window)[:window+1]},
+		{"empty", nil},
+		{"not ASCII", bytes.Repeat([]byte("größe: häufig\n"), 30)},
 	} {
-		t.Run(name, func(t *testing.T) {
-			alone := []entry{{kind: blobObject, content: content}}
+		t.Run(tt.name, func(t *testing.T) {
+			alone := []entry{{kind: blobObject, content: tt.content}}
 			checkEntries(t, newDeflater().deflate(alone), alone)
 			d := newDeflater()
 			for range 2 { // what it had to do before does not matter
-				among := append(someEntries(50), alone[0], entry{kind: commitObject, content: random(300)})
+				among := append(someEntries(50), alone[0], small)
 				checkEntries(t, d.deflate(among), among)
 			}
 		})
+	}
+	var m matcher
+	if tokens := m.append(nil, far); tokens[len(tokens)-2] != matchToken(shortestMatch, window-5) && tokens[len(tokens)-1] != matchToken(5, window-5) {
+		t.Errorf("what is far away is not found: %v", tokens[len(tokens)-2:])
 	}
 }
 

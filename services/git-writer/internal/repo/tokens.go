@@ -21,10 +21,10 @@ func (t token) literal() byte { return byte(t) }
 func (t token) length() int   { return int(t&^isMatch) >> 16 }
 func (t token) distance() int { return int(t&0xffff) + 1 }
 
-// matcher finds what repeats itself in a content (RFC 1951, 4): the last place of the same
-// four bytes, and no other one. One goroutine at a time may use it.
+// matcher finds what repeats itself in a content (RFC 1951, 4): where the same four bytes
+// were looked for last, and nowhere else. One goroutine at a time may use it.
 type matcher struct {
-	seen [1 << seenBits]uint16 // by hash of four bytes: 1 + where they stood last
+	seen [1 << seenBits]uint16 // by hash of four bytes: 1 + where they were looked for last
 }
 
 const seenBits = 10
