@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -341,7 +342,7 @@ func TestProxy(t *testing.T) {
 	crt, key := issue(t, g.authority)
 	g.secret("ca.crt", string(g.authority.PEM), "tls.crt", crt, "tls.key", key)
 	var tunnels atomic.Int64
-	proxy := serveProxy(t, &tunnels)
+	proxy := serveProxy(t, "user", "hush", &tunnels)
 	// Go uses no proxy for a loopback address. This is one to Linux, and none to Go.
 	url := strings.Replace(g.server.URL("live.git"), "127.0.0.1", "0.0.0.0", 1)
 	for name, c := range map[string]struct {
@@ -363,11 +364,19 @@ func TestProxy(t *testing.T) {
 			t.Errorf("%s: %d tunnels", name, n)
 		}
 	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxiedChild$", "-test.count=1")
+	cmd.Env = append(os.Environ(), proxiedEnv+"="+url+"\n"+g.secrets, "HTTPS_PROXY=http://user:wrong@"+proxy, "NO_PROXY=example.com")
+	out, err := cmd.CombinedOutput()
+	if says := string(out); err == nil || !strings.Contains(says, repo.ErrProxy.Error()) || strings.Contains(says, "wrong") {
+		t.Errorf("with another password: %v\n%s", err, says)
+	}
 }
 
-// serveProxy is an HTTP proxy that opens tunnels (RFC 9110, 9.3.6), and counts them.
-func serveProxy(t *testing.T, tunnels *atomic.Int64) (address string) {
+// serveProxy is an HTTP proxy that opens tunnels (RFC 9110, 9.3.6) for one user, and counts
+// them.
+func serveProxy(t *testing.T, user, password string, tunnels *atomic.Int64) (address string) {
 	t.Helper()
+	want := "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -384,6 +393,10 @@ func serveProxy(t *testing.T, tunnels *atomic.Int64) (address string) {
 				in := bufio.NewReader(conn)
 				req, err := http.ReadRequest(in)
 				if err != nil || req.Method != http.MethodConnect {
+					return
+				}
+				if req.Header.Get("Proxy-Authorization") != want {
+					_, _ = io.WriteString(conn, "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
 					return
 				}
 				to, err := net.Dial("tcp", req.Host)

@@ -307,6 +307,58 @@ func TestRepositoryNotFoundOverSSH(t *testing.T) {
 	}
 }
 
+// TestNotLetInOverSSH: a host says who may read and who may write in words of its own, for
+// a fetch as for a push.
+func TestNotLetInOverSSH(t *testing.T) {
+	for service, does := range map[string]func(b *repo.Branch, r *sshRemote) error{
+		"git-upload-pack": func(b *repo.Branch, r *sshRemote) error {
+			_, err := b.Fetch(r.t.Context())
+			return err
+		},
+		"git-receive-pack": func(b *repo.Branch, r *sshRemote) error {
+			if _, err := b.Fetch(r.t.Context()); err != nil {
+				return err
+			}
+			r.put(b, 1, "a.yaml")
+			_, err := b.Push(r.t.Context())
+			return err
+		},
+	} {
+		for says, kind := range map[string]error{
+			"ERROR: Permission to team/live.git denied to deploy key": repo.ErrForbidden,
+			"ERROR: Repository not found.":                            repo.ErrNotFound,
+		} {
+			t.Run(service+" "+says, func(t *testing.T) {
+				r := newSSHRemote(t)
+				server, err := gittest.ServeSSH(gittest.SSHOptions{
+					Dir: filepath.Dir(filepath.Dir(r.bare)), HostKeys: []gittest.Key{r.hosts[ssh.KeyAlgoED25519]}, Client: r.client.PublicKey(),
+					Refuse: func(s string) string {
+						if s == service {
+							return says
+						}
+						return ""
+					},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = server.Close() })
+				r.server = server
+				r.trust(r.hosts[ssh.KeyAlgoED25519])
+				if err := does(r.branch("main"), r); !errors.Is(err, kind) || !strings.Contains(strings.ToLower(says), strings.ToLower(lastPart(err))) {
+					t.Errorf("error %v", err)
+				}
+			})
+		}
+	}
+}
+
+// lastPart is what an error ends with.
+func lastPart(err error) string {
+	all := strings.Split(err.Error(), ": ")
+	return all[len(all)-1]
+}
+
 // TestSSHAddress: known_hosts is asked for what is connected to.
 func TestSSHAddress(t *testing.T) {
 	for raw, want := range map[string]string{

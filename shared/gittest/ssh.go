@@ -25,6 +25,9 @@ type SSHOptions struct {
 	HostKeys []Key
 	// Client is who is let in, under any user name.
 	Client ssh.PublicKey
+	// Refuse, if it says something, is what a program says instead of serving: a host's own
+	// judgement of who may do what.
+	Refuse func(service string) string
 }
 
 // SSHServer serves repositories over SSH on a free port of 127.0.0.1, by the real
@@ -34,6 +37,7 @@ type SSHServer struct {
 	dir      string
 	keys     []Key
 	config   *ssh.ServerConfig
+	refuse   func(service string) string
 	listener net.Listener
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
@@ -46,7 +50,7 @@ func ServeSSH(opts SSHOptions) (*SSHServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding directory for repositories: %w", err)
 	}
-	s := &SSHServer{dir: dir, keys: opts.HostKeys, config: &ssh.ServerConfig{
+	s := &SSHServer{dir: dir, keys: opts.HostKeys, refuse: opts.Refuse, config: &ssh.ServerConfig{
 		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 			if opts.Client == nil || !bytes.Equal(key.Marshal(), opts.Client.Marshal()) {
 				return nil, errors.New("unknown key")
@@ -147,6 +151,12 @@ func (s *SSHServer) run(command string, channel ssh.Channel) (status uint32) {
 	if service != "git-upload-pack" && service != "git-receive-pack" {
 		_, _ = fmt.Fprintln(channel.Stderr(), "only Git is served here")
 		return 128
+	}
+	if s.refuse != nil {
+		if said := s.refuse(service); said != "" {
+			_, _ = fmt.Fprintln(channel.Stderr(), said)
+			return 1
+		}
 	}
 	cmd := exec.CommandContext(s.ctx, "git", strings.TrimPrefix(service, "git-"), filepath.Join(s.dir, filepath.FromSlash(name)))
 	cmd.Env = env()

@@ -64,6 +64,10 @@ func TestNoRemote(t *testing.T) {
 			must(t, gittest.InstallHook(w.remote.Dir, "pre-receive", gittest.RefuseWith("this branch is frozen until Monday")))
 			return func() { must(t, gittest.InstallHook(w.remote.Dir, "pre-receive", "")) }
 		}, []string{"branch main of http://127.0.0.1:", "/live.git", "this branch is frozen until Monday"}},
+		{"quota", func(t *testing.T, w *world) func() {
+			must(t, gittest.Configure(w.remote.Dir, "receive.maxInputSize", "100"))
+			return func() { must(t, gittest.Configure(w.remote.Dir, "receive.maxInputSize", "0")) }
+		}, []string{"branch main of http://127.0.0.1:", "/live.git", "it has no room for it", "make room on the remote"}},
 		{"no credentials", func(_ *testing.T, w *world) func() {
 			w.options.Username = ""
 			return nil

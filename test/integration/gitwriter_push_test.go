@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -627,5 +628,57 @@ func TestGitWriterNamesBranchKeys(t *testing.T) {
 	s.gate.set(nil)
 	if got := <-said; got != "writing: "+d.BranchKey {
 		t.Errorf("of a branch that moves the log says %q", got)
+	}
+}
+
+// TestGitWriterRefused: a remote that refuses pushes stalls the destination, with why and
+// what to do, for as long as it does; all that came meanwhile lands then, in order.
+func TestGitWriterRefused(t *testing.T) {
+	t.Parallel()
+	answers := func(status int) func(s *stand) error {
+		return func(s *stand) error {
+			s.gate.set(func(_ http.Handler, w http.ResponseWriter, r *http.Request) bool {
+				if isPush(r) {
+					w.WriteHeader(status)
+				}
+				return isPush(r)
+			})
+			return nil
+		}
+	}
+	says := func(words string) func(s *stand) error {
+		return func(s *stand) error { return gittest.InstallHook(s.dir, "pre-receive", gittest.RefuseWith(words)) }
+	}
+	for reason, tt := range map[string]struct {
+		refuse func(s *stand) error
+		words  []string
+	}{
+		"PushRefused":     {says("no deploys on Friday"), []string{"no deploys on Friday", "have its hook let these commits in"}},
+		"BranchProtected": {says("GH006: Protected branch update failed"), []string{"GH006", "let this user push to the branch"}},
+		"QuotaExceeded":   {answers(http.StatusRequestEntityTooLarge), []string{"413", "client_max_body_size"}},
+		"AccessDenied":    {answers(http.StatusForbidden), []string{"403", "let this user write"}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t)
+			d := s.register("live", "live", false)
+			if err := tt.refuse(s); err != nil {
+				t.Fatal(err)
+			}
+			s.start()
+			for v := range 3 {
+				s.write(d, configMap(event.Update, "web", strconv.Itoa(v), v+1))
+			}
+			s.isStalled(d, reason, tt.words...)
+			s.gate.set(nil)
+			if err := gittest.InstallHook(s.dir, "pre-receive", ""); err != nil {
+				t.Fatal(err)
+			}
+			s.wantVersions(3)
+			s.until("it is stalled no more", func() bool { return s.stalled(d.Key) == nil })
+			if got := fmt.Sprint(s.versions()); got != "[1 2 3]" {
+				t.Errorf("versions %s", got)
+			}
+		})
 	}
 }

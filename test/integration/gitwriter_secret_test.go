@@ -253,7 +253,11 @@ func TestGitWriterSecretOverSSH(t *testing.T) {
 		{[]string{"ssh-privatekey", string(stranger), "known_hosts", known}, "the public half of the key in the Secret test/default/key"},
 	} {
 		dir.write("test/default/key", c.secret...)
-		s.isStalled(d, "AuthenticationFailed", c.says)
+		reason := "AuthenticationFailed"
+		if c.says == "HAS CHANGED" {
+			reason = "HostKeyNotTrusted"
+		}
+		s.isStalled(d, reason, c.says)
 	}
 	dir.write("test/default/key", "identity", string(encrypted), "password", passphrase+"\n", "known_hosts", known)
 	s.wantVersions(1)

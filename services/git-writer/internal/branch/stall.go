@@ -21,6 +21,9 @@ const (
 	ReasonForbidden      = "AccessDenied"
 	ReasonNotFound       = "RepositoryNotFound"
 	ReasonRefused        = "PushRefused"
+	ReasonProtected      = "BranchProtected"
+	ReasonNoRoom         = "QuotaExceeded"
+	ReasonHostKey        = "HostKeyNotTrusted"
 	ReasonUnreachable    = "RemoteUnreachable"
 	ReasonBadURL         = "InvalidURL"
 	ReasonOther          = "Failed"
@@ -48,8 +51,14 @@ func remedy(err error, secret string) string {
 		return "let this user write to the repository"
 	case errors.Is(err, repo.ErrNotFound):
 		return "create the repository, or check its URL and that this user may see it"
-	case errors.Is(err, repo.ErrRefused):
+	case errors.Is(err, repo.ErrProtected):
 		return "let this user push to the branch, or name another branch"
+	case errors.Is(err, repo.ErrNoRoom):
+		return "make room on the remote, or raise its limit: of the repository, of its disk, or of a request in what stands before it (nginx: client_max_body_size)"
+	case errors.Is(err, repo.ErrRefused):
+		return "do what the remote says, have its hook let these commits in, or name another branch"
+	case errors.Is(err, repo.ErrProxy):
+		return "put user and password of the proxy into the URL in HTTPS_PROXY or HTTP_PROXY"
 	case errors.Is(err, repo.ErrUnreachable) && strings.Contains(err.Error(), "x509:"):
 		return "let SSL_CERT_FILE name a file with the authority that signed the remote's certificate, or let the remote name a Secret with it"
 	case errors.Is(err, repo.ErrUnreachable) && strings.Contains(err.Error(), "HTTP response to HTTPS client"):
@@ -67,11 +76,14 @@ func reason(err error) string {
 		{repo.ErrNoCredentials, ReasonAuthentication},
 		{repo.ErrClientCertificate, ReasonAuthentication},
 		{repo.ErrSSHKeys, ReasonAuthentication},
-		{repo.ErrHostKey, ReasonAuthentication},
+		{repo.ErrHostKey, ReasonHostKey},
 		{repo.ErrForbidden, ReasonForbidden},
 		{repo.ErrNotFound, ReasonNotFound},
+		{repo.ErrProtected, ReasonProtected},
+		{repo.ErrNoRoom, ReasonNoRoom},
 		{repo.ErrRefused, ReasonRefused},
 		{repo.ErrBadURL, ReasonBadURL},
+		{repo.ErrProxy, ReasonUnreachable},
 		{repo.ErrUnreachable, ReasonUnreachable},
 	} {
 		if errors.Is(err, r.is) {

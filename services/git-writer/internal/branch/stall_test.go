@@ -22,6 +22,13 @@ func TestRemedies(t *testing.T) {
 		"server's certificate": {fmt.Errorf("%w: x509: signed by nobody", repo.ErrUnreachable), ReasonUnreachable, "ca.crt of the Secret prod/shop/key", "SSL_CERT_FILE"},
 		"permission":           {repo.ErrForbidden, ReasonForbidden, "let this user write", "let this user write"},
 		"network":              {repo.ErrUnreachable, ReasonUnreachable, "", ""},
+		"proxy":                {repo.ErrProxy, ReasonUnreachable, "HTTPS_PROXY", "HTTPS_PROXY"},
+		"host key":             {repo.ErrHostKey, ReasonHostKey, "", ""}, // its error says what to do
+		"repository":           {repo.ErrNotFound, ReasonNotFound, "create the repository", "create the repository"},
+		"URL":                  {repo.ErrBadURL, ReasonBadURL, "", ""},
+		"hook":                 {repo.ErrRefused, ReasonRefused, "what the remote says", "what the remote says"},
+		"protected branch":     {repo.ErrProtected, ReasonProtected, "let this user push", "let this user push"},
+		"quota":                {repo.ErrNoRoom, ReasonNoRoom, "make room", "client_max_body_size"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := reason(tt.err); got != tt.reason {

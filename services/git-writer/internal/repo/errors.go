@@ -35,6 +35,8 @@ var (
 
 	// ErrNoCredentials: Config.Auth failed; its error says what to do.
 	ErrNoCredentials = errors.New("credentials could not be had")
+	// ErrProxy: a proxy wants other credentials, or any.
+	ErrProxy = errors.New("not let through by the proxy")
 	// ErrAuth: the credentials were missing or not accepted.
 	ErrAuth = errors.New("authentication failed")
 	// ErrClientCertificate: the remote wants another client certificate, or one at all.
@@ -51,6 +53,11 @@ var (
 	// ErrRefused: the remote understood the push and refused it (a hook, a
 	// protected branch, a limit) while the branch stands where it stood.
 	ErrRefused = errors.New("push refused by the remote")
+	// ErrProtected is an ErrRefused: the branch is protected from this user.
+	ErrProtected = fmt.Errorf("%w: the branch is protected", ErrRefused)
+	// ErrNoRoom is an ErrRefused: a quota or limit of the remote, or its disk, has no room
+	// for the push.
+	ErrNoRoom = fmt.Errorf("%w: it has no room for it", ErrRefused)
 	// ErrMoved: others kept pushing first. Try again.
 	ErrMoved = errors.New("remote branch keeps moving")
 	// ErrUnreachable: the network, a deadline, or the server's own failure. Try again.

@@ -111,6 +111,38 @@ func atTheDoor(said string) error {
 	return nil
 }
 
+// judgements are words that hosts have for why they refuse a push.
+var judgements = []struct {
+	says string
+	is   error
+}{
+	{"quota", ErrNoRoom},
+	{"no space left", ErrNoRoom},
+	{"storage limit", ErrNoRoom}, // GitLab
+	{"size limit", ErrNoRoom},    // GitHub, GitLab, Gitea
+	{"repository limit", ErrNoRoom},
+	{"maximum allowed size", ErrNoRoom}, // git itself: receive.maxInputSize
+	{"protected branch", ErrProtected},  // GitHub, GitLab, Gitea
+	{"branch is protected", ErrProtected},
+	{"protected ref", ErrProtected},
+	{"rule violations", ErrProtected},    // GitHub's rulesets
+	{"branch restriction", ErrProtected}, // Bitbucket
+	{"permission to update branch", ErrProtected},
+	{"tf402455", ErrProtected}, // Azure DevOps: pull requests only
+}
+
+// refusedFor is what a host means that refuses a push with this; ErrRefused: that is for a
+// person to read.
+func refusedFor(said string) error {
+	said = strings.ToLower(said)
+	for _, j := range judgements {
+		if strings.Contains(said, j.says) {
+			return j.is
+		}
+	}
+	return ErrRefused
+}
+
 // killWait bounds how long a program's children may hold its output once it was killed.
 const killWait = time.Second
 

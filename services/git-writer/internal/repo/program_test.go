@@ -26,3 +26,22 @@ func TestAtTheDoor(t *testing.T) {
 		}
 	}
 }
+
+func TestRefusedFor(t *testing.T) {
+	for said, want := range map[string]error{
+		"protected branch hook declined\nerror: GH006: Protected branch update failed for refs/heads/main.":                                ErrProtected,
+		"push declined due to repository rule violations":                                                                                  ErrProtected,
+		"pre-receive hook declined\nGitLab: You are not allowed to push code to protected branches on this project":                        ErrProtected,
+		"pre-receive hook declined\nGitea: Not allowed to push to protected branch main":                                                   ErrProtected,
+		"TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.":                            ErrProtected,
+		"pre-receive hook declined\nYour push to this repository cannot be completed because the namespace has exceeded its storage limit": ErrNoRoom,
+		"unpacking: unpack-objects abnormal exit\nfatal: pack exceeds maximum allowed size (10.00 KiB)":                                    ErrNoRoom,
+		"unpacking: index-pack abnormal exit\nfatal: write error: No space left on device":                                                 ErrNoRoom,
+		"pre-receive hook declined\nno deploys on Friday":                                                                                  ErrRefused,
+		"": ErrRefused,
+	} {
+		if got := refusedFor(said); !errors.Is(got, ErrRefused) || got.Error() != want.Error() {
+			t.Errorf("%q: %v", said, got)
+		}
+	}
+}

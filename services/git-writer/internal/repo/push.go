@@ -134,5 +134,6 @@ func (r *remote) refusal(a *answer) error {
 		e.Detail = "unpacking: " + a.report.UnpackStatus
 	}
 	e.Detail = clean(e.Detail, maxDetail, a.secrets)
+	e.Kind = refusedFor(e.Detail + "\n" + e.Words)
 	return e
 }

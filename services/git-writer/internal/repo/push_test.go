@@ -277,28 +277,41 @@ func TestRefused(t *testing.T) {
 		forbid, allow func(r *remoteRepo) error
 		words, says   string
 		detail        string
+		kind          error
 	}{
 		"by a hook before all": {
 			func(r *remoteRepo) error { return gittest.InstallHook(r.dir, "pre-receive", refusing) },
 			func(r *remoteRepo) error { return gittest.InstallHook(r.dir, "pre-receive", "") },
-			"no deploys on Friday\n\n  come back on Monday", ": no deploys on Friday | come back on Monday", "pre-receive hook declined",
+			"no deploys on Friday\n\n  come back on Monday", ": no deploys on Friday | come back on Monday", "pre-receive hook declined", ErrRefused,
 		},
 		"by a hook for the branch": {
 			func(r *remoteRepo) error { return gittest.InstallHook(r.dir, "update", refusing) },
 			func(r *remoteRepo) error { return gittest.InstallHook(r.dir, "update", "") },
-			"no deploys on Friday\n\n  come back on Monday", ": no deploys on Friday | come back on Monday", "hook declined",
+			"no deploys on Friday\n\n  come back on Monday", ": no deploys on Friday | come back on Monday", "hook declined", ErrRefused,
 		},
 		"checked out": {
 			func(r *remoteRepo) error {
 				return errors.Join(gittest.Configure(r.dir, "core.bare", "false"), gittest.Configure(r.dir, "receive.denyCurrentBranch", "refuse"))
 			},
 			func(r *remoteRepo) error { return gittest.Configure(r.dir, "core.bare", "true") },
-			"refusing to update checked out branch: refs/heads/main", "refusing to update checked out branch", "branch is currently checked out",
+			"refusing to update checked out branch: refs/heads/main", "refusing to update checked out branch", "branch is currently checked out", ErrRefused,
 		},
 		"hidden": {
 			func(r *remoteRepo) error { return gittest.Configure(r.dir, "receive.hideRefs", "refs/heads/main") },
 			func(r *remoteRepo) error { return gittest.Configure(r.dir, "receive.hideRefs", "refs/none") },
-			"", "deny updating a hidden ref", "deny updating a hidden ref",
+			"", "deny updating a hidden ref", "deny updating a hidden ref", ErrRefused,
+		},
+		"protected": {
+			func(r *remoteRepo) error {
+				return gittest.InstallHook(r.dir, "update", gittest.RefuseWith("You are not allowed to push code to protected branches"))
+			},
+			func(r *remoteRepo) error { return gittest.InstallHook(r.dir, "update", "") },
+			"not allowed to push code", "the branch is protected", "hook declined", ErrProtected,
+		},
+		"too much": {
+			func(r *remoteRepo) error { return gittest.Configure(r.dir, "receive.maxInputSize", "100") },
+			func(r *remoteRepo) error { return gittest.Configure(r.dir, "receive.maxInputSize", "0") },
+			"", "no room for it", "unpack", ErrNoRoom,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -311,7 +324,7 @@ func TestRefused(t *testing.T) {
 				}
 				_, err := b.Push(t.Context())
 				var e *RemoteError
-				if !errors.Is(err, ErrRefused) || !errors.As(err, &e) {
+				if !errors.Is(err, ErrRefused) || !errors.As(err, &e) || e.Kind.Error() != c.kind.Error() {
 					t.Fatalf("error %v", err)
 				}
 				if !strings.Contains(e.Words, c.words) || !strings.Contains(err.Error(), c.says) || !strings.Contains(e.Detail, c.detail) {
@@ -383,11 +396,13 @@ func TestStatusErrors(t *testing.T) {
 		{401, nil, ErrAuth, 0},
 		{403, nil, ErrForbidden, 0},
 		{404, nil, ErrNotFound, 0},
-		{413, nil, ErrRefused, 0},
+		{407, nil, ErrProxy, 0},
+		{413, nil, ErrNoRoom, 0},
 		{429, map[string]string{"Retry-After": "7"}, ErrUnreachable, 7 * time.Second},
 		{429, nil, ErrUnreachable, 0},
 		{500, nil, ErrUnreachable, 0},
 		{503, map[string]string{"Retry-After": "3"}, ErrUnreachable, 3 * time.Second},
+		{507, nil, ErrNoRoom, 0},
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.status, test.after), func(t *testing.T) {

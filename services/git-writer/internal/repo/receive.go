@@ -166,6 +166,8 @@ func (s *session) classifyPush(err error, words *talk) *RemoteError {
 	if s.wire != nil && errors.Is(e, ErrUnreachable) {
 		switch status := s.wire.last().status; status {
 		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		case http.StatusRequestEntityTooLarge, http.StatusInsufficientStorage:
+			e.Kind = ErrNoRoom
 		default:
 			if status >= 400 && status < 500 {
 				e.Kind = ErrRefused

@@ -200,7 +200,14 @@ func (s *session) classify(err error) *RemoteError {
 	if missing := (*exec.Error)(nil); errors.As(err, &missing) {
 		return s.fail(ErrUnreachable, "a path is reached by git's own programs, and git is not installed, or not in PATH: install it")
 	}
+	if _, said, ok := strings.Cut(err.Error(), "unknown error: "); ok { // what go-git makes of words at the door
+		if is := atTheDoor(said); is != nil {
+			err = fmt.Errorf("%w: %s", is, said)
+		}
+	}
 	switch {
+	case s.wire != nil && strings.HasSuffix(err.Error(), http.StatusText(http.StatusProxyAuthRequired)): // to CONNECT
+		return s.fail(ErrProxy, "")
 	case ourCertificate(err):
 		return s.fail(ErrClientCertificate, err.Error())
 	case strings.Contains(err.Error(), "object-format=sha256"): // go-git stumbles over the length of the names
@@ -233,8 +240,10 @@ func (s *session) refused(err error) bool {
 
 func kindOfStatus(status int) error {
 	switch status {
-	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
+	case http.StatusUnauthorized:
 		return ErrAuth
+	case http.StatusProxyAuthRequired:
+		return ErrProxy
 	case http.StatusForbidden:
 		return ErrForbidden
 	case http.StatusNotFound, http.StatusGone:
