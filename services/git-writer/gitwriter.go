@@ -204,7 +204,7 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	r.Worker = branch.New(branch.Config{
 		BranchKey: d.BranchKey, URL: d.URL, Branch: d.Branch, CacheDir: filepath.Join(w.opener.CacheDir, d.BranchKey),
-		Credentials: d.Credentials, Auth: w.auth(d.Credentials), Sign: w.signer.sign, Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
+		Credentials: d.Credentials, Auth: w.auth(d), Sign: w.signer.sign, Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
 		Log: w.log, Metrics: w.metrics, Now: w.now,
 	})
 	go func() {
@@ -218,11 +218,12 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 	return r
 }
 
-// auth says what a session with a remote is opened with that names a Secret, or none.
-func (w *Writer) auth(secret string) func(context.Context, string) (repo.Access, error) {
-	return func(ctx context.Context, remote string) (repo.Access, error) {
+// auth says what a session with a destination's remote is opened with. Secrets name their
+// remotes as they are configured.
+func (w *Writer) auth(d event.Destination) func(context.Context, string) (repo.Access, error) {
+	return func(ctx context.Context, _ string) (repo.Access, error) {
 		all, _ := w.registry.All()
-		return w.opener.access(ctx, all, remote, secret)
+		return w.opener.access(ctx, all, d.URL, d.Credentials)
 	}
 }
 

@@ -16,23 +16,34 @@ import (
 )
 
 // program is the kubescribe binary, built once.
-var program = sync.OnceValues(func() (string, error) {
+var program = built("kubescribe")
+
+// built builds the program of a service, the first time that it is wanted, as it is released.
+func built(service string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		dir, err := programs()
+		if err != nil {
+			return "", err
+		}
+		bin := filepath.Join(dir, service)
+		cmd := exec.Command("go", "build", "-o", bin, "./cmd/"+service) //nolint:noctx // for all tests
+		cmd.Dir = filepath.Join("..", "..", "services", service)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("building %s: %w\n%s", service, err, out)
+		}
+		return bin, nil
+	})
+}
+
+// programs is the directory that they stand in.
+var programs = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "kubescribe-test-")
-	if err != nil {
-		return "", err
-	}
 	programDir = dir
-	bin := filepath.Join(dir, "kubescribe")
-	cmd := exec.Command("go", "build", "-o", bin, "./cmd/kubescribe") //nolint:noctx // for all tests
-	cmd.Dir = filepath.Join("..", "..", "services", "kubescribe")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building kubescribe: %w\n%s", err, out)
-	}
-	return bin, nil
+	return dir, err
 })
 
-// programDir is where it stands, "" if no test has needed it.
+// programDir is that directory, "" if no test has needed it.
 var programDir string
 
 func TestMain(m *testing.M) {

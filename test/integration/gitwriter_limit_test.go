@@ -1,13 +1,11 @@
 package integration
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -541,20 +539,9 @@ func TestGitWriterLimitKilled(t *testing.T) {
 	const kills = 12
 	s := idleLimitStand(t)
 	other := s.register("other", "other", false)
-	bin := filepath.Join(t.TempDir(), "git-writer")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/git-writer")
-	build.Dir, build.Env = filepath.Join("..", "..", "services", "git-writer"), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
 	cache, listed, web, db := t.TempDir(), 0, 0, 0
 	for range kills {
-		// It is killed by the context's end, some time after it began to write.
-		ctx, kill := context.WithCancel(t.Context())
-		cmd := exec.CommandContext(ctx, bin, "--nats", s.nats.URL(), "--listen", "127.0.0.1:0", "--cache-dir", cache)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		kill := s.process(cache)
 		begun := len(s.versions())
 		writes := func() {
 			web, db = web+1, db+1
@@ -569,9 +556,6 @@ func TestGitWriterLimitKilled(t *testing.T) {
 			writes()
 		}
 		kill()
-		if err := cmd.Wait(); err == nil {
-			t.Fatal("it ended by itself")
-		}
 		if len(s.hint().Held) > 0 || s.listed() != "" {
 			listed++
 		}
