@@ -82,7 +82,7 @@ type Writer struct {
 
 	mu      sync.Mutex
 	workers map[string]*running     // by branch key; guarded by mu
-	paces   map[string]*branch.Pace // by URL; guarded by mu
+	paces   map[string]*branch.Pace // by remote; guarded by mu
 }
 
 type running struct {
@@ -186,13 +186,14 @@ func branches(all map[event.DestinationKey]bus.Registered) map[string]event.Dest
 	return found
 }
 
-// pace is that of a remote, with mu held. It outlives workers: one that begins anew does
-// not push too soon.
+// pace is that of a remote, however its URL is written, with mu held. It outlives workers:
+// one that begins anew does not push too soon.
 func (w *Writer) pace(url string) *branch.Pace {
-	p := w.paces[url]
+	remote := repo.Remote(url)
+	p := w.paces[remote]
 	if p == nil {
 		p = &branch.Pace{}
-		w.paces[url] = p
+		w.paces[remote] = p
 	}
 	return p
 }

@@ -631,6 +631,44 @@ func TestGitWriterNamesBranchKeys(t *testing.T) {
 	}
 }
 
+// TestGitWriterLeavesAlone: a remote that asks one of its branches to be left alone is, by
+// the others, too, however they write its URL.
+func TestGitWriterLeavesAlone(t *testing.T) {
+	t.Parallel()
+	const wait = 3 * time.Second
+	s := newStand(t)
+	s.commitFile("README.md", "hello\n")
+	first := s.register("first", "first", false)
+	second := first
+	second.Key.Name, second.BaseFolder = "second", "second"
+	second.Branch, second.BranchKey, second.URL = "other", subject.BranchKey(s.url, "other"), "HTTP"+strings.TrimPrefix(s.url, "http")
+	s.put(second)
+	w, _ := s.start()
+	s.until("both branches are looked at", func() bool { return w.Ready() == nil && len(w.Snapshots()) == 2 })
+	var asked, again atomic.Int64 // when the remote asked, and when it was asked again
+	s.gate.set(func(_ http.Handler, w http.ResponseWriter, r *http.Request) bool {
+		now := time.Now().UnixNano()
+		if isPush(r) && asked.CompareAndSwap(0, now) {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
+			w.WriteHeader(http.StatusTooManyRequests)
+			return true
+		}
+		if asked.Load() != 0 {
+			again.CompareAndSwap(0, now)
+		}
+		return false
+	})
+	s.write(first, configMap(event.Create, "web", "a", 1))
+	s.until("the first one waits", func() bool { st := s.stalled(first.Key); return st != nil && strings.Contains(st.Message, "429") })
+	s.write(second, configMap(event.Create, "web", "a", 2))
+	s.until("both are written", func() bool {
+		return s.newest() == "Create configmaps shop/web" && strings.Contains(s.git("branch", "--list", "other"), "other")
+	})
+	if got := time.Duration(again.Load() - asked.Load()); got < wait {
+		t.Errorf("it was asked again after %s", got)
+	}
+}
+
 // TestGitWriterRefused: a remote that refuses pushes stalls the destination, with why and
 // what to do, for as long as it does; all that came meanwhile lands then, in order.
 func TestGitWriterRefused(t *testing.T) {

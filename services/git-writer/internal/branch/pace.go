@@ -13,6 +13,23 @@ import (
 type Pace struct {
 	mu           sync.Mutex
 	last, before time.Time // when the newest push began, and the one before it; guarded by mu
+	alone        time.Time // until when the remote asked to be left alone; guarded by mu
+}
+
+// leave leaves the remote alone until a time: it asked one of its branches to.
+func (p *Pace) leave(until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until.After(p.alone) {
+		p.alone = until
+	}
+}
+
+// asked is how much longer the remote is to be left alone.
+func (p *Pace) asked(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, p.alone.Sub(now))
 }
 
 // due is how long a push has to wait that is to be an interval behind the last one.
@@ -24,7 +41,7 @@ func (p *Pace) due(interval time.Duration, now time.Time) time.Duration {
 
 // left is due, with mu held.
 func (p *Pace) left(interval time.Duration, now time.Time) time.Duration {
-	return max(0, p.last.Add(interval).Sub(now))
+	return max(0, p.last.Add(interval).Sub(now), p.alone.Sub(now))
 }
 
 // take is due, and where that is 0 a push begins now.

@@ -99,9 +99,11 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 		err = fmt.Errorf("%w; %s", err, what)
 	}
 	var remote *repo.RemoteError
-	if errors.As(err, &remote) && remote.RetryAfter > d {
-		d = remote.RetryAfter
+	if errors.As(err, &remote) {
+		w.Pace.leave(time.Now().Add(remote.RetryAfter))
 	}
+	left := w.Pace.asked(time.Now()) // by this branch, or by another one of the remote
+	d = max(d, left)
 	w.show(func(s *Snapshot) { s.Why, s.Next = err, time.Now().Add(d) })
 	level := slog.LevelDebug // said before; /readyz goes on saying it
 	if said := fault.Gist(err); said != w.said {
@@ -119,8 +121,7 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 			})
 		}
 	}
-	asked := remote != nil && remote.RetryAfter > 0
-	w.rest(ctx, d, asked)
+	w.rest(ctx, d, left > 0)
 }
 
 // leastRest is how long a worker waits that is woken: what opens a remote may change more

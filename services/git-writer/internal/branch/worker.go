@@ -88,6 +88,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	failures := fault.Backoff{Max: 30 * time.Second}
 	restarts := fault.Backoff{Min: 20 * time.Millisecond, Max: 30 * time.Second}
 	for ctx.Err() == nil {
+		if fault.Wait(ctx, w.Pace.asked(time.Now())) != nil {
+			return nil
+		}
 		begun := time.Now()
 		moved, err := w.session(ctx)
 		if ctx.Err() != nil {

@@ -32,7 +32,8 @@ type Config struct {
 	// certificates and connections, is shared by all sessions but those whose Access
 	// has a TLS of its own. Nil: the default.
 	HTTPClient *http.Client
-	// Timeout is how long a session may go without any progress. 0: a minute.
+	// Timeout is how long a session may go without any progress; with progress it may last 30
+	// times as long. 0: a minute.
 	Timeout time.Duration
 }
 

@@ -65,7 +65,7 @@ func newRemote(cfg Config) *remote {
 }
 
 // session is one exchange with the remote, of one service, with credentials
-// of its own. Its context ends when nothing moves for the timeout.
+// of its own. Its context ends when nothing moves for the timeout, or it comes to no end.
 type session struct {
 	remote   *remote
 	doing    string
@@ -183,6 +183,9 @@ func (s *session) classify(err error) *RemoteError {
 	}
 	if errors.Is(context.Cause(s.ctx), errStalled) {
 		return s.fail(ErrUnreachable, fmt.Sprintf("nothing came or went for %s", s.remote.timeout))
+	}
+	if errors.Is(context.Cause(s.ctx), errEndless) {
+		return s.fail(ErrUnreachable, fmt.Sprintf("it came to no end within %s", longest*s.remote.timeout))
 	}
 	if s.wire != nil {
 		switch was := s.wire.last(); {

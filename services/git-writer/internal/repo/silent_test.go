@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"runtime/pprof"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/kubescribe/kubescribe/shared/gittest"
 )
 
 // An SSH host that accepts connections and says nothing, or that stops in the
@@ -82,6 +85,32 @@ func TestSilentSSHHostLeavesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEndlessPeer: a server whose answer comes a byte at a time, and never ends, is given up.
+func TestEndlessPeer(t *testing.T) {
+	r := newRemoteRepo(t, gittest.Options{})
+	b := r.fetched(func(c *Config) { c.Timeout = 100 * time.Millisecond })
+	put(t, b, 1, "a.yaml", "1")
+	r.meddle(func(w http.ResponseWriter, req *http.Request, _ http.Handler) {
+		more := time.NewTicker(20 * time.Millisecond)
+		defer more.Stop()
+		for req.Context().Err() == nil {
+			<-more.C
+			_, _ = io.WriteString(w, " ")
+			_ = http.NewResponseController(w).Flush()
+		}
+	})
+	for name, does := range map[string]func() error{
+		"fetch": func() error { _, err := b.Fetch(t.Context()); return err },
+		"push":  func() error { _, err := b.Push(t.Context()); return err },
+	} {
+		if err := does(); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "no end within 3s") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	r.meddle(nil)
+	push(t, b)
 }
 
 // remembered is how many sessions may still be dialed for.

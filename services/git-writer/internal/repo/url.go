@@ -146,6 +146,22 @@ func (l location) endpoint() *transport.Endpoint {
 	return ep
 }
 
+// Remote is the same for all ways to write the URL of one repository: without a user, the
+// scheme's own port, and a ".git" or a slash at its end.
+func Remote(raw string) string {
+	l, err := locate(raw)
+	if err != nil {
+		return raw
+	}
+	if l.port == defaultPorts[l.scheme] {
+		l.port = 0
+	}
+	if l.scheme != "file" {
+		l.path = strings.TrimSuffix(path.Clean("/"+l.path), ".git")
+	}
+	return fmt.Sprintf("%s://%s:%d%s", l.scheme, l.host, l.port, l.path)
+}
+
 // Redact is raw without anything that may be a credential, for logs and errors.
 // It works for what is no URL at all.
 func Redact(raw string) string {

@@ -30,6 +30,28 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+func TestRemote(t *testing.T) {
+	for _, same := range [][]string{
+		{"https://host/team/r", "https://host/team/r.git", "https://HOST:443/team/r/", "HTTPS://user@host/team//r.git"},
+		{"https://host:8443/team/r"},
+		{"ssh://git@host/team/r", "git@host:team/r.git", "ssh://host:22/team/r"},
+		{"/srv/r.git", "file:///srv/r.git", "/srv/./r.git"},
+		{"/srv/r"},
+		{"no repository://"},
+	} {
+		for _, raw := range same {
+			if got, want := Remote(raw), Remote(same[0]); got != want {
+				t.Errorf("%s is %s, want %s", raw, got, want)
+			}
+		}
+		for _, other := range []string{"https://host/team/other", "https://other/team/r"} {
+			if Remote(same[0]) == Remote(other) {
+				t.Errorf("%s is %s", same[0], other)
+			}
+		}
+	}
+}
+
 func TestPaths(t *testing.T) {
 	good := []string{
 		"a", "a/b/c.yaml", "x y", "system%3Anode.yaml", "é", ".gitignore", "git", "a.git", ".github/x", "...", "git~2", "..a",

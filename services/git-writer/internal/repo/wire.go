@@ -13,13 +13,21 @@ import (
 	"time"
 )
 
-// errStalled is why a watchdog ends a context.
-var errStalled = errors.New("no progress")
+// Why a watchdog ends a context.
+var (
+	errStalled = errors.New("no progress")
+	errEndless = errors.New("no end")
+)
+
+// longest is how many times as long as a session may go without any progress it may last
+// with it: a peer that sends a byte now and then does not hold the branch for ever.
+const longest = 30
 
 // watchdog ends a context when alive was not called for a while.
 type watchdog struct {
 	quiet  time.Duration
 	timer  *time.Timer
+	all    *time.Timer
 	cancel context.CancelCauseFunc
 }
 
@@ -27,6 +35,7 @@ func watch(ctx context.Context, quiet time.Duration) (context.Context, *watchdog
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &watchdog{quiet: quiet, cancel: cancel}
 	w.timer = time.AfterFunc(quiet, func() { cancel(errStalled) })
+	w.all = time.AfterFunc(longest*quiet, func() { cancel(errEndless) })
 	return ctx, w
 }
 
@@ -34,6 +43,7 @@ func (w *watchdog) alive() { w.timer.Reset(w.quiet) }
 
 func (w *watchdog) stop() {
 	w.timer.Stop()
+	w.all.Stop()
 	w.cancel(context.Canceled)
 }
 
