@@ -57,7 +57,7 @@ func TestGitWriterKilled(t *testing.T) {
 			s.write(d, changes...)
 		}
 		s.until("it writes", func() bool { return len(s.versions()) > begun })
-		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) // the instant is the point
+		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) //nolint:forbidigo // at some time
 		kill()
 	}
 	s.start()

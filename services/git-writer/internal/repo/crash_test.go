@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ func child(job string) error {
 				return err
 			}
 		}
-		fmt.Println("push")
+		fmt.Fprintln(os.Stdout, "push")
 		if _, err := b.Push(ctx); err != nil && !errors.Is(err, ErrMoved) {
 			return err
 		}
@@ -107,7 +108,8 @@ func killedAtAnyTime(t *testing.T, r *remoteRepo) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	kills := 0
 	for {
-		cmd := exec.Command(os.Args[0])
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		cmd := exec.CommandContext(ctx, os.Args[0])
 		cmd.Env = append(os.Environ(), childEnv+"="+job, "SSH_AUTH_SOCK="+r.reach.agent)
 		var failed strings.Builder
 		cmd.Stderr = &failed
@@ -118,19 +120,20 @@ func killedAtAnyTime(t *testing.T, r *remoteRepo) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		killed := false
 		pushes := bufio.NewScanner(out)
 		for n := rnd.IntN(4); pushes.Scan(); n-- {
-			if n == 0 && kills < mostKills { // at some time of this push, or of the next one
-				time.Sleep(time.Duration(rnd.IntN(1000<<rnd.IntN(8))) * time.Microsecond)
-				killed = cmd.Process.Kill() == nil
+			if n == 0 && kills < mostKills {
+				time.Sleep(time.Duration(rnd.IntN(1000<<rnd.IntN(8))) * time.Microsecond) //nolint:forbidigo // at some time of this push, or of the next one
+				_ = cmd.Process.Kill()                                                    // or it has ended
 			}
 		}
 		err = cmd.Wait()
+		hung := ctx.Err() != nil
+		cancel()
 		if err == nil {
 			break
 		}
-		if !killed {
+		if is, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !is.Signaled() || hung {
 			t.Fatalf("%v: %s", err, failed.String())
 		}
 		kills++
