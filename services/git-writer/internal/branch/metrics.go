@@ -67,13 +67,13 @@ func newTally() tally { return tally{map[outcome]int{}, map[event.Origin]int{}} 
 func (t tally) add(what string, origin event.Origin, n int) { t.changes[outcome{what, origin}] += n }
 
 // count adds the tally to the counters, and begins anew. A crash before it leaves changes that
-// are on the remote, and that nobody counts.
+// are on the remote, and that nobody counts. Counters take nothing back: see uncount.
 func (m *Metrics) count(t tally) {
 	for o, n := range t.changes {
-		m.Changes.WithLabelValues(o.what, string(o.origin)).Add(float64(n))
+		m.Changes.WithLabelValues(o.what, string(o.origin)).Add(float64(max(n, 0)))
 	}
 	for origin, n := range t.commits {
-		m.Commits.WithLabelValues(string(origin)).Add(float64(n))
+		m.Commits.WithLabelValues(string(origin)).Add(float64(max(n, 0)))
 	}
 	t.clear()
 }
