@@ -22,17 +22,17 @@ func (s *stand) process(cache string) (kill func()) {
 		s.Fatal(err)
 	}
 	cmd := exec.CommandContext(s.Context(), bin, "--nats", s.nats.URL(), "--listen", "127.0.0.1:0", "--cache-dir", cache)
+	var stderr said
+	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
 		s.Fatal(err)
 	}
 	return func() {
 		s.Helper()
-		if err := cmd.Process.Kill(); err != nil {
-			s.Fatal(err)
-		}
+		_ = cmd.Process.Kill() // or it has ended
 		_ = cmd.Wait()
 		if is, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !is.Signaled() {
-			s.Fatalf("it ended by itself: %v", cmd.ProcessState)
+			s.Fatalf("it ended by itself: %v\n%s", cmd.ProcessState, stderr.String())
 		}
 	}
 }
@@ -41,28 +41,36 @@ func (s *stand) process(cache string) (kill func()) {
 // changes, commits each of them once, in order.
 func TestGitWriterKilled(t *testing.T) {
 	t.Parallel()
-	const kills, each = 30, 100
+	const kills, half = 30, 50
 	s := newStand(t)
 	d := s.register("live", "live", false)
-	cache, written := t.TempDir(), 0
+	cache, written, within := t.TempDir(), 0, 0
+	writes := func() {
+		var changes []event.Change
+		for range half {
+			written++
+			changes = append(changes, configMap(event.Update, fmt.Sprintf("web-%d", written%7), fmt.Sprint(written), written))
+		}
+		s.write(d, changes...)
+	}
 	for range kills {
 		kill := s.process(cache)
 		begun := len(s.versions())
-		for range each / 10 {
-			var changes []event.Change
-			for range 10 {
-				written++
-				changes = append(changes, configMap(event.Update, fmt.Sprintf("web-%d", written%7), fmt.Sprint(written), written))
-			}
-			s.write(d, changes...)
-		}
+		writes()
 		s.until("it writes", func() bool { return len(s.versions()) > begun })
-		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) //nolint:forbidigo // at some time
+		writes()
+		time.Sleep(time.Duration(rand.IntN(1000<<rand.IntN(8))) * time.Microsecond) //nolint:forbidigo // at some time
 		kill()
+		if len(s.versions()) < written {
+			within++
+		}
 	}
 	s.start()
 	s.wantVersions(written)
 	if got := len(s.versions()); got != written {
 		t.Errorf("%d commits of %d changes", got, written)
+	}
+	if t.Logf("killed %d of %d times with changes that were not on the remote", within, kills); within == 0 {
+		t.Error("that is never")
 	}
 }

@@ -397,12 +397,16 @@ func TestGitWritersLoseAnswers(t *testing.T) {
 	const n, together, every = 600, 20, 5
 	s := newStand(t)
 	d := s.register("live", "live", false)
-	var pushes atomic.Int64
+	var pushes, lost atomic.Int64
 	s.gate.set(func(next http.Handler, _ http.ResponseWriter, r *http.Request) bool {
 		if !isPush(r) || pushes.Add(1)%every != 0 {
 			return false
 		}
-		next.ServeHTTP(httptest.NewRecorder(), r)
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
+		if strings.Contains(answer.Body.String(), "ok refs/heads/main") {
+			lost.Add(1)
+		}
 		panic(http.ErrAbortHandler) // closes the connection without an answer
 	})
 	var stops []func()
@@ -424,8 +428,8 @@ func TestGitWritersLoseAnswers(t *testing.T) {
 	}
 	s.wantVersions(n)
 	s.git("fsck", "--strict")
-	if pushes.Load() < n/together {
-		t.Errorf("there were %d pushes only", pushes.Load())
+	if t.Logf("of %d pushes %d landed without an answer", pushes.Load(), lost.Load()); lost.Load() == 0 {
+		t.Error("no answer was lost")
 	}
 }
 

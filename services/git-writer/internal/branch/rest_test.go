@@ -11,13 +11,13 @@ import (
 // opens it is another, unless the remote asked to be left alone.
 func TestRest(t *testing.T) {
 	for name, tt := range map[string]struct {
-		woken, asked, ended bool
-		want                time.Duration
+		woken, ended bool
+		asked, want  time.Duration
 	}{
-		"nothing happens":          {false, false, false, time.Minute},
-		"woken":                    {true, false, false, leastRest},
-		"woken, and asked to wait": {true, true, false, time.Minute},
-		"ended":                    {false, true, true, time.Second},
+		"nothing happens":          {false, false, 0, time.Minute},
+		"woken":                    {true, false, 0, leastRest},
+		"woken, and asked to wait": {true, false, 50 * time.Second, 50 * time.Second},
+		"ended":                    {false, true, time.Minute, time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())

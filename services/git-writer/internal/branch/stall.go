@@ -103,7 +103,7 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 		w.Pace.leave(time.Now().Add(remote.RetryAfter))
 	}
 	left := w.Pace.asked(time.Now()) // by this branch, or by another one of the remote
-	d = max(d, left)
+	d += left                        // by chance more, so that they do not all come back at once
 	w.show(func(s *Snapshot) { s.Why, s.Next = err, time.Now().Add(d) })
 	level := slog.LevelDebug // said before; /readyz goes on saying it
 	if said := fault.Gist(err); said != w.said {
@@ -121,19 +121,16 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 			})
 		}
 	}
-	w.rest(ctx, d, left > 0)
+	w.rest(ctx, d, left)
 }
 
 // leastRest is how long a worker waits that is woken: what opens a remote may change more
 // often than that may be tried.
 const leastRest = 5 * time.Second
 
-// rest waits, and less if it is woken. A remote that asked to be left alone is.
-func (w *Worker) rest(ctx context.Context, d time.Duration, asked bool) {
-	least := d
-	if !asked {
-		least = min(d, leastRest)
-	}
+// rest waits, and less if it is woken, but as long as the remote asked to be left alone.
+func (w *Worker) rest(ctx context.Context, d, asked time.Duration) {
+	least := max(asked, min(d, leastRest))
 	if fault.Wait(ctx, least) != nil {
 		return
 	}

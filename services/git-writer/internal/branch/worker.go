@@ -77,6 +77,8 @@ var (
 	// errReconfigured ends a session because the destinations changed, or because
 	// a folder is to be looked at again.
 	errReconfigured = errors.New("the destinations of the branch changed")
+	// errAlone is why nothing moves while a remote is left alone.
+	errAlone = errors.New("the remote has asked to be left alone for a while")
 	// errRewritten ends a session because what it was built on is gone.
 	errRewritten = errors.New("the history of the branch was rewritten")
 )
@@ -88,8 +90,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	failures := fault.Backoff{Max: 30 * time.Second}
 	restarts := fault.Backoff{Min: 20 * time.Millisecond, Max: 30 * time.Second}
 	for ctx.Err() == nil {
-		if fault.Wait(ctx, w.Pace.asked(time.Now())) != nil {
-			return nil
+		now := time.Now()
+		if left := w.Pace.asked(now); left > 0 { // by another branch
+			w.show(func(s *Snapshot) { s.Why, s.Next = errAlone, now.Add(left) })
+			if fault.Wait(ctx, left) != nil {
+				return nil
+			}
 		}
 		begun := time.Now()
 		moved, err := w.session(ctx)

@@ -111,36 +111,40 @@ func atTheDoor(said string) error {
 	return nil
 }
 
-// judgements are words that hosts have for why they refuse a push.
+// judgements are what hosts say when they refuse a push: whole phrases, since a hook may name
+// any file and any rule.
 var judgements = []struct {
 	says string
 	is   error
 }{
-	{"quota", ErrNoRoom},
-	{"no space left", ErrNoRoom},
-	{"storage limit", ErrNoRoom}, // GitLab
-	{"size limit", ErrNoRoom},    // GitHub, GitLab, Gitea
-	{"repository limit", ErrNoRoom},
-	{"maximum allowed size", ErrNoRoom}, // git itself: receive.maxInputSize
-	{"protected branch", ErrProtected},  // GitHub, GitLab, Gitea
-	{"branch is protected", ErrProtected},
-	{"protected ref", ErrProtected},
-	{"rule violations", ErrProtected},    // GitHub's rulesets
-	{"branch restriction", ErrProtected}, // Bitbucket
-	{"permission to update branch", ErrProtected},
-	{"tf402455", ErrProtected}, // Azure DevOps: pull requests only
+	{"quota exceeded", ErrNoRoom},
+	{"exceeded quota", ErrNoRoom},
+	{"over quota", ErrNoRoom},
+	{"storage quota", ErrNoRoom},
+	{"no space left on device", ErrNoRoom},
+	{"storage limit", ErrNoRoom},                     // GitLab
+	{"repository size limit", ErrNoRoom},             // GitLab, Bitbucket
+	{"file size limit of", ErrNoRoom},                // GitHub
+	{"exceeds maximum allowed size", ErrNoRoom},      // git itself: receive.maxInputSize
+	{"protected branch update failed", ErrProtected}, // GitHub
+	{"protected branch hook declined", ErrProtected},
+	{"must be made through a pull request", ErrProtected},
+	{"push code to protected branches", ErrProtected},    // GitLab
+	{"push to protected branch", ErrProtected},           // Gitea
+	{"permission denied to update branch", ErrProtected}, // Bitbucket
+	{"tf402455", ErrProtected},                           // Azure DevOps: pull requests only
 }
 
-// refusedFor is what a host means that refuses a push with this; ErrRefused: that is for a
-// person to read.
-func refusedFor(said string) error {
+// judged is what a host means that refuses a push with this; nil: that is for a person to
+// read.
+func judged(said string) error {
 	said = strings.ToLower(said)
 	for _, j := range judgements {
 		if strings.Contains(said, j.says) {
 			return j.is
 		}
 	}
-	return ErrRefused
+	return nil
 }
 
 // killWait bounds how long a program's children may hold its output once it was killed.

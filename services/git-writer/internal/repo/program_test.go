@@ -27,20 +27,25 @@ func TestAtTheDoor(t *testing.T) {
 	}
 }
 
-func TestRefusedFor(t *testing.T) {
+func TestJudged(t *testing.T) {
 	for said, want := range map[string]error{
 		"protected branch hook declined\nerror: GH006: Protected branch update failed for refs/heads/main.":                                ErrProtected,
-		"push declined due to repository rule violations":                                                                                  ErrProtected,
+		"GH013: Repository rule violations found for refs/heads/main.\n- Changes must be made through a pull request.":                     ErrProtected,
 		"pre-receive hook declined\nGitLab: You are not allowed to push code to protected branches on this project":                        ErrProtected,
 		"pre-receive hook declined\nGitea: Not allowed to push to protected branch main":                                                   ErrProtected,
 		"TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.":                            ErrProtected,
 		"pre-receive hook declined\nYour push to this repository cannot be completed because the namespace has exceeded its storage limit": ErrNoRoom,
 		"unpacking: unpack-objects abnormal exit\nfatal: pack exceeds maximum allowed size (10.00 KiB)":                                    ErrNoRoom,
 		"unpacking: index-pack abnormal exit\nfatal: write error: No space left on device":                                                 ErrNoRoom,
-		"pre-receive hook declined\nno deploys on Friday":                                                                                  ErrRefused,
-		"": ErrRefused,
+		"pre-receive hook declined\nno deploys on Friday":                                                                                  nil,
+		"Permission denied to update branch main.":                                                                                         ErrProtected,
+		// What a hook says may name anything.
+		"policy: shop/resourcequotas/x.yaml sets no quota for pods":                         nil,
+		"GH013: Repository rule violations found\n- Commits must have verified signatures.": nil,
+		"the subject is over the size limit of 72; see the page about protected branches":   nil,
+		"": nil,
 	} {
-		if got := refusedFor(said); !errors.Is(got, ErrRefused) || got.Error() != want.Error() {
+		if got := judged(said); !errors.Is(got, want) || want == nil && got != nil {
 			t.Errorf("%q: %v", said, got)
 		}
 	}

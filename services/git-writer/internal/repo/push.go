@@ -134,6 +134,8 @@ func (r *remote) refusal(a *answer) error {
 		e.Detail = "unpacking: " + a.report.UnpackStatus
 	}
 	e.Detail = clean(e.Detail, maxDetail, a.secrets)
-	e.Kind = refusedFor(e.Detail + "\n" + e.Words)
+	if is := judged(e.Detail + "\n" + e.Words); is != nil {
+		e.Kind = is
+	}
 	return e
 }

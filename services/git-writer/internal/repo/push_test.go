@@ -452,6 +452,29 @@ func TestStatusErrors(t *testing.T) {
 	}
 }
 
+// TestStatusWithWords: a host that says no by a status of HTTP says in its words which.
+func TestStatusWithWords(t *testing.T) {
+	for words, kind := range map[string]error{
+		"Your push to this repository has been rejected because the namespace has reached its storage limit": ErrNoRoom,
+		"You are not allowed to push code to protected branches on this project.":                            ErrProtected,
+		"You are not allowed to push code to this project.":                                                  ErrForbidden,
+	} {
+		r := newRemoteRepo(t, gittest.Options{})
+		b := r.fetched()
+		put(t, b, 1, "a.yaml", "1")
+		r.meddle(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+			if !isPush(req) {
+				next.ServeHTTP(w, req)
+				return
+			}
+			http.Error(w, words, http.StatusForbidden)
+		})
+		if _, err := b.Push(t.Context()); !errors.Is(err, kind) || !strings.Contains(err.Error(), words) {
+			t.Errorf("error %v, want %v", err, kind)
+		}
+	}
+}
+
 func TestRemoteThatSaysNothing(t *testing.T) {
 	r := newRemoteRepo(t, gittest.Options{})
 	b := r.fetched(func(c *Config) { c.Timeout = 1500 * time.Millisecond })

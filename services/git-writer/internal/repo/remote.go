@@ -26,7 +26,12 @@ func init() {
 	transport.UnsupportedCapabilities = []capability.Capability{capability.ThinPack}
 }
 
-const defaultTimeout = time.Minute
+const (
+	defaultTimeout = time.Minute
+	// longest is how many times as long as a session may go without any progress it may
+	// last with it: a peer that sends a byte now and then does not hold the branch for ever.
+	longest = 30
+)
 
 // remote is how to reach the repository.
 type remote struct {
@@ -37,7 +42,8 @@ type remote struct {
 	auth     func(ctx context.Context, url string) (Access, error)
 	http     *http.Client
 	carriers carriers
-	timeout  time.Duration
+	timeout  time.Duration // without progress
+	longest  time.Duration // with it
 
 	mu     sync.Mutex
 	pushes *discovery // of the last HTTP push; nil if it is to be read
@@ -55,6 +61,7 @@ func newRemote(cfg Config) *remote {
 	if r.timeout <= 0 {
 		r.timeout = defaultTimeout
 	}
+	r.longest = longest * r.timeout
 	var err error
 	if r.where, err = locate(cfg.URL); err != nil {
 		r.err = fmt.Errorf("reading %q: %w: %w", r.url, ErrBadURL, err)
@@ -84,7 +91,7 @@ func (r *remote) begin(ctx context.Context, doing string) (*session, error) {
 		return nil, r.err
 	}
 	s := &session{remote: r, doing: doing, caller: ctx, endpoint: r.where.endpoint()}
-	s.ctx, s.watch = watch(ctx, r.timeout)
+	s.ctx, s.watch = watch(ctx, r.timeout, r.longest)
 	s.secrets = secretsOf(r.where.user, r.where.web(), nil)
 	if r.auth != nil {
 		access, err := r.auth(s.ctx, r.url)
@@ -185,7 +192,7 @@ func (s *session) classify(err error) *RemoteError {
 		return s.fail(ErrUnreachable, fmt.Sprintf("nothing came or went for %s", s.remote.timeout))
 	}
 	if errors.Is(context.Cause(s.ctx), errEndless) {
-		return s.fail(ErrUnreachable, fmt.Sprintf("it came to no end within %s", longest*s.remote.timeout))
+		return s.fail(ErrUnreachable, fmt.Sprintf("it came to no end within %s", s.remote.longest))
 	}
 	if s.wire != nil {
 		switch was := s.wire.last(); {

@@ -90,8 +90,10 @@ func TestSilentSSHHostLeavesNothing(t *testing.T) {
 // TestEndlessPeer: a server whose answer comes a byte at a time, and never ends, is given up.
 func TestEndlessPeer(t *testing.T) {
 	r := newRemoteRepo(t, gittest.Options{})
-	b := r.fetched(func(c *Config) { c.Timeout = 100 * time.Millisecond })
+	b := r.fetched()
 	put(t, b, 1, "a.yaml", "1")
+	was := b.remote.longest
+	b.remote.longest = time.Second
 	r.meddle(func(w http.ResponseWriter, req *http.Request, _ http.Handler) {
 		more := time.NewTicker(20 * time.Millisecond)
 		defer more.Stop()
@@ -105,11 +107,12 @@ func TestEndlessPeer(t *testing.T) {
 		"fetch": func() error { _, err := b.Fetch(t.Context()); return err },
 		"push":  func() error { _, err := b.Push(t.Context()); return err },
 	} {
-		if err := does(); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "no end within 3s") {
+		if err := does(); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "no end within 1s") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
 	r.meddle(nil)
+	b.remote.longest = was
 	push(t, b)
 }
 

@@ -146,8 +146,8 @@ func (l location) endpoint() *transport.Endpoint {
 	return ep
 }
 
-// Remote is the same for all ways to write the URL of one repository: without a user, the
-// scheme's own port, and a ".git" or a slash at its end.
+// Remote is the same for all ways to write the URL of one repository by one protocol: without
+// a user, the protocol's own port, and over the network a ".git" or a slash at its end.
 func Remote(raw string) string {
 	l, err := locate(raw)
 	if err != nil {

@@ -19,10 +19,6 @@ var (
 	errEndless = errors.New("no end")
 )
 
-// longest is how many times as long as a session may go without any progress it may last
-// with it: a peer that sends a byte now and then does not hold the branch for ever.
-const longest = 30
-
 // watchdog ends a context when alive was not called for a while.
 type watchdog struct {
 	quiet  time.Duration
@@ -31,11 +27,11 @@ type watchdog struct {
 	cancel context.CancelCauseFunc
 }
 
-func watch(ctx context.Context, quiet time.Duration) (context.Context, *watchdog) {
+func watch(ctx context.Context, quiet, longest time.Duration) (context.Context, *watchdog) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &watchdog{quiet: quiet, cancel: cancel}
 	w.timer = time.AfterFunc(quiet, func() { cancel(errStalled) })
-	w.all = time.AfterFunc(longest*quiet, func() { cancel(errEndless) })
+	w.all = time.AfterFunc(longest, func() { cancel(errEndless) })
 	return ctx, w
 }
 
