@@ -99,7 +99,7 @@ unit: ## shared and the services, with the race detector
 integration: ## the roles on real NATS servers, with the race detector, and a model of their runs
 	cd test/integration/layout && $(GO) test -count=1
 	cd test/integration/model && $(GO) test -count=1
-	@cd test/integration && ../scripts/covered integration -coverpkg='$(COVERED)' -count=1 -parallel 12 -timeout 20m
+	@cd test/integration && ../scripts/covered integration -coverpkg='$(COVERED)' -count=1 -parallel 6 -timeout 20m
 
 controlplane: ## the control plane that the tests run on
 	cd test/controlplane && GOWORK=off $(GO) test -count=1 ./acceptance

@@ -411,9 +411,9 @@ func TestGitWriterPace(t *testing.T) {
 	if n := pushes.Load(); n != 2 {
 		t.Errorf("%d pushes", n)
 	}
-	pushed := w.Snapshots()[0].Pushed
 	s.write(d, configMap(event.Update, "web", "4", 4)) // stands there: it is no push
 	s.wantTold(s.ask(d, "r1", 1), 0, "RESOURCE shop/configmaps/web.yaml")
+	pushed := w.Snapshots()[0].Pushed
 	d.MinPushInterval = time.Hour
 	s.put(d)
 	s.write(d, configMap(event.Update, "web", "5", 5))
