@@ -62,8 +62,8 @@ func (s *session) position(ctx context.Context) (position uint64, held []uint64,
 	if found && unaware {
 		// Behind the hint somebody pushed who did not know how far it is: another writer,
 		// to which a version was news that is held no more here, since what replaced it
-		// was what stood there. It does not stand there any more. Or it was a merge, and
-		// the run finds nothing.
+		// was what stood there. It does not stand there any more. Or it was a merge:
+		// then the run finds what that has changed, if anything.
 		s.Log.Warn("another writer, or a merge, has brought what was passed here, reconciling", "url", repo.Redact(s.URL), "branch", s.Branch)
 		if err := s.ask(ctx, event.ReasonHistoryGap); err != nil {
 			return 0, nil, err
