@@ -90,8 +90,8 @@ func open(t *testing.T, url, secrets string) *repo.Branch {
 	cfg := Config{CacheDir: t.TempDir(), Credentials: Credentials{Dir: secrets, Username: "nobody", PasswordFile: "/nonexistent", AgentSocket: "/nonexistent", KnownHosts: "/nonexistent"}}
 	b := repo.New(repo.Config{
 		URL: url, Branch: "main", Dir: filepath.Join(cfg.CacheDir, "branch"),
-		Auth: func(ctx context.Context, remote string) (repo.Access, error) {
-			return opener{Config: cfg}.access(ctx, nil, remote, "prod/shop/git")
+		Auth: func(ctx context.Context) (repo.Access, error) {
+			return opener{Config: cfg}.access(ctx, nil, url, "prod/shop/git")
 		},
 	})
 	t.Cleanup(b.Close)
@@ -396,7 +396,7 @@ func serveProxy(t *testing.T, user, password string, tunnels *atomic.Int64) (add
 					return
 				}
 				if req.Header.Get("Proxy-Authorization") != want {
-					_, _ = io.WriteString(conn, "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+					_, _ = io.WriteString(conn, "HTTP/1.1 407 Who are you?\r\n\r\n")
 					return
 				}
 				to, err := net.Dial("tcp", req.Host)

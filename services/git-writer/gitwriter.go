@@ -221,8 +221,8 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 
 // auth says what a session with a destination's remote is opened with. Secrets name their
 // remotes as they are configured.
-func (w *Writer) auth(d event.Destination) func(context.Context, string) (repo.Access, error) {
-	return func(ctx context.Context, _ string) (repo.Access, error) {
+func (w *Writer) auth(d event.Destination) func(context.Context) (repo.Access, error) {
+	return func(ctx context.Context) (repo.Access, error) {
 		all, _ := w.registry.All()
 		return w.opener.access(ctx, all, d.URL, d.Credentials)
 	}

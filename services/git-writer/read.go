@@ -29,7 +29,7 @@ func ReadBlobs(ctx context.Context, on *bus.Bus, cfg Config, all map[event.Desti
 	open := opener{Config: cfg, sealed: sealed}
 	b := repo.New(repo.Config{
 		URL: d.URL, Branch: d.Branch, Dir: cfg.CacheDir,
-		Auth: func(ctx context.Context, _ string) (repo.Access, error) {
+		Auth: func(ctx context.Context) (repo.Access, error) {
 			return open.access(ctx, all, d.URL, d.Credentials)
 		},
 	})

@@ -87,12 +87,15 @@ func (r *sshRemote) trust(keys ...gittest.Key) {
 	}
 }
 
-func (r *sshRemote) auth(ctx context.Context, remote string) (repo.Access, error) {
-	return opener{Config: Config{Credentials: r.credentials}}.access(ctx, nil, remote, "")
+// auth opens a repository of the server, as a destination's without a Secret.
+func (r *sshRemote) auth(repository string) func(context.Context) (repo.Access, error) {
+	return func(ctx context.Context) (repo.Access, error) {
+		return opener{Config: Config{Credentials: r.credentials}}.access(ctx, nil, r.server.URL(repository), "")
+	}
 }
 
 func (r *sshRemote) branch(name string) *repo.Branch {
-	b := repo.New(repo.Config{URL: r.server.URL("team/live.git"), Branch: name, Dir: r.t.TempDir(), Auth: r.auth, Timeout: 20 * time.Second})
+	b := repo.New(repo.Config{URL: r.server.URL("team/live.git"), Branch: name, Dir: r.t.TempDir(), Auth: r.auth("team/live.git"), Timeout: 20 * time.Second})
 	r.t.Cleanup(b.Close)
 	return b
 }
@@ -301,7 +304,7 @@ func TestHostKeyTypeIsGone(t *testing.T) {
 func TestRepositoryNotFoundOverSSH(t *testing.T) {
 	r := newSSHRemote(t)
 	r.trust(r.hosts[ssh.KeyAlgoED25519])
-	b := repo.New(repo.Config{URL: r.server.URL("none.git"), Branch: "main", Dir: t.TempDir(), Auth: r.auth})
+	b := repo.New(repo.Config{URL: r.server.URL("none.git"), Branch: "main", Dir: t.TempDir(), Auth: r.auth("none.git")})
 	if _, err := b.Fetch(t.Context()); !errors.Is(err, repo.ErrNotFound) {
 		t.Errorf("error %v", err)
 	}

@@ -21,9 +21,6 @@ func (s *session) commit(ctx context.Context, g ledger.Commit[write]) (err error
 	if err != nil || len(g.Writes) == 0 {
 		return err
 	}
-	for _, w := range g.Writes {
-		s.inFlight[placed{g.Through, w.path}] = w
-	}
 	a := s.admitted[g.Writes[0].destination.Key]
 	changed, err := s.repo.Commit(s.remember(s.newCommit(g, a)))
 	var taken *repo.PathConflictError
@@ -33,6 +30,9 @@ func (s *session) commit(ctx context.Context, g ledger.Commit[write]) (err error
 	case err != nil:
 		return err
 	case changed:
+		for _, w := range g.Writes {
+			s.inFlight[placed{g.Through, w.path}] = w
+		}
 		s.tally.commits[origin]++
 		s.tally.add("committed", origin, len(g.Writes))
 	default:

@@ -70,10 +70,10 @@ func (t tally) add(what string, origin event.Origin, n int) { t.changes[outcome{
 // are on the remote, and that nobody counts. Counters take nothing back: see uncount.
 func (m *Metrics) count(t tally) {
 	for o, n := range t.changes {
-		m.Changes.WithLabelValues(o.what, string(o.origin)).Add(float64(max(n, 0)))
+		m.Changes.WithLabelValues(o.what, string(o.origin)).Add(float64(n))
 	}
 	for origin, n := range t.commits {
-		m.Commits.WithLabelValues(string(origin)).Add(float64(max(n, 0)))
+		m.Commits.WithLabelValues(string(origin)).Add(float64(n))
 	}
 	t.clear()
 }

@@ -22,7 +22,7 @@ type Config struct {
 	CacheDir  string
 	// Credentials names the Secret that opens the remote; empty: the environment does.
 	Credentials string
-	Auth        func(ctx context.Context, url string) (repo.Access, error)
+	Auth        func(ctx context.Context) (repo.Access, error)
 	Sign        func() (repo.Sign, error) // gives what signs the commits that are made now; nil: nothing does
 	Pace        *Pace                     // of the remote
 	Bus         *bus.Bus
@@ -77,7 +77,8 @@ var (
 	// errReconfigured ends a session because the destinations changed, or because
 	// a folder is to be looked at again.
 	errReconfigured = errors.New("the destinations of the branch changed")
-	// errAlone is why nothing moves while a remote is left alone.
+	// errAlone is why nothing moves while a remote is left alone, whichever of its branches
+	// it asked to.
 	errAlone = errors.New("the remote has asked to be left alone for a while")
 	// errRewritten ends a session because what it was built on is gone.
 	errRewritten = errors.New("the history of the branch was rewritten")
@@ -90,15 +91,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	failures := fault.Backoff{Max: 30 * time.Second}
 	restarts := fault.Backoff{Min: 20 * time.Millisecond, Max: 30 * time.Second}
 	for ctx.Err() == nil {
-		now := time.Now()
-		if left := w.Pace.asked(now); left > 0 { // by another branch
-			w.show(func(s *Snapshot) { s.Why, s.Next = errAlone, now.Add(left) })
-			if fault.Wait(ctx, left) != nil {
-				return nil
-			}
-		}
 		begun := time.Now()
-		moved, err := w.session(ctx)
+		moved, err := false, errAlone
+		if w.Pace.asked(begun) == 0 {
+			moved, err = w.session(ctx)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -1,9 +1,11 @@
 package repo
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"sync"
@@ -56,12 +58,23 @@ func (t TLS) config() *tls.Config {
 	return c
 }
 
-// carriers are what carries the requests of sessions: the one that all remotes share, or
-// one of the remote's own where it needs a TLS of its own. That keeps its connections from
+// common carries the requests of remotes that need no TLS of their own. It tells a proxy that
+// opens no tunnel (RFC 9110, 9.3.6) without other credentials by its status.
+var common = func() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone() // with the proxies of the environment
+	t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+		if res.StatusCode == http.StatusProxyAuthRequired {
+			return ErrProxy
+		}
+		return nil
+	}
+	return t
+}()
+
+// carriers are what carries the requests of sessions: common, or one of the remote's own
+// where it needs a TLS of its own. That keeps its connections from
 // one session to the next, until another TLS is needed.
 type carriers struct {
-	shared http.RoundTripper // nil: the default
-
 	mu  sync.Mutex
 	tls TLS             // of own; guarded by mu
 	own *http.Transport // nil: there is none; guarded by mu
@@ -75,14 +88,10 @@ func (c *carriers) pick(t TLS) http.RoundTripper {
 		c.drop()
 	}
 	if t.isZero() {
-		return c.shared
+		return common
 	}
 	if c.own == nil {
-		like, ok := c.shared.(*http.Transport)
-		if !ok {
-			like = http.DefaultTransport.(*http.Transport) // with the proxies of the environment
-		}
-		c.own, c.tls = like.Clone(), t
+		c.own, c.tls = common.Clone(), t
 		c.own.TLSClientConfig = t.config()
 	}
 	return c.own

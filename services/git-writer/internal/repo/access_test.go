@@ -49,7 +49,7 @@ func tlsOf(t *testing.T, trusted, of *gittest.Authority) TLS {
 
 func withTLS(now *TLS) func(*Config) {
 	return func(c *Config) {
-		c.Auth = func(context.Context, string) (Access, error) { return Access{TLS: *now}, nil }
+		c.Auth = func(context.Context) (Access, error) { return Access{TLS: *now}, nil }
 	}
 }
 

@@ -20,7 +20,7 @@ const password = "s3cr3t/+ %word"
 
 func withAuth(user, password string) func(*Config) {
 	return func(c *Config) {
-		c.Auth = func(context.Context, string) (Access, error) {
+		c.Auth = func(context.Context) (Access, error) {
 			return Access{Method: &githttp.BasicAuth{Username: user, Password: password}}, nil
 		}
 	}
@@ -74,13 +74,13 @@ func TestBasicAuth(t *testing.T) {
 			c.URL = strings.Replace(r.url(), "http://", "http://writer:wr0ng@", 1)
 		},
 		"of another protocol": func(c *Config) {
-			c.Auth = func(context.Context, string) (Access, error) {
+			c.Auth = func(context.Context) (Access, error) {
 				return Access{Method: &gitssh.Password{User: "u", Password: "wr0ng"}}, nil
 			}
 		},
 		"not to be had": func(c *Config) {
 			c.URL = withUser
-			c.Auth = func(context.Context, string) (Access, error) {
+			c.Auth = func(context.Context) (Access, error) {
 				return Access{}, errors.New("no Secret, and " + password)
 			}
 		},
@@ -115,11 +115,8 @@ func TestCredentialsRotate(t *testing.T) {
 	})
 	given := "old"
 	b := r.fetched(func(c *Config) {
-		c.Auth = func(_ context.Context, url string) (Access, error) {
+		c.Auth = func(context.Context) (Access, error) {
 			asked++
-			if url != r.url() {
-				t.Errorf("asked for %s", url)
-			}
 			return Access{Method: &githttp.BasicAuth{Username: "u", Password: given}}, nil
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -22,16 +21,11 @@ type Config struct {
 	// deleted whenever one likes: that costs one fetch.
 	Dir string
 	// Auth gives the credentials of one session, so that rotated ones are taken
-	// up; it is told the URL without credentials, and its context ends with the
-	// session. Nil: none.
-	Auth func(ctx context.Context, url string) (Access, error)
+	// up; its context ends with the session. Nil: none.
+	Auth func(ctx context.Context) (Access, error)
 	// Rival recognises, by its message, a commit that another writer made of the
 	// same changes as those that are pending here. Nil: there are none.
 	Rival func(message string) bool
-	// HTTPClient carries http and https; its Transport, and with it proxies,
-	// certificates and connections, is shared by all sessions but those whose Access
-	// has a TLS of its own. Nil: the default.
-	HTTPClient *http.Client
 	// Timeout is how long a session may go without any progress; with progress it may last 30
 	// times as long. 0: a minute.
 	Timeout time.Duration

@@ -54,7 +54,7 @@ func child(job string) error {
 	ctx := context.Background()
 	cfg := Config{URL: url, Branch: "main", Dir: dir}
 	if strings.HasPrefix(url, "ssh:") {
-		cfg.Auth = func(context.Context, string) (Access, error) {
+		cfg.Auth = func(context.Context) (Access, error) {
 			auth, err := gitssh.NewSSHAgentAuth("git")
 			if err == nil {
 				auth.HostKeyCallback = ssh.InsecureIgnoreHostKey()
@@ -190,7 +190,7 @@ func TestSilentPeer(t *testing.T) {
 	for _, url := range []string{"ssh://git@" + address + "/org/repo", "http://" + address + "/org/repo"} {
 		cfg := Config{URL: url, Branch: "main", Dir: t.TempDir(), Timeout: 200 * time.Millisecond}
 		if strings.HasPrefix(url, "ssh") {
-			cfg.Auth = func(context.Context, string) (Access, error) {
+			cfg.Auth = func(context.Context) (Access, error) {
 				return Access{Method: &gitssh.Password{
 					User: "git", Password: "s3cr3t",
 					HostKeyCallbackHelper: gitssh.HostKeyCallbackHelper{HostKeyCallback: ssh.InsecureIgnoreHostKey()},

@@ -75,76 +75,10 @@ func (p *program) fault(err error) error {
 // refusal is fault of a program that has not begun to serve.
 func (p *program) refusal(err error) error {
 	err = p.fault(err)
-	if is := atTheDoor(p.stderr.String()); is != nil {
+	if is := meant(p.stderr.String(), refusals); is != nil {
 		return fmt.Errorf("%w: %w", is, err)
 	}
 	return err
-}
-
-// refusals are words that hosts have for who may not come in, each with what it means: no
-// protocol has any. Of those for a repository that is not there some do not say that it is.
-var refusals = []struct {
-	says string
-	is   error
-}{
-	{"does not appear to be a git repository", transport.ErrRepositoryNotFound}, // git itself
-	{"repository not found", transport.ErrRepositoryNotFound},                   // GitHub
-	{"no such repository", transport.ErrRepositoryNotFound},
-	{"repository does not exist", transport.ErrRepositoryNotFound},                       // Bitbucket, Gogs, Gitea
-	{"project you were looking for could not be found", transport.ErrRepositoryNotFound}, // GitLab
-	{"permission", transport.ErrAuthorizationFailed},
-	{"denied", transport.ErrAuthorizationFailed},
-	{"not allowed", transport.ErrAuthorizationFailed},
-	{"read only", transport.ErrAuthorizationFailed},
-	{"read-only", transport.ErrAuthorizationFailed},
-	{"unauthorized", transport.ErrAuthorizationFailed},
-}
-
-// atTheDoor is what a host means that says this instead of serving; nil: that is not known.
-func atTheDoor(said string) error {
-	said = strings.ToLower(said)
-	for _, r := range refusals {
-		if strings.Contains(said, r.says) {
-			return r.is
-		}
-	}
-	return nil
-}
-
-// judgements are what hosts say when they refuse a push: whole phrases, since a hook may name
-// any file and any rule.
-var judgements = []struct {
-	says string
-	is   error
-}{
-	{"quota exceeded", ErrNoRoom},
-	{"exceeded quota", ErrNoRoom},
-	{"over quota", ErrNoRoom},
-	{"storage quota", ErrNoRoom},
-	{"no space left on device", ErrNoRoom},
-	{"storage limit", ErrNoRoom},                     // GitLab
-	{"repository size limit", ErrNoRoom},             // GitLab, Bitbucket
-	{"file size limit of", ErrNoRoom},                // GitHub
-	{"exceeds maximum allowed size", ErrNoRoom},      // git itself: receive.maxInputSize
-	{"protected branch update failed", ErrProtected}, // GitHub
-	{"protected branch hook declined", ErrProtected},
-	{"must be made through a pull request", ErrProtected},
-	{"push code to protected branches", ErrProtected},    // GitLab
-	{"push to protected branch", ErrProtected},           // Gitea
-	{"permission denied to update branch", ErrProtected}, // Bitbucket
-	{"tf402455", ErrProtected},                           // Azure DevOps: pull requests only
-}
-
-// judged is what a host means that refuses a push with this; nil: that is for a person to
-// read.
-func judged(said string) error {
-	said = strings.ToLower(said)
-	for _, j := range judgements {
-		if strings.Contains(said, j.says) {
-			return j.is
-		}
-	}
-	return nil
 }
 
 // killWait bounds how long a program's children may hold its output once it was killed.

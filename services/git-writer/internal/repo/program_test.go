@@ -21,7 +21,7 @@ func TestAtTheDoor(t *testing.T) {
 		"":                       nil,
 		"We are down for repair": nil,
 	} {
-		if got := atTheDoor(said); !errors.Is(got, want) {
+		if got := meant(said, refusals); !errors.Is(got, want) {
 			t.Errorf("%q: %v", said, got)
 		}
 	}
@@ -45,7 +45,7 @@ func TestJudged(t *testing.T) {
 		"the subject is over the size limit of 72; see the page about protected branches":   nil,
 		"": nil,
 	} {
-		if got := judged(said); !errors.Is(got, want) || want == nil && got != nil {
+		if got := meant(said, judgements); !errors.Is(got, want) || want == nil && got != nil {
 			t.Errorf("%q: %v", said, got)
 		}
 	}

@@ -134,7 +134,7 @@ func (r *remote) refusal(a *answer) error {
 		e.Detail = "unpacking: " + a.report.UnpackStatus
 	}
 	e.Detail = clean(e.Detail, maxDetail, a.secrets)
-	if is := judged(e.Detail + "\n" + e.Words); is != nil {
+	if is := meant(e.Detail+"\n"+e.Words, judgements); is != nil {
 		e.Kind = is
 	}
 	return e

@@ -729,10 +729,7 @@ func TestPushIsOneRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.dir = dir
-	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
-	defer client.CloseIdleConnections()
 	b := r.fetched(func(c *Config) {
-		c.HTTPClient = client
 		c.URL = r.server.URL("my%20team/100%25/q%3F.git")
 	})
 	var requests atomic.Int64

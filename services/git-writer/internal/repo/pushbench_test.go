@@ -153,7 +153,7 @@ func (g *gitBench) copied(from, name string) string {
 // pushOurs is how long the first push of a process takes: it asks what the server can do.
 func (g *gitBench) pushOurs(repository string, after int, over served, all []Op) time.Duration {
 	g.Helper()
-	w := New(Config{URL: over.url(repository), Branch: "main", Dir: g.TempDir(), Auth: func(context.Context, string) (Access, error) { return Access{Method: over.auth}, nil }})
+	w := New(Config{URL: over.url(repository), Branch: "main", Dir: g.TempDir(), Auth: func(context.Context) (Access, error) { return Access{Method: over.auth}, nil }})
 	defer w.Close()
 	if _, err := w.Fetch(g.Context()); err != nil {
 		g.Fatal(err)

@@ -175,7 +175,7 @@ func (s *session) classifyPush(err error, words *talk) *RemoteError {
 		}
 	}
 	e.Words = clean(words.String(), maxWords, s.secrets)
-	if is := judged(e.Detail + "\n" + e.Words); is != nil && (errors.Is(e, ErrRefused) || errors.Is(e, ErrForbidden)) {
+	if is := meant(e.Detail+"\n"+e.Words, judgements); is != nil && (errors.Is(e, ErrRefused) || errors.Is(e, ErrForbidden)) {
 		e.Kind = is
 	}
 	return e

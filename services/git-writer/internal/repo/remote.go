@@ -39,8 +39,7 @@ type remote struct {
 	ref      plumbing.ReferenceName
 	where    location
 	err      error // what is wrong with the configuration
-	auth     func(ctx context.Context, url string) (Access, error)
-	http     *http.Client
+	auth     func(ctx context.Context) (Access, error)
 	carriers carriers
 	timeout  time.Duration // without progress
 	longest  time.Duration // with it
@@ -52,12 +51,8 @@ type remote struct {
 func newRemote(cfg Config) *remote {
 	r := &remote{
 		url: Redact(cfg.URL), ref: plumbing.NewBranchReferenceName(cfg.Branch),
-		auth: cfg.Auth, http: cfg.HTTPClient, timeout: cfg.Timeout,
+		auth: cfg.Auth, timeout: cfg.Timeout,
 	}
-	if r.http == nil {
-		r.http = http.DefaultClient
-	}
-	r.carriers.shared = r.http.Transport
 	if r.timeout <= 0 {
 		r.timeout = defaultTimeout
 	}
@@ -94,7 +89,7 @@ func (r *remote) begin(ctx context.Context, doing string) (*session, error) {
 	s.ctx, s.watch = watch(ctx, r.timeout, r.longest)
 	s.secrets = secretsOf(r.where.user, r.where.web(), nil)
 	if r.auth != nil {
-		access, err := r.auth(s.ctx, r.url)
+		access, err := r.auth(s.ctx)
 		if err != nil {
 			defer s.end()
 			if s.ctx.Err() != nil {
@@ -124,12 +119,8 @@ func (s *session) overHTTP() bool {
 	return s.endpoint.Protocol == "http" || s.endpoint.Protocol == "https"
 }
 
-// client is an HTTP client for this session: the configured one, watched.
-func (s *session) client() *http.Client {
-	c := *s.remote.http
-	c.Transport = s.wire
-	return &c
-}
+// client is an HTTP client for this session.
+func (s *session) client() *http.Client { return &http.Client{Transport: s.wire} }
 
 // transport is what speaks the URL's protocol.
 func (s *session) transport() transport.Transport {
@@ -211,12 +202,12 @@ func (s *session) classify(err error) *RemoteError {
 		return s.fail(ErrUnreachable, "a path is reached by git's own programs, and git is not installed, or not in PATH: install it")
 	}
 	if _, said, ok := strings.Cut(err.Error(), "unknown error: "); ok { // what go-git makes of words at the door
-		if is := atTheDoor(said); is != nil {
+		if is := meant(said, refusals); is != nil {
 			err = fmt.Errorf("%w: %s", is, said)
 		}
 	}
 	switch {
-	case s.wire != nil && strings.HasSuffix(err.Error(), http.StatusText(http.StatusProxyAuthRequired)): // to CONNECT
+	case errors.Is(err, ErrProxy):
 		return s.fail(ErrProxy, "")
 	case ourCertificate(err):
 		return s.fail(ErrClientCertificate, err.Error())

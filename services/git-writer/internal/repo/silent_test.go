@@ -47,7 +47,7 @@ func TestSilentSSHHostLeavesNothing(t *testing.T) {
 			}()
 			b := New(Config{
 				URL: "ssh://git@" + listener.Addr().String() + "/org/repo", Branch: "main", Dir: t.TempDir(), Timeout: 100 * time.Millisecond,
-				Auth: func(context.Context, string) (Access, error) {
+				Auth: func(context.Context) (Access, error) {
 					return Access{Method: &gitssh.Password{
 						User: "git", Password: "s3cr3t",
 						HostKeyCallbackHelper: gitssh.HostKeyCallbackHelper{HostKeyCallback: ssh.InsecureIgnoreHostKey()},

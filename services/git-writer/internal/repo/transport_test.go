@@ -48,7 +48,7 @@ import (
 // reach is how a repository is reached, if not over HTTP.
 type reach struct {
 	url   string
-	auth  func(ctx context.Context, url string) (Access, error)
+	auth  func(ctx context.Context) (Access, error)
 	agent string // socket of an agent with the key that the SSH server lets in
 }
 
@@ -89,7 +89,7 @@ func overSSH(t *testing.T, r *remoteRepo) reach {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = agent.Close() })
-	return reach{server.URL(r.name), func(context.Context, string) (Access, error) {
+	return reach{server.URL(r.name), func(context.Context) (Access, error) {
 		return Access{Method: &gitssh.PublicKeys{
 			User: "git", Signer: client,
 			HostKeyCallbackHelper: gitssh.HostKeyCallbackHelper{HostKeyCallback: ssh.FixedHostKey(host.PublicKey())},

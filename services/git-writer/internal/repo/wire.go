@@ -69,7 +69,7 @@ const (
 // their end when they are closed, without which the connection could not be
 // used again.
 type wire struct {
-	base  http.RoundTripper // nil: the default
+	base  http.RoundTripper
 	watch *watchdog
 
 	mu  sync.Mutex
@@ -103,11 +103,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		}{moving{req.Body, w.watch}, req.Body}
 		req = &watched
 	}
-	base := w.base
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	res, err := base.RoundTrip(req)
+	res, err := w.base.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
