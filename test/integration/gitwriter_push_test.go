@@ -664,8 +664,48 @@ func TestGitWriterLeavesAlone(t *testing.T) {
 	s.until("both are written", func() bool {
 		return s.newest() == "Create configmaps shop/web" && strings.Contains(s.git("branch", "--list", "other"), "other")
 	})
+	s.until("both move again", func() bool { return s.stalled(first.Key) == nil && s.stalled(second.Key) == nil })
 	if got := time.Duration(again.Load() - asked.Load()); got < wait {
 		t.Errorf("it was asked again after %s", got)
+	}
+}
+
+// TestGitWriterStopsAlone: what has to wait because the remote asked to be left alone waits
+// through a stop, too, and says so.
+func TestGitWriterStopsAlone(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	s.commitFile("README.md", "hello\n")
+	d := map[string]event.Destination{}
+	for _, branch := range []string{"waits", "asks", "late"} {
+		at := s.register(branch, branch, false)
+		at.Branch, at.BranchKey = branch, subject.BranchKey(s.url, branch)
+		if branch == "waits" {
+			at.MinPushInterval = time.Hour
+		}
+		s.put(at)
+		d[branch] = at
+	}
+	_, stop := s.start()
+	s.write(d["waits"], configMap(event.Create, "web", "a", 1))
+	s.until("there is a first commit", func() bool { return strings.Contains(s.git("branch", "--list", "waits"), "waits") })
+	var pushes atomic.Int64
+	s.gate.set(func(_ http.Handler, w http.ResponseWriter, r *http.Request) bool {
+		if isPush(r) {
+			pushes.Add(1)
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+		return isPush(r)
+	})
+	s.write(d["waits"], configMap(event.Update, "web", "b", 2)) // for its turn
+	s.write(d["asks"], configMap(event.Create, "web", "a", 3))
+	s.isStalled(d["asks"], "RemoteUnreachable", "429")
+	s.write(d["late"], configMap(event.Create, "web", "a", 4))
+	s.isStalled(d["late"], "RemoteUnreachable", "left alone")
+	stop()
+	if n := pushes.Load(); n != 1 {
+		t.Errorf("it was pushed to %d times", n)
 	}
 }
 

@@ -41,7 +41,7 @@ func (p *Pace) due(interval time.Duration, now time.Time) time.Duration {
 
 // left is due, with mu held.
 func (p *Pace) left(interval time.Duration, now time.Time) time.Duration {
-	return max(0, p.last.Add(interval).Sub(now), p.alone.Sub(now))
+	return max(0, p.last.Add(interval).Sub(now))
 }
 
 // take is due, and where that is 0 a push begins now.
@@ -93,21 +93,26 @@ func (s *session) due(b *batch) time.Duration {
 	return due
 }
 
-// await waits until a push may begin, or the end of ctx: the last push waits for nothing.
-// It returns when the push began.
-func (s *session) await(ctx context.Context) time.Time {
-	for ctx.Err() == nil {
+// await waits until a push may begin, or the end of ctx: the last push waits for no turn.
+// It returns when the push began, or errAlone: until the remote may be asked again, what was
+// gathered is safe in KS_WRITE.
+func (s *session) await(ctx context.Context) (begun time.Time, err error) {
+	for {
 		now := time.Now()
+		if s.Pace.asked(now) > 0 {
+			return now, errAlone
+		}
+		if ctx.Err() != nil {
+			s.Pace.take(0, now) // who comes next waits for this one
+			return now, nil
+		}
 		due := s.Pace.take(s.interval(), now)
 		s.waits(now, due)
 		if due == 0 {
-			return now
+			return now, nil
 		}
 		_ = fault.Wait(ctx, min(due, idleWait)) // the loop sees how ctx is
 	}
-	now := time.Now()
-	s.Pace.take(0, now) // who comes next waits for this one
-	return now
 }
 
 // waits shows when the next push begins.

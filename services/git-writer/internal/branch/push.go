@@ -22,13 +22,16 @@ const (
 // bring builds the commits of a batch and brings them to the remote, once it is time. A
 // stop lets one that is under way end, within its bound.
 func (s *session) bring(ctx context.Context, b *batch) error {
-	begun := s.await(ctx)
+	begun, err := s.await(ctx)
+	if err != nil {
+		return err
+	}
 	pctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushWait)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopWait, cancel) })()
 	s.show(func(sn *Snapshot) { sn.Pushing = time.Now() })
 	defer s.show(func(sn *Snapshot) { sn.Pushing = time.Time{} })
-	err := s.build(pctx, b)
+	err = s.build(pctx, b)
 	if commits, _ := s.repo.Pending(); err != nil || commits == 0 {
 		s.Pace.give(begun)
 	}

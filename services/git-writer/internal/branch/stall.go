@@ -85,6 +85,7 @@ func reason(err error) string {
 		{repo.ErrBadURL, ReasonBadURL},
 		{repo.ErrProxy, ReasonUnreachable},
 		{repo.ErrUnreachable, ReasonUnreachable},
+		{errAlone, ReasonUnreachable},
 	} {
 		if errors.Is(err, r.is) {
 			return r.word
