@@ -686,7 +686,7 @@ func TestGitWriterStopsAlone(t *testing.T) {
 		s.put(at)
 		d[branch] = at
 	}
-	_, stop := s.start()
+	w, stop := s.start()
 	s.write(d["waits"], configMap(event.Create, "web", "a", 1))
 	s.until("there is a first commit", func() bool { return strings.Contains(s.git("branch", "--list", "waits"), "waits") })
 	var pushes atomic.Int64
@@ -703,10 +703,21 @@ func TestGitWriterStopsAlone(t *testing.T) {
 	s.isStalled(d["asks"], "RemoteUnreachable", "429")
 	s.write(d["late"], configMap(event.Create, "web", "a", 4))
 	s.isStalled(d["late"], "RemoteUnreachable", "left alone")
+	s.until("the first one waits for its turn", func() bool {
+		return slices.ContainsFunc(w.Snapshots(), func(sn gitwriter.Snapshot) bool { return sn.Branch == "waits" && sn.Pending == 1 })
+	})
 	stop()
 	if n := pushes.Load(); n != 1 {
 		t.Errorf("it was pushed to %d times", n)
 	}
+	s.gate.set(nil)
+	hurried := d["waits"]
+	hurried.MinPushInterval = 0
+	s.put(hurried)
+	s.start()
+	s.until("all is written once it may be", func() bool {
+		return s.git("rev-list", "--count", "waits") == "2" && strings.Contains(s.git("branch", "--list", "asks", "late"), "asks\n  late")
+	})
 }
 
 // TestGitWriterRefused: a remote that refuses pushes stalls the destination, with why and

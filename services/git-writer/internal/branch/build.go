@@ -30,8 +30,9 @@ func (s *session) commit(ctx context.Context, g ledger.Commit[write]) (err error
 	case err != nil:
 		return err
 	case changed:
+		s.made++
 		for _, w := range g.Writes {
-			s.inFlight[placed{g.Through, w.path}] = w
+			s.inFlight[placed{g.Through, w.path}] = flight{w, s.made}
 		}
 		s.tally.commits[origin]++
 		s.tally.add("committed", origin, len(g.Writes))

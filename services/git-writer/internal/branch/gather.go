@@ -81,6 +81,9 @@ func (s *session) looksAgain() bool {
 
 // do takes the next step of a batch.
 func (s *session) do(ctx context.Context, step ledger.Step, b *batch) error {
+	if s.Pace.asked(time.Now()) > 0 {
+		return errAlone
+	}
 	if step == ledger.Answer {
 		if err := s.answer(ctx, *b.barrier); err != nil {
 			return err

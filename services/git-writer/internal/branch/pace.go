@@ -2,6 +2,7 @@ package branch
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,10 +12,14 @@ import (
 // Pace keeps the pushes to one remote apart, those of all of its branches. The zero value
 // has seen none. Its methods may be called from any goroutine.
 type Pace struct {
-	mu           sync.Mutex
-	last, before time.Time // when the newest push began, and the one before it; guarded by mu
-	alone        time.Time // until when the remote asked to be left alone; guarded by mu
+	mu    sync.Mutex
+	turns []time.Time // when the newest pushes began, in order, at most keptTurns; guarded by mu
+	alone time.Time   // until when the remote asked to be left alone; guarded by mu
 }
+
+// keptTurns is how many turns can be given back at a time: more than branches of a remote
+// find at once that they have nothing to push.
+const keptTurns = 64
 
 // leave leaves the remote alone until a time: it asked one of its branches to.
 func (p *Pace) leave(until time.Time) {
@@ -41,7 +46,10 @@ func (p *Pace) due(interval time.Duration, now time.Time) time.Duration {
 
 // left is due, with mu held.
 func (p *Pace) left(interval time.Duration, now time.Time) time.Duration {
-	return max(0, p.last.Add(interval).Sub(now))
+	if len(p.turns) == 0 {
+		return 0
+	}
+	return max(0, p.turns[len(p.turns)-1].Add(interval).Sub(now))
 }
 
 // take is due, and where that is 0 a push begins now.
@@ -50,7 +58,7 @@ func (p *Pace) take(interval time.Duration, now time.Time) time.Duration {
 	defer p.mu.Unlock()
 	due := p.left(interval, now)
 	if due == 0 {
-		p.last, p.before = now, p.last
+		p.turns = append(p.turns[max(0, len(p.turns)-keptTurns+1):], now)
 	}
 	return due
 }
@@ -59,9 +67,7 @@ func (p *Pace) take(interval time.Duration, now time.Time) time.Duration {
 func (p *Pace) give(taken time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.last.Equal(taken) {
-		p.last = p.before
-	}
+	p.turns = slices.DeleteFunc(p.turns, taken.Equal)
 }
 
 // interval is the least time between two pushes, of all that destinations of the branch
@@ -84,8 +90,8 @@ func (s *session) open(b *batch, now time.Time) time.Duration {
 	return min(window, max(0, since.Add(window).Sub(now))) // the server's clock may be ahead
 }
 
-// due is how long it is until the next push, and says so. Until then more may be gathered
-// for it.
+// due is how long it is until the branch's turn to push, and says so. Until then more may be
+// gathered for it.
 func (s *session) due(b *batch) time.Duration {
 	now := time.Now()
 	due := max(s.open(b, now), s.Pace.due(s.interval(), now))

@@ -41,8 +41,14 @@ func TestPaceGivenBack(t *testing.T) {
 		t.Errorf("behind one that stands it is due in %s", got)
 	}
 	p.give(second)
+	if got := p.due(time.Hour, second); got != 0 {
+		t.Errorf("behind two that were given back it is due in %s", got)
+	}
+	p.take(0, first)
+	p.take(0, second)
+	p.give(second)
 	if got := p.due(time.Hour, second); got != 59*time.Minute {
-		t.Errorf("behind one that was given back it is due in %s", got)
+		t.Errorf("behind the one before it is due in %s", got)
 	}
 }
 

@@ -106,7 +106,7 @@ func (s *session) land(ctx context.Context) (repo.Result, error) {
 				s.Log.Warn("a file was changed in Git, and is looked into before the cluster's replaces it", "branch", s.Branch, "path", w.path)
 				return result, errReconfigured
 			}
-			if err := s.deadLetter(ctx, w, taken); err != nil {
+			if err := s.deadLetter(ctx, w.write, taken); err != nil {
 				return result, err
 			}
 			if !s.repo.Skip(taken.Position, taken.Path) {
@@ -120,11 +120,11 @@ func (s *session) land(ctx context.Context) (repo.Result, error) {
 }
 
 // uncount takes a write back that was committed, and its commit where nothing else is in it.
-func (s *session) uncount(position uint64, w write) {
+func (s *session) uncount(position uint64, w flight) {
 	delete(s.inFlight, placed{position, w.path})
 	s.tally.add("committed", w.Origin, -1)
-	for at := range s.inFlight {
-		if at.position == position {
+	for _, other := range s.inFlight {
+		if other.commit == w.commit {
 			return
 		}
 	}

@@ -25,7 +25,8 @@ type session struct {
 	aside    *item                           // was taken, and waits for held versions that go before it
 	noted    uint64                          // the position that the hint was last written with
 	subject  string                          // first line of the newest commit's message
-	inFlight map[placed]write                // what was committed and not pushed yet
+	inFlight map[placed]flight               // what was committed and not pushed yet
+	made     int                             // how many commits were
 	looked   bool                            // at the remote, since the batch was gathered
 	sign     repo.Sign                       // the commits of the batch; nil: they are not signed
 	tally    tally                           // of what was read since the last push
@@ -44,6 +45,12 @@ type session struct {
 type placed struct {
 	position uint64 // of its commit
 	path     string
+}
+
+// flight is a change that was committed and not pushed yet.
+type flight struct {
+	write
+	commit int // which of those that the session made: several may have one position
 }
 
 // session reads where the branch stands and writes from there until something
@@ -71,7 +78,7 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 	}
 	s := &session{
 		Worker: w, repo: b, admitted: map[event.DestinationKey]*admission{},
-		inFlight: map[placed]write{}, tally: newTally(), dirty: map[event.DestinationKey]landed{},
+		inFlight: map[placed]flight{}, tally: newTally(), dirty: map[event.DestinationKey]landed{},
 	}
 	if err := s.admit(ctx); err != nil {
 		return false, err

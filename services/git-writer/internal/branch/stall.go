@@ -99,10 +99,6 @@ func (w *Worker) stall(ctx context.Context, err error, d time.Duration) {
 	if what := remedy(err, w.Credentials); what != "" {
 		err = fmt.Errorf("%w; %s", err, what)
 	}
-	var remote *repo.RemoteError
-	if errors.As(err, &remote) {
-		w.Pace.leave(time.Now().Add(remote.RetryAfter))
-	}
 	left := w.Pace.asked(time.Now()) // by this branch, or by another one of the remote
 	d += left                        // by chance more, so that they do not all come back at once
 	w.show(func(s *Snapshot) { s.Why, s.Next = err, time.Now().Add(d) })

@@ -22,6 +22,7 @@ func TestRemedies(t *testing.T) {
 		"server's certificate": {fmt.Errorf("%w: x509: signed by nobody", repo.ErrUnreachable), ReasonUnreachable, "ca.crt of the Secret prod/shop/key", "SSL_CERT_FILE"},
 		"permission":           {repo.ErrForbidden, ReasonForbidden, "let this user write", "let this user write"},
 		"network":              {repo.ErrUnreachable, ReasonUnreachable, "", ""},
+		"left alone":           {errAlone, ReasonUnreachable, "", ""},
 		"proxy":                {repo.ErrProxy, ReasonUnreachable, "HTTPS_PROXY", "HTTPS_PROXY"},
 		"host key":             {repo.ErrHostKey, ReasonHostKey, "", ""}, // its error says what to do
 		"repository":           {repo.ErrNotFound, ReasonNotFound, "create the repository", "create the repository"},

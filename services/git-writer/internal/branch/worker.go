@@ -92,9 +92,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	restarts := fault.Backoff{Min: 20 * time.Millisecond, Max: 30 * time.Second}
 	for ctx.Err() == nil {
 		begun := time.Now()
-		moved, err := false, errAlone
-		if w.Pace.asked(begun) == 0 {
-			moved, err = w.session(ctx)
+		moved, err := w.turn(ctx)
+		var remote *repo.RemoteError
+		if errors.As(err, &remote) { // before a stop, too: the other branches heed it
+			w.Pace.leave(time.Now().Add(remote.RetryAfter))
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -114,6 +115,17 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.stall(ctx, err, failures.Next())
 	}
 	return nil
+}
+
+// turn is a session, unless the remote is to be left alone.
+func (w *Worker) turn(ctx context.Context) (moved bool, err error) {
+	if w.Pace.asked(time.Now()) == 0 {
+		return w.session(ctx)
+	}
+	if err := w.recall(ctx); err != nil { // what is behind it waits
+		return false, err
+	}
+	return false, errAlone
 }
 
 // destinations are those of this branch.

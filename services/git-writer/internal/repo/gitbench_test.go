@@ -48,7 +48,7 @@ type gitBench struct {
 
 // BenchmarkGit compares with stock git, prints one table and the figures as JSON, and is
 // to be run once: see make bench-git. Repositories are as a hosting service keeps them,
-// gc has run, and neither side syncs anything to disk.
+// gc has run (of histories see there), and neither side syncs anything to disk.
 func BenchmarkGit(b *testing.B) {
 	g := &gitBench{B: b, dir: b.TempDir()}
 	g.commits()

@@ -146,7 +146,7 @@ func (g *gitBench) history() {
 			}
 			g.add(f)
 			if i < 2 {
-				g.add(figure{What: "  CPU of that, without the server's", Unit: "ms", Ours: ms(quickest[i].cpu)})
+				g.add(figure{What: "  CPU of that, without git's on the server", Unit: "ms", Ours: ms(quickest[i].cpu)})
 			}
 		}
 	}
@@ -188,7 +188,8 @@ func (g *gitBench) copied(from, name string) string {
 }
 
 // pushOurs is how long the first push of a process takes, which asks what the server can do,
-// and how much CPU this process had meanwhile: the server's programs are others.
+// and how much CPU this process had meanwhile, in which the server passes on what git's
+// programs say; they are others.
 func (g *gitBench) pushOurs(repository string, after int, over served, all []Op) (took, cpu time.Duration) {
 	g.Helper()
 	w := New(Config{URL: over.url(repository), Branch: "main", Dir: g.TempDir(), Auth: func(context.Context) (Access, error) { return Access{Method: over.auth}, nil }})

@@ -174,6 +174,9 @@ func (s *session) fail(kind error, detail string) *RemoteError {
 // session, by the status of the last HTTP answer, by go-git's sentinels. What is
 // left is the network's or the server's doing and may pass.
 func (s *session) classify(err error) *RemoteError {
+	if hidden := (*plumbing.UnexpectedError)(nil); errors.As(err, &hidden) { // it does not unwrap
+		err = hidden.Err
+	}
 	if s.caller.Err() != nil {
 		e := s.fail(ErrUnreachable, s.caller.Err().Error())
 		e.ctx = s.caller.Err()

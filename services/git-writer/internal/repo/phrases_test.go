@@ -7,8 +7,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
-// TestAtTheDoor: what hosts say to whom they do not serve.
-func TestAtTheDoor(t *testing.T) {
+// TestRefusals: what hosts say to whom they do not serve.
+func TestRefusals(t *testing.T) {
 	for said, want := range map[string]error{
 		"fatal: '/srv/none.git' does not appear to be a git repository\n":                         transport.ErrRepositoryNotFound,
 		"ERROR: Repository not found.\nfatal: Could not read from remote repository.":             transport.ErrRepositoryNotFound,
@@ -27,7 +27,8 @@ func TestAtTheDoor(t *testing.T) {
 	}
 }
 
-func TestJudged(t *testing.T) {
+// TestJudgements: what hosts say of a push that they refuse.
+func TestJudgements(t *testing.T) {
 	for said, want := range map[string]error{
 		"protected branch hook declined\nerror: GH006: Protected branch update failed for refs/heads/main.":                                ErrProtected,
 		"GH013: Repository rule violations found for refs/heads/main.\n- Changes must be made through a pull request.":                     ErrProtected,
