@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,7 +41,7 @@ func New(d Deps) *Router {
 	log := d.Log.With("role", "router")
 	r := &Router{bus: d.Bus, log: log, registry: bus.NewRegistry()}
 	r.routed = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "kubescribe_router_events_total", Help: "Events read, by what became of them: routed, unwanted or unregistered.",
+		Name: "kubescribe_router_events_total", Help: "Events read, by what became of them: routed, or unregistered because their destinations are gone.",
 	}, []string{"outcome"})
 	lag := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kubescribe_router_lag_messages", Help: "Events stored and not yet routed.",
@@ -145,7 +146,7 @@ func (r *Router) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 		if err := r.hold(ctx, c.Registry); err != nil {
 			return bus.Decision{}, err
 		}
-		to, outcome = r.wanted(c)
+		to, outcome = r.registered(c)
 		hash = c.Hash
 	case event.KindMark:
 		mark, err := event.ParseMark(m.Header)
@@ -192,21 +193,17 @@ func (r *Router) hold(ctx context.Context, revision uint64) error {
 // What became of an event.
 const (
 	outcomeRouted       = "routed"
-	outcomeUnwanted     = "unwanted"
-	outcomeUnregistered = "unregistered" // its destination left while it was under way
+	outcomeUnregistered = "unregistered" // its destinations left while it was under way
 )
 
-// wanted lists the destinations that a change goes to.
-func (r *Router) wanted(c event.Change) ([]event.DestinationKey, string) {
-	all, _ := r.registry.All()
-	var to []event.DestinationKey
-	for k, d := range all {
-		if d.Selects(c.Cluster, c.Object) {
-			to = append(to, k)
-		}
-	}
+// registered are those of the destinations that a change is for which are there still.
+func (r *Router) registered(c event.Change) ([]event.DestinationKey, string) {
+	to := slices.DeleteFunc(slices.Clone(c.To), func(k event.DestinationKey) bool {
+		_, ok := r.registry.Get(k)
+		return !ok
+	})
 	if len(to) == 0 {
-		return nil, outcomeUnwanted
+		return nil, outcomeUnregistered
 	}
 	return to, outcomeRouted
 }

@@ -13,11 +13,12 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/capture"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
-	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
 	"github.com/kubescribe/kubescribe/services/watcher/mark"
 	"github.com/kubescribe/kubescribe/services/watcher/owing"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/exclusion"
 	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/manifest"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -201,12 +202,7 @@ func (s *session) touched(d event.Destination, part int) []*running {
 // touches reports whether a destination's rules select objects of a type, in a
 // namespace or, with "", in any.
 func touches(d event.Destination, t discover.Type, namespace string) bool {
-	return slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
-		if !r.SelectsType(t.Group, t.Version, t.Resource) {
-			return false
-		}
-		return len(r.Namespaces) == 0 || (t.Namespaced && (namespace == "" || slices.Contains(r.Namespaces, namespace)))
-	})
+	return selection.Follows(d, t.GroupVersionResource, t.Namespaced, namespace)
 }
 
 // leaves reports whether a destination's rules select objects of a type, but none of
@@ -214,7 +210,7 @@ func touches(d event.Destination, t discover.Type, namespace string) bool {
 // file holds of them was selected before an upgrade preferred another version, or
 // before the rules were changed: they are not followed, and may well be there.
 func leaves(d event.Destination, t discover.Type) bool {
-	return slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
+	return !exclusion.Type(t.GroupResource(), d.Without) && slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
 		r.Versions = nil
 		in := r.Namespaces
 		switch {
@@ -225,9 +221,15 @@ func leaves(d event.Destination, t discover.Type) bool {
 		case !t.Namespaced:
 			return false
 		}
-		return slices.ContainsFunc(in, func(namespace string) bool {
-			return !d.Selects(d.Key.Cluster, event.Object{Group: t.Group, APIVersion: t.Version, Resource: t.Resource, Namespace: namespace})
-		})
+		return slices.ContainsFunc(in, func(namespace string) bool { return !follows(d, t, namespace) })
+	})
+}
+
+// follows reports whether a destination's rules select objects of a type in one namespace, or
+// with "" in all.
+func follows(d event.Destination, t discover.Type, namespace string) bool {
+	return slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
+		return r.SelectsType(t.Group, t.Version, t.Resource) && (len(r.Namespaces) == 0 || slices.Contains(r.Namespaces, namespace))
 	})
 }
 
@@ -242,7 +244,7 @@ func (s *session) freeze(d event.Destination, part int, late []*running) (frozen
 	left := map[schema.GroupVersionResource]bool{} // whether they are still served will be seen
 	for _, r := range s.touched(d, part) {
 		of := r.typ.GroupVersionResource
-		found, exact := r.Freeze(d)
+		found, exact := r.Freeze(d.Key)
 		_, refused := r.State()
 		switch {
 		case r.ended():
@@ -290,7 +292,7 @@ func (s *session) answerFrozen(ctx context.Context, d event.Destination, q event
 	}
 	slices.Sort(missing)
 	missing = slices.Compact(missing)
-	unmirrored := exclude.Types()
+	unmirrored := exclusion.Types(d.Without)
 	for _, gr := range found.Others {
 		if subject.Part(s.cfg.Cluster, gr.Group, gr.Resource) == q.Part {
 			unmirrored = append(unmirrored, gr.String())

@@ -161,7 +161,7 @@ func (s *session) fetch(ctx context.Context, d event.Destination, part int, want
 		}
 		q := of[touched[i]]
 		if q == nil {
-			q = &capture.Wanted{Hashes: map[string]string{}, Dropped: dropped}
+			q = &capture.Wanted{For: d.Key, Hashes: map[string]string{}, Dropped: dropped}
 			of[touched[i]] = q
 		}
 		q.Hashes[e.path] = e.hash

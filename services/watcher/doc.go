@@ -4,11 +4,13 @@
 // Consumes API watches, REQUEST_CLUSTER_STATE and REQUEST_RESOURCES; produces
 // KS_EVENTS, the answers to those requests (KS_SNAP), REQUEST_RUN, the registry
 // (KS_DESTINATION) and sealed credentials (KS_CREDENTIAL). Keeps bookmarks (KS_CURSOR), and in memory an index of the
-// objects of each type: identity, version and content hash, no contents.
+// objects of each type: identity, version and, for each content that destinations have of it,
+// whose it is and its hash, no contents.
 //
 // Promises: every version that a watch delivered is published once, in the
-// order of its type (I1–I3), except those whose canonical manifest is what was
-// last published; after the API server forgot a version (410 Gone), the newest
+// order of its type (I1–I3), for the destinations whose rules select
+// it, except for those that have the same canonical manifest; as a DELETE for those that selected
+// the version before, and not this one; after the API server forgot a version (410 Gone), the newest
 // one of each object, and the deletions. A restart resumes where the lane ends.
 // The first list of a type publishes nothing: what exists comes by a run, which is
 // asked for where none is to come. What a run is told of a lane is exactly what the

@@ -114,7 +114,7 @@ func TestLeftIsSaidOnce(t *testing.T) {
 	s := newSession(&Watcher{log: slog.New(slog.NewTextHandler(&log, nil))}, "cluster-uid", []event.Destination{
 		{Key: event.DestinationKey{Cluster: "c", Namespace: "n", Name: "old"}, Rules: []event.Rule{{Groups: []string{"batch"}, Versions: []string{"v1beta1"}, Resources: []string{"*"}}}},
 		{Key: event.DestinationKey{Cluster: "c", Namespace: "n", Name: "all"}, Rules: []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}}}},
-	}, registry.Synced{})
+	}, nil, registry.Synced{})
 	served := func(version string) (all []discover.Type) {
 		for _, name := range []string{"cronjobs", "jobs"} {
 			all = append(all, discover.Type{GroupVersionResource: schema.GroupVersionResource{Group: "batch", Version: version, Resource: name}, Namespaced: true})

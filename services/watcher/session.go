@@ -19,8 +19,10 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/sealing"
 	"github.com/kubescribe/kubescribe/services/watcher/owing"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/exclusion"
 	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
@@ -70,8 +72,9 @@ type session struct {
 	*Watcher
 	clusterID    string
 	destinations []event.Destination
-	newest       uint64 // revision among our destinations
-	registered   uint64 // the registry's revision that holds exactly our destinations
+	selector     *selection.Selector // of their rules
+	newest       uint64              // revision among our destinations
+	registered   uint64              // the registry's revision that holds exactly our destinations
 	revisions    map[event.DestinationKey]uint64
 	lanes        [subject.Parts]*bus.Lane
 	requests     []*bus.Responder
@@ -88,9 +91,9 @@ type session struct {
 }
 
 // newSession begins with nothing followed.
-func newSession(w *Watcher, clusterID string, destinations []event.Destination, synced registry.Synced) *session {
+func newSession(w *Watcher, clusterID string, destinations []event.Destination, selector *selection.Selector, synced registry.Synced) *session {
 	return &session{
-		Watcher: w, clusterID: clusterID, destinations: destinations,
+		Watcher: w, clusterID: clusterID, destinations: destinations, selector: selector,
 		newest: synced.Newest, revisions: synced.Revisions,
 		left:     map[event.DestinationKey]string{},
 		contents: make(chan struct{}, 1), workers: map[workerKey]*running{}, known: make(chan struct{}), owed: map[lane]debt{},
@@ -253,6 +256,9 @@ func leftBy(d event.Destination, served []discover.Type) (left []string) {
 func (s *session) namespacesOf(t discover.Type) []string {
 	var some []string
 	for _, d := range s.destinations {
+		if exclusion.Type(t.GroupResource(), d.Without) {
+			continue
+		}
 		for _, r := range d.Rules {
 			if !r.SelectsType(t.Group, t.Version, t.Resource) {
 				continue
@@ -289,7 +295,7 @@ func (s *session) start(ctx context.Context, lost context.CancelCauseFunc, key w
 	r.Worker = capture.New(capture.Config{
 		Type: t, Namespace: key.namespace, Cluster: s.cfg.Cluster, ClusterID: s.clusterID, Part: part,
 		Client: client, Namespaced: namespaced, Lane: s.lanes[part], Bus: s.bus, Bookmarks: s.bookmarks,
-		Destinations: destinations,
+		Destinations: destinations, Selection: s.selector.Of(t.GroupVersionResource),
 		AskRun: func(ctx context.Context, d event.DestinationKey, reason string) error {
 			return s.askRun(ctx, part, d, reason)
 		},

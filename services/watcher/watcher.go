@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -128,7 +129,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 	}, []string{"outcome"})
 	w.events = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "kubescribe_watcher_events_total",
-		Help: "Versions seen, by what became of them: published, duplicate, excluded or dead_lettered.",
+		Help: "Versions seen, by what became of them: published, duplicate, unwanted or dead_lettered.",
 	}, []string{"outcome"})
 	w.interruptions = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "kubescribe_watcher_interruptions_total", Help: "How often types that were watched, or all of the cluster, could not be watched any more.",
@@ -262,7 +263,11 @@ func (w *Watcher) capture(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := newSession(w, id, destinations, synced)
+	selector, err := selection.New(destinations)
+	if err != nil {
+		return err
+	}
+	s := newSession(w, id, destinations, selector, synced)
 	for part := range s.lanes {
 		if s.lanes[part], err = w.bus.TakeLane(ctx, part, w.cfg.Cluster, w.cfg.Owner); err != nil {
 			return err

@@ -3,6 +3,7 @@ package event
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -55,7 +56,8 @@ func (o Object) Key() string {
 // Change is one version of one object's intent.
 //
 // Invariants, checked by [ParseChange]: Op is set; Hash and Manifest are set exactly
-// when Op is not DELETE; Run is set exactly when Origin is Reconcile; ClusterID,
+// when Op is not DELETE; Run is set exactly when Origin is Reconcile; To names destinations
+// of the change's own cluster; ClusterID,
 // Resource, Name, UID and ResourceVersion are set, but for a DELETE that a run
 // found: the object is gone, so nothing is known but where its file stands.
 type Change struct {
@@ -75,6 +77,10 @@ type Change struct {
 	Path            string // of the file, below the base folder: set by a run
 	Replaces        string // content hash of the file that a run found without an object: no other is removed
 	More            bool   // the run has further results behind this one
+	// To are the destinations that it is for, while it stands in KS_EVENTS: those whose rules
+	// select this version, and have it look so, or, of a DELETE, those that selected the
+	// version before. Who sent it knew all that were registered at Registry.
+	To []DestinationKey
 	// Registry is the revision of KS_DESTINATION its watcher had seen: a router
 	// that holds an older one waits, so no change falls between the registering
 	// of a destination and its first snapshot. A destination that was registered
@@ -113,9 +119,31 @@ func (c Change) Message() (Header, []byte) {
 	if c.More {
 		SetMore(h)
 	}
+	put(h, HeaderTo, joinTo(c.To))
 	putUint(h, HeaderRegistry, c.Registry)
 	put(h, HeaderResume, c.Resume)
 	return h, c.Manifest
+}
+
+// joinTo writes destinations of one cluster down, as namespace/name, with blanks between.
+func joinTo(to []DestinationKey) string {
+	names := make([]string, len(to))
+	for i, k := range to {
+		names[i] = k.Namespace + "/" + k.Name
+	}
+	return strings.Join(names, " ")
+}
+
+// splitTo is the reverse of joinTo.
+func splitTo(cluster, names string) (to []DestinationKey, err error) {
+	for name := range strings.FieldsSeq(names) {
+		k, err := ParseDestinationKey(cluster + "/" + name)
+		if err != nil {
+			return nil, fmt.Errorf("header %s: %w", HeaderTo, err)
+		}
+		to = append(to, k)
+	}
+	return to, nil
 }
 
 // SetMore says in a result's headers that further ones are behind it.
@@ -137,6 +165,9 @@ func ParseChange(h Header, body []byte) (Change, error) {
 		c.Manifest = body
 	}
 	var err error
+	if c.To, err = splitTo(c.Cluster, get(h, HeaderTo)); err != nil {
+		return Change{}, err
+	}
 	var sanitizer uint64
 	if sanitizer, err = getUint(h, HeaderSanitizer); err != nil {
 		return Change{}, err

@@ -51,6 +51,9 @@ var goldenChanges = map[string]Change{
 		c.Manifest = []byte("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: shop\n")
 	}),
 	"change-update": goldenChange(),
+	"change-to": changed(func(c *Change) {
+		c.To = []DestinationKey{{"prod", "gitops", "live"}, {"prod", "shop", "apps.only"}}
+	}),
 	"change-delete": changed(func(c *Change) { c.Op, c.Hash, c.Manifest = Delete, "", nil }),
 	"change-cluster-scoped": changed(func(c *Change) {
 		c.Group, c.Resource, c.Kind, c.Namespace, c.Name = "rbac.authorization.k8s.io", "clusterroles", "ClusterRole", "", "system:100%"
@@ -144,6 +147,16 @@ var goldenRecords = map[string]record{
 		URL: "https://github.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
 		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
 		MinPushInterval: 10 * time.Second, Window: 30 * time.Second, Prune: Prune{Mode: PruneNever},
+	}),
+	"destination-selecting": of(Destination{
+		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
+		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
+		Committer: Person{"kubescribe", "kubescribe@localhost"}, Prune: Prune{Mode: PruneNever}, Without: []string{"controlled"},
+		Rules: []Rule{{
+			Groups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"shop"}, Labels: "team=red,!legacy", Names: []string{"web-*"},
+			Owners: []string{"Application.argoproj.io/*"}, Except: []Rule{{Groups: []string{""}, Resources: []string{"pods"}}},
+			Policy: Policy{DropFinalizers: true, KeepOwners: true, KeepTracking: true, Drop: []string{"/spec/replicas"}},
+		}},
 	}),
 	"destination-limited": of(Destination{
 		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",

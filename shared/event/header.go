@@ -41,6 +41,7 @@ const (
 	HeaderPath         = "Ks-Path"
 	HeaderReplaces     = "Ks-Replaces"
 	HeaderMore         = "Ks-More"
+	HeaderTo           = "Ks-To"
 	HeaderRegistry     = "Ks-Registry"
 	HeaderResume       = "Ks-Resume"
 	HeaderPart         = "Ks-Part"
@@ -188,11 +189,12 @@ func unescape(s string) string {
 }
 
 // Forward is the envelope of a message as the next hop sends it on: the server's
-// instructions and the last hop's cursor stay behind, the ID is new.
+// instructions, the last hop's cursor and whom that was to send it to stay behind, the ID
+// is new.
 func Forward(h Header, id string) Header {
 	next := make(Header, len(h)+1)
 	for name, v := range h {
-		if name != HeaderCursor && name != HeaderState && !strings.HasPrefix(name, "Nats-") {
+		if name != HeaderCursor && name != HeaderState && name != HeaderTo && !strings.HasPrefix(name, "Nats-") {
 			next[name] = v
 		}
 	}

@@ -42,6 +42,8 @@ type Destination struct {
 	Author     Person         `json:"author,omitzero"` // of commits; nobody: the committer
 	Wording    Wording        `json:"wording,omitzero"`
 	Rules      []Rule         `json:"rules"`
+	// Without names the default exclusions that do not hold for it.
+	Without []string `json:"without,omitempty"`
 	// Credentials names the Secret that opens the remote, as cluster/namespace/name; empty: what
 	// the git-writer's environment knows does.
 	Credentials string `json:"credentials,omitempty"`
@@ -89,16 +91,6 @@ type Person struct {
 type Wording struct {
 	Subject string `json:"subject,omitempty"`
 	Body    string `json:"body,omitempty"`
-}
-
-// Rule selects objects. "*" stands for any value.
-type Rule struct {
-	Groups    []string `json:"groups"`
-	Versions  []string `json:"versions,omitempty"` // empty: any
-	Resources []string `json:"resources"`
-	// Namespaces limits the rule; empty selects every namespace and the
-	// cluster-scoped objects too.
-	Namespaces []string `json:"namespaces,omitempty"`
 }
 
 // Credential is a Secret's entry in KS_CREDENTIAL: what of it opens a Git remote, for the

@@ -2,23 +2,42 @@ package event
 
 import "slices"
 
-// Selects reports whether any rule of the destination selects an object of a
-// cluster.
-func (d Destination) Selects(cluster string, o Object) bool {
-	return d.Key.Cluster == cluster && slices.ContainsFunc(d.Rules, func(r Rule) bool { return r.Selects(o) })
+// Rule selects objects. "*" stands for any value of the first three; a selector that is
+// empty selects all. What it means is for the watcher alone to say, which sees whole objects.
+type Rule struct {
+	Groups    []string `json:"groups"`
+	Versions  []string `json:"versions,omitempty"` // empty: any
+	Resources []string `json:"resources"`
+	// Namespaces limits the rule; empty selects every namespace and the
+	// cluster-scoped objects too.
+	Namespaces []string `json:"namespaces,omitempty"`
+	Labels     string   `json:"labels,omitempty"` // a label selector, as kubectl's -l takes it
+	Names      []string `json:"names,omitempty"`  // patterns (path.Match), one of which the name has to match
+	Owners     []string `json:"owners,omitempty"` // patterns of Kind.group/name, one of which an owner has to match
+	Except     []Rule   `json:"except,omitempty"` // what one of these selects is not selected
+	Policy     Policy   `json:"policy,omitzero"`  // of what is selected
 }
 
-// Selects reports whether the rule selects an object.
-func (r Rule) Selects(o Object) bool {
-	return r.SelectsType(o.Group, o.APIVersion, o.Resource) &&
-		(len(r.Namespaces) == 0 || slices.Contains(r.Namespaces, o.Namespace))
+// Policy is what stands in Git of an object, beyond what is removed of every object. The
+// zero value is the default.
+type Policy struct {
+	DropFinalizers bool     `json:"dropFinalizers,omitempty"`
+	KeepOwners     bool     `json:"keepOwners,omitempty"`   // ownerReferences
+	KeepTracking   bool     `json:"keepTracking,omitempty"` // marks of GitOps tools
+	Drop           []string `json:"drop,omitempty"`         // JSON pointers (RFC 6901)
 }
 
 // SelectsType reports whether the rule selects objects of a type, in whatever
 // namespaces.
 func (r Rule) SelectsType(group, version, resource string) bool {
 	return matches(r.Groups, group) && matches(r.Resources, resource) &&
-		(len(r.Versions) == 0 || matches(r.Versions, version))
+		(len(r.Versions) == 0 || matches(r.Versions, version)) &&
+		!slices.ContainsFunc(r.Except, func(e Rule) bool { return e.isWhole() && e.SelectsType(group, version, resource) })
+}
+
+// isWhole reports whether the rule selects all objects of its types.
+func (r Rule) isWhole() bool {
+	return len(r.Namespaces) == 0 && r.Labels == "" && len(r.Names) == 0 && len(r.Owners) == 0
 }
 
 func matches(allowed []string, v string) bool {

@@ -15,7 +15,8 @@ var ErrMetadata = errors.New("sanitizing object: metadata is not a map")
 
 // Sanitize returns the object without its status and without what the API
 // server and its controllers keep in it for themselves: what is left is what
-// somebody asked for. What it does not know, it keeps.
+// somebody asked for. What it does not know, it keeps. A policy decides where people
+// differ.
 //
 // A value that the server assigns where nobody asked for one (a Service's
 // cluster IP) is removed unless the managed fields or kubectl's last-applied
@@ -26,7 +27,7 @@ var ErrMetadata = errors.New("sanitizing object: metadata is not a map")
 //
 // The input is not changed. The result shares with it what did not change and
 // must not be written to.
-func Sanitize(obj map[string]any) (map[string]any, error) {
+func Sanitize(obj map[string]any, policy Policy) (map[string]any, error) {
 	out := make(map[string]any, len(obj))
 	for key, value := range obj {
 		if key != "status" {
@@ -38,16 +39,16 @@ func Sanitize(obj map[string]any) (map[string]any, error) {
 		if metadata, ok = value.(map[string]any); !ok {
 			return nil, ErrMetadata
 		}
-		out["metadata"] = sanitizeMetadata(metadata)
+		out["metadata"] = sanitizeMetadata(metadata, policy)
 	}
 	if rule, ok := kindRules[typeOf(obj)]; ok {
 		rule(out, &source{metadata: metadata})
 	}
+	policy.apply(out)
 	return out, nil
 }
 
-// serverFields are the fields of metadata that are the server's own, and the
-// owners, who are named by uid and so mean nothing in another cluster.
+// serverFields are the fields of metadata that are the server's own.
 var serverFields = map[string]bool{
 	"uid":                        true,
 	"resourceVersion":            true,
@@ -57,24 +58,26 @@ var serverFields = map[string]bool{
 	"deletionGracePeriodSeconds": true,
 	"managedFields":              true,
 	"selfLink":                   true,
-	"ownerReferences":            true,
 }
 
-func sanitizeMetadata(metadata map[string]any) map[string]any {
+func sanitizeMetadata(metadata map[string]any, policy Policy) map[string]any {
 	out := make(map[string]any, len(metadata))
 	for key, value := range metadata {
 		if !serverFields[key] {
 			out[key] = value
 		}
 	}
+	if !policy.KeepOwners { // they are named by uid, and so mean nothing in another cluster
+		delete(out, "ownerReferences")
+	}
 	// The server has made a name of it.
 	if name, _ := out["name"].(string); name != "" {
 		delete(out, "generateName")
 	}
 	prune(out, "annotations", func(key string, _ any) bool {
-		return bookkeepingAnnotations[key] || trackingAnnotations[key]
+		return bookkeepingAnnotations[key] || trackingAnnotations[key] && !policy.KeepTracking
 	})
-	prune(out, "labels", func(key string, _ any) bool { return trackingLabels[key] })
+	prune(out, "labels", func(key string, _ any) bool { return trackingLabels[key] && !policy.KeepTracking })
 	return out
 }
 

@@ -29,11 +29,11 @@ func TestSanitizeInvariants(t *testing.T) {
 func checkSanitize(t *testing.T, obj map[string]any) {
 	t.Helper()
 	before := runtime.DeepCopyJSON(obj)
-	clean, err := Sanitize(obj)
+	clean, err := Sanitize(obj, Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Sanitize(clean)
+	again, err := Sanitize(clean, Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestSanitize(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			checkSanitize(t, runtime.DeepCopyJSON(test.in))
-			got, err := Sanitize(test.in)
+			got, err := Sanitize(test.in, Policy{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,11 +149,11 @@ func TestSanitize(t *testing.T) {
 		})
 	}
 	for _, damaged := range []object{{"metadata": "x"}, {"metadata": nil}, {"metadata": []any{}}} {
-		if _, err := Sanitize(damaged); !errors.Is(err, ErrMetadata) {
+		if _, err := Sanitize(damaged, Policy{}); !errors.Is(err, ErrMetadata) {
 			t.Errorf("%v: %v", damaged, err)
 		}
 	}
-	if got, err := Sanitize(object{"kind": "Service", "apiVersion": "v1", "spec": nil}); err != nil || len(got) != 3 {
+	if got, err := Sanitize(object{"kind": "Service", "apiVersion": "v1", "spec": nil}, Policy{}); err != nil || len(got) != 3 {
 		t.Errorf("object without metadata: %v, %v", got, err)
 	}
 }
@@ -162,7 +162,7 @@ func BenchmarkSanitizeEncode(b *testing.B) {
 	obj := readObject(b, "testdata/deployment.json")
 	b.ReportAllocs()
 	for b.Loop() {
-		clean, err := Sanitize(obj)
+		clean, err := Sanitize(obj, Policy{})
 		if err != nil {
 			b.Fatal(err)
 		}

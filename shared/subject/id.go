@@ -12,9 +12,14 @@ import (
 // ChangeID is the Nats-Msg-Id of a change in KS_EVENTS. Every retry and every
 // successor of a watcher derives the same from the same version of an object,
 // and A→B→A gives three: the resourceVersion is in it, which is why the bare
-// content hash is not the ID (docs/adr/0001).
+// content hash is not the ID (docs/adr/0001). One version may be several changes, each for
+// other destinations.
 func ChangeID(c event.Change) string {
-	return digest(c.ClusterID, c.UID, c.ResourceVersion, string(c.Op), c.Hash, strconv.Itoa(c.Sanitizer))
+	fields := []string{c.ClusterID, c.UID, c.ResourceVersion, string(c.Op), c.Hash, strconv.Itoa(c.Sanitizer)}
+	for _, k := range c.To {
+		fields = append(fields, k.String())
+	}
+	return digest(fields...)
 }
 
 // MarkID is the Nats-Msg-Id of a MARK in KS_EVENTS.

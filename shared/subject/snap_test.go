@@ -174,7 +174,7 @@ func FuzzPartsOf(f *testing.F) {
 				if i > 5 && j > 6 {
 					break
 				}
-				if d.Selects(cluster, event.Object{Group: g, APIVersion: "v1", Resource: r, Kind: "K", Namespace: "shop", Name: "web"}) {
+				if slices.ContainsFunc(d.Rules, func(rule event.Rule) bool { return rule.SelectsType(g, "v1", r) }) {
 					selected[Part(cluster, g, r)] = true
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,10 +16,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubescribe/kubescribe/services/reconciler"
 	"github.com/kubescribe/kubescribe/services/router"
 	"github.com/kubescribe/kubescribe/services/stream"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/seal"
@@ -273,11 +276,40 @@ func (in *install) setPhase(name string, rec event.PhaseRecord) {
 // publish stores a change as its lane's owner, and returns its sequence.
 func (in *install) publish(c event.Change) uint64 {
 	in.Helper()
+	if c.To == nil {
+		c.To = in.selecting(c)
+	}
 	part := subject.Part(c.Cluster, c.Group, c.Resource)
 	h, body := c.Message()
 	return in.laneStore(part, c.Cluster, subject.ChangeID(c), bus.Output{
 		Subject: subject.EventChange(part, c.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body,
 	})
+}
+
+// selecting are the destinations whose rules select what a change is about, but for its
+// content.
+func (in *install) selecting(c event.Change) []event.DestinationKey {
+	in.Helper()
+	kv, err := bus.OpenBucket[event.Destination](in.Context(), in.bus, subject.BucketDestination)
+	if err != nil {
+		in.Fatal(err)
+	}
+	entries, err := kv.All(in.Context())
+	if err != nil {
+		in.Fatal(err)
+	}
+	var all []event.Destination
+	for _, key := range slices.Sorted(maps.Keys(entries)) {
+		if d := entries[key].Record; d.Key.Cluster == c.Cluster {
+			all = append(all, d)
+		}
+	}
+	s, err := selection.New(all)
+	if err != nil {
+		in.Fatal(err)
+	}
+	of := schema.GroupVersionResource{Group: c.Group, Version: c.APIVersion, Resource: c.Resource}
+	return s.Keys(s.Of(of).Possible(c.Namespace, c.Name))
 }
 
 // publishMark stores a MARK as its lane's owner.

@@ -102,7 +102,7 @@ func (o object) rendered(v version) (path string, content []byte, err error) {
 	if err := json.Unmarshal(o.appendJSON(nil, v), &decoded); err != nil {
 		return "", nil, fmt.Errorf("decoding a generated object: %w", err)
 	}
-	clean, err := manifest.Sanitize(decoded)
+	clean, err := manifest.Sanitize(decoded, manifest.Policy{})
 	if err == nil {
 		content, err = manifest.Encode(clean)
 	}

@@ -119,7 +119,7 @@ func (w *world) versions(object int) error {
 // alwaysSelected reports whether all rules that there have been select an object.
 func (w *world) alwaysSelected(object int) bool {
 	for _, d := range w.destinations[:w.registry] {
-		if !d.Selects(cluster, w.identity(object)) {
+		if !w.selectedBy(d, object) {
 			return false
 		}
 	}

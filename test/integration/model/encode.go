@@ -171,7 +171,8 @@ func (w *world) index(e *encoder, i index.Index) {
 	e.flag(i != nil)
 	for o := range w.objects {
 		if v, ok := i[nameOf(o)]; ok {
-			e.ints(o+1, int(v.Version), int(v.Hash[0]))
+			hash, _ := v.Of(0)
+			e.ints(o+1, int(v.Version), int(hash[0]))
 			e.str(string(v.UID))
 		}
 	}

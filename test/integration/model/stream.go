@@ -135,8 +135,7 @@ func (w *world) forward(i int, s stream, m message, fx phase.Effects) {
 	if w.broken == longMemory {
 		last.Of = s.state.Epoch
 	}
-	c := w.change(version{object: m.object, content: m.content}, m.version)
-	if phase.FateOf(c, s.state, fx, last, event.PruneAlways) != phase.Forwarded {
+	if phase.FateOf(w.change(m), s.state, fx, last, event.PruneAlways) != phase.Forwarded {
 		w.streams[i] = s
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher/index"
 	lanemark "github.com/kubescribe/kubescribe/services/watcher/mark"
 	"github.com/kubescribe/kubescribe/services/watcher/owing"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/manifest"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -107,13 +108,37 @@ func (w *world) next(typ int) (version, int) {
 	return version{}, 0
 }
 
-// change is a version as an event of the product.
-func (w *world) change(v version, rv int) event.Change {
-	c := event.Change{Object: w.identity(v.object), Op: event.Update, Hash: v.hash(), UID: strconv.Itoa(v.uid), ResourceVersion: strconv.Itoa(rv)}
-	if v.content == 0 {
+// change is a message as an event of the product.
+func (w *world) change(m message) event.Change {
+	c := event.Change{Object: w.identity(m.object), Op: event.Update, Hash: m.content.hash(), ResourceVersion: strconv.Itoa(m.version)}
+	if m.content == 0 {
 		c.Op = event.Delete
 	}
 	return c
+}
+
+// the one destination's place in the watcher's selection.
+var place = selection.Only(0)
+
+// entryOf is a version as an index holds it.
+func entryOf(v version, rv int) index.Entry {
+	e := index.NewEntry(strconv.Itoa(v.uid), strconv.Itoa(rv))
+	e.Add(place, index.DigestOf(v.hash()))
+	return e
+}
+
+// nextOf is a version as it comes to an index, from a watch where resume is not "".
+func nextOf(v version, rv int, resume string) index.Version {
+	next := index.Version{RV: resume, Gone: v.content == 0}
+	if !next.Gone {
+		next.Entry = entryOf(v, rv)
+	}
+	return next
+}
+
+// publications are what is to be published of a version: one message, or nothing.
+func publications(i index.Index, object int, next index.Version) []index.Publication {
+	return i.Publications(nameOf(object), next, func() selection.Set { return place })
 }
 
 // list is the index of a type as the cluster is.
@@ -121,7 +146,7 @@ func (w *world) list(typ int) index.Index {
 	idx := index.Index{}
 	for o := range w.objects {
 		if v, rv := w.stands(o, len(w.cluster)); w.objects[o].typ == typ && v.content != 0 {
-			idx[nameOf(o)] = index.EntryOf(w.change(v, rv))
+			idx[nameOf(o)] = entryOf(v, rv)
 		}
 	}
 	return idx
@@ -267,11 +292,8 @@ func (w *world) catchList(typ int) {
 func (w *world) deliver(typ int, lost bool) {
 	f := &w.followers[typ]
 	v, rv := w.next(typ)
-	next := index.Version{RV: strconv.Itoa(rv), Gone: v.content == 0}
-	if !next.Gone {
-		next.Entry = index.EntryOf(w.change(v, rv))
-	}
-	if f.index.Fate(nameOf(v.object), next, false) != index.Published {
+	next := nextOf(v, rv, strconv.Itoa(rv))
+	if len(publications(f.index, v.object, next)) == 0 {
 		f.at = rv
 		return
 	}
@@ -307,8 +329,9 @@ func (w *world) publish(typ int, m message, next index.Version, lost bool) {
 		seen[key] = next
 		f.seen = seen
 	default:
+		all := publications(f.index, m.object, next)
 		f.index = maps.Clone(f.index)
-		f.index.Put(key, next)
+		f.index.Published(key, next, all[0])
 	}
 }
 
@@ -329,16 +352,11 @@ func (w *world) catchUp(typ int) {
 		if w.objects[o].typ != typ {
 			continue
 		}
-		next := index.Version{Gone: v.content == 0}
-		if _, had := f.index[nameOf(o)]; next.Gone && !had {
-			continue
-		}
+		next := nextOf(v, rv, "")
 		if next.Gone {
 			rv = len(w.cluster)
-		} else {
-			next.Entry = index.EntryOf(w.change(v, rv))
 		}
-		if f.index.Fate(nameOf(o), next, false) != index.Published {
+		if len(publications(f.index, o, next)) == 0 {
 			continue
 		}
 		w.publish(typ, message{kind: change, object: o, content: v.content, version: rv, resume: f.at}, next, false)
@@ -420,7 +438,8 @@ func (w *world) freezeLane(l int, of phase.Epoch) *series {
 			continue
 		}
 		if e, ok := w.followers[w.objects[o].typ].index[nameOf(o)]; ok {
-			s.entries = append(s.entries, event.Entry{Path: w.paths[o], Hash: e.Hash.String(), Version: e.Version})
+			hash, _ := e.Of(0)
+			s.entries = append(s.entries, event.Entry{Path: w.paths[o], Hash: hash.String(), Version: e.Version})
 		}
 	}
 	return &s
@@ -519,13 +538,14 @@ func (w *world) lose(l int, types []string) {
 	}
 }
 
-// route hands on what the destination wants. A router that dies has stored it or not,
+// route hands on what is for the destination: what its rules selected for the watcher that
+// wrote it. A router that dies has stored it or not,
 // and remembers nothing.
 func (w *world) route(l int) {
 	ln := &w.lanes[l]
 	m := ln.events[ln.routed]
 	ln.routed++
-	if m.kind == mark || w.destinations[ln.known-1].Selects(cluster, w.identity(m.object)) {
+	if m.kind == mark || w.selectedBy(w.destinations[m.written-1], m.object) {
 		w.live = add(w.live, m)
 	}
 }

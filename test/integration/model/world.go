@@ -4,8 +4,8 @@
 //
 // What decides is the product's: phase.Next, phase.FateOf and phase.Passed of the
 // stream, plan.Next, plan.Requested and diff.Merge of the reconciler, index.Merge,
-// Index.Fate, mark.Asked, mark.Answer, mark.ToCome, owing.Debt and owing.CaughtUp of the watcher, ledger.Batch and
-// ledger.Position of the git-writer, Destination.Selects and manifest.ParsePath of
+// Index.Publications, mark.Asked, mark.Answer, mark.ToCome, owing.Debt and owing.CaughtUp of the watcher, ledger.Batch and
+// ledger.Position of the git-writer, Rule.SelectsType and manifest.ParsePath of
 // shared. What is modelled is what they do it with: one step is one message stored, one
 // push, or one read of the cluster. Between any two steps everybody else may move, and
 // whoever moves may die, or be paused: then another takes over while it goes on with what
@@ -15,6 +15,9 @@
 // with their I/O there: who resumes where (a watch behind the type's newest event, a
 // ledger behind its newest message), that a compare-and-swap refuses who is behind, that
 // of a series the first end counts, and the joining of results with their contents.
+//
+// An object that a destination selects no more is deleted from it, and one that it begins to
+// select is made: to the destination that is the same.
 //
 // Not modelled: time (whatever waits may wait for ever, and who has waited long enough
 // is a step like any other), types that come and go, exclusions, dead letters, PARKED,
@@ -374,7 +377,12 @@ func (w *world) follows(typ int) bool {
 }
 
 func (w *world) selects(object int) bool {
-	return w.destination().Selects(cluster, w.identity(object))
+	return w.selectedBy(w.destination(), object)
+}
+
+// selectedBy reports whether rules select an object: those of a scene tell types apart.
+func (w *world) selectedBy(d event.Destination, object int) bool {
+	return d.Rules[0].SelectsType("", "v1", w.types[w.objects[object].typ])
 }
 
 func (w *world) identity(object int) event.Object {

@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubescribe/kubescribe/services/watcher/index"
-	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
 	"github.com/kubescribe/kubescribe/services/watcher/owing"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -23,27 +23,26 @@ import (
 func (w *Worker) firstList(ctx context.Context) error {
 	w.dropIndex()
 	fresh := index.Index{}
-	selected := make([]bool, len(w.Destinations))
-	version, err := w.list(ctx, w.Client, func() { clear(fresh); clear(selected) }, func(o *unstructured.Unstructured) error {
-		if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
-			w.count("excluded")
+	var selected selection.Set
+	version, err := w.list(ctx, w.Client, func() { clear(fresh); selected = "" }, func(o *unstructured.Unstructured) error {
+		r := w.renderAll(o)
+		to := r.To()
+		if to == "" {
+			w.count("unwanted")
 			return nil
 		}
-		c := w.change(o)
-		if err := w.rendered(ctx, &c, o); err != nil {
-			return err
-		}
-		fresh[nameOf(o)] = index.EntryOf(c)
-		for i, d := range w.Destinations {
-			selected[i] = selected[i] || d.Selects(w.Cluster, c.Object)
+		selected = selected.With(to)
+		fresh.Put(nameOf(o), index.Version{Entry: r.Entry})
+		if r.err != nil {
+			return w.deadLetter(ctx, w.change(o), r.err)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for i, d := range w.Destinations {
-		reason := owing.Listed(w.lost, selected[i])
+	for _, d := range w.Destinations {
+		reason := owing.Listed(w.lost, selected.Has(w.Selection.Place(d.Key)))
 		if reason == "" {
 			continue
 		}
@@ -85,8 +84,8 @@ func (w *Worker) afterGone(ctx context.Context) error {
 		o.SetUID(e.UID)
 		o.SetResourceVersion(at)
 		c := w.change(o)
-		c.Op, c.Time, c.FieldManager = event.Delete, time.Now(), ""
-		if err := w.publish(ctx, c, index.Version{Gone: true}); err != nil {
+		c.Time, c.FieldManager = time.Now(), ""
+		if _, err := w.publishAll(ctx, c, index.Version{Gone: true}, nil); err != nil {
 			return err
 		}
 	}
@@ -100,30 +99,19 @@ func (w *Worker) afterGone(ctx context.Context) error {
 	return w.store(ctx, true)
 }
 
-// found publishes an object of a list if it differs from what the index holds. One
-// that is excluded by now, or cannot be rendered, stays as it was known.
+// found publishes an object of a list as far as it differs from what the index holds. One
+// that cannot be rendered stays as it was known.
 func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured) error {
-	key := nameOf(o)
 	c := w.change(o)
-	_, out := exclude.Object(w.Type.Group, w.Type.Resource, o)
-	if !out {
-		if err := w.rendered(ctx, &c, o); err != nil {
-			return err
-		}
+	c.Op = event.Create
+	if _, had := w.index[nameOf(o)]; had {
+		c.Op = event.Update
 	}
-	next := index.Version{Entry: index.EntryOf(c)}
-	switch w.index.Fate(key, next, out) {
-	case index.Excluded:
-		w.count("excluded")
-	case index.Unwritable:
-		w.unwritable(key, c)
-	case index.Suppressed:
-	case index.Published:
-		c.Op = event.Create
-		if _, had := w.index[key]; had {
-			c.Op = event.Update
-		}
-		return w.publish(ctx, c, next)
+	r := w.renderAll(o)
+	next := index.Version{Entry: r.Entry}
+	if err := w.cannotRender(ctx, c, next, r); err != nil {
+		return err
 	}
-	return nil
+	_, err := w.publishAll(ctx, c, next, r.contents)
+	return err
 }

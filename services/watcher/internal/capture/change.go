@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/kubescribe/kubescribe/services/watcher/index"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/manifest"
@@ -34,20 +35,46 @@ func (w *Worker) object(namespace, name string) event.Object {
 // maxManifest is the largest manifest that a message holds beside its envelope.
 const maxManifest = bus.MaxPayload - 32<<10
 
-// render gives a change its canonical manifest and content hash.
-func render(c *event.Change, o *unstructured.Unstructured) error {
-	clean, err := manifest.Sanitize(o.Object)
+// render is an object's canonical manifest by a policy.
+func (w *Worker) render(o *unstructured.Unstructured, policy manifest.Policy) ([]byte, error) {
+	object := w.object(o.GetNamespace(), o.GetName())
+	clean, err := manifest.Sanitize(o.Object, policy)
 	if err != nil {
-		return fmt.Errorf("sanitizing %s: %w", c.Object, err)
+		return nil, fmt.Errorf("sanitizing %s: %w", object, err)
 	}
-	if c.Manifest, err = manifest.Encode(clean); err != nil {
-		return fmt.Errorf("encoding %s: %w", c.Object, err)
+	content, err := manifest.Encode(clean)
+	if err != nil {
+		return nil, fmt.Errorf("encoding %s: %w", object, err)
 	}
-	if len(c.Manifest) > maxManifest {
-		return fmt.Errorf("encoding %s: %d bytes are more than the bus takes", c.Object, len(c.Manifest))
+	if len(content) > maxManifest {
+		return nil, fmt.Errorf("encoding %s: %d bytes are more than the bus takes", object, len(content))
 	}
-	c.Hash = manifest.Hash(c.Manifest)
-	return nil
+	return content, nil
+}
+
+// rendered is a version of an object as its destinations are to have it.
+type rendered struct {
+	index.Entry
+	contents map[index.Digest][]byte // by their hashes
+	err      error                   // why it cannot be written, or some of it; nil: it can
+}
+
+// renderAll renders an object for all who select it. What cannot be rendered has the zero
+// hash.
+func (w *Worker) renderAll(o *unstructured.Unstructured) rendered {
+	r := rendered{Entry: index.NewEntry(string(o.GetUID()), o.GetResourceVersion()), contents: map[index.Digest][]byte{}}
+	for _, choice := range w.Selection.Select(o) {
+		content, err := w.render(o, choice.Policy)
+		if err != nil {
+			r.err = err
+			r.Add(choice.To, index.Digest{})
+			continue
+		}
+		hash := index.DigestOf(manifest.Hash(content))
+		r.contents[hash] = content
+		r.Add(choice.To, hash)
+	}
+	return r
 }
 
 // lastWrite is when the object's intent was last written, and by whom, as far as

@@ -8,7 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/manifest"
 )
@@ -23,6 +22,7 @@ const (
 
 // Wanted are contents that a run asks of a type.
 type Wanted struct {
+	For    event.DestinationKey
 	Hashes map[string]string // by the path of the file
 	// Names are those of the objects, one for each of Hashes, in the order of their
 	// paths; nil if a path does not tell one.
@@ -38,18 +38,26 @@ func (q Wanted) dropped(path string) bool { return q.Dropped != nil && q.Dropped
 // order, and perhaps some of them more than once. It may be called in any
 // goroutine. An error of the API server fails it, and of each too.
 func (w *Worker) Fetch(ctx context.Context, wanted Wanted, each func(event.Change) error) error {
+	place := w.Selection.Place(wanted.For)
 	take := func(o *unstructured.Unstructured) error {
 		path := w.path(o)
 		hash, ok := wanted.Hashes[path]
-		if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out || !ok || wanted.dropped(path) {
+		if !ok || wanted.dropped(path) {
 			return nil
 		}
-		c := w.change(o)
-		if err := render(&c, o); err != nil || c.Hash != hash {
-			return nil //nolint:nilerr // one that cannot be rendered was dead-lettered when it came
+		for _, choice := range w.Selection.Select(o) {
+			if !choice.To.Has(place) {
+				continue
+			}
+			content, err := w.render(o, choice.Policy)
+			if err != nil || manifest.Hash(content) != hash {
+				return nil //nolint:nilerr // one that cannot be rendered was dead-lettered when it came
+			}
+			c := w.change(o)
+			c.Path, c.Hash, c.Manifest = path, hash, content
+			return each(c)
 		}
-		c.Path = path
-		return each(c)
+		return nil
 	}
 	if wanted.Names != nil && len(wanted.Names) <= max(fewObjects, w.Objects()/perObject) {
 		if err := w.fetchEach(ctx, wanted.Names, take); !apierrors.IsForbidden(err) {

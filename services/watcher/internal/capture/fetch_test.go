@@ -21,11 +21,11 @@ func (r *running) wanted(t *testing.T) Wanted {
 
 func (r *running) wantedBy(t *testing.T, d event.Destination) Wanted {
 	t.Helper()
-	objects, exact := r.Freeze(d)
+	objects, exact := r.Freeze(d.Key)
 	if !exact {
 		t.Fatal("there is no index")
 	}
-	q := Wanted{Hashes: map[string]string{}}
+	q := Wanted{For: d.Key, Hashes: map[string]string{}}
 	for _, o := range objects {
 		id := manifest.Identity{Group: "example.com", Resource: "widgets", Namespace: o.Namespace, Name: o.Name}
 		q.Hashes[id.Path()], q.Names = o.Hash(), append(q.Names, id)
@@ -143,8 +143,9 @@ func TestFetchByNamespace(t *testing.T) {
 						s.put(o)
 					}
 				}
-				r := begin(t, s, l)
-				q := r.wantedBy(t, event.Destination{Key: live.Key, Rules: []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}}}})
+				everywhere := destination("everywhere")
+				r := begin(t, s, l, everywhere)
+				q := r.wantedBy(t, everywhere)
 				slices.SortFunc(q.Names, func(a, b manifest.Identity) int { return strings.Compare(a.Path(), b.Path()) })
 				q.Dropped = func(path string) bool { return path >= "ns-02/" }
 				if got := r.fetch(t, q); len(got) != tt.want || s.narrowed != tt.narrowed {

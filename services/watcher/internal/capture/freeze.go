@@ -72,22 +72,17 @@ func (f Frozen) Hash() string { return f.hash.String() }
 // Freeze is what the index holds of the objects that a destination selects; exact
 // is false if there is no index to tell. Called in a turn of the lane, it is the
 // sum of the changes before that turn.
-func (w *Worker) Freeze(d event.Destination) (objects []Frozen, exact bool) {
+func (w *Worker) Freeze(d event.DestinationKey) (objects []Frozen, exact bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.index == nil || w.refusal() != nil {
 		return nil, false
 	}
 	objects = make([]Frozen, 0, len(w.index))
-	selected := map[string]bool{} // by namespace: rules tell no more apart
+	place := w.Selection.Place(d)
 	for key, e := range w.index {
-		in, known := selected[key.Namespace]
-		if !known {
-			in = d.Selects(w.Cluster, w.object(key.Namespace, key.Name))
-			selected[key.Namespace] = in
-		}
-		if in {
-			objects = append(objects, Frozen{key.Namespace, key.Name, e.Hash, e.Version})
+		if hash, ok := e.Of(place); ok {
+			objects = append(objects, Frozen{key.Namespace, key.Name, hash, e.Version})
 		}
 	}
 	return objects, true

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubescribe/kubescribe/services/watcher/index"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -29,7 +30,7 @@ func TestExactAfterARestart(t *testing.T) {
 		r = begin(t, s, l)
 		s.put(widget("a", 2))
 		r.check(t, "at once", "UPDATE a 103 2")
-		if _, exact := r.Freeze(live); exact {
+		if _, exact := r.Freeze(live.Key); exact {
 			t.Error("an index that may be behind is taken for exact")
 		}
 		close(listed)
@@ -78,7 +79,7 @@ func TestExactAtOnce(t *testing.T) {
 		s.rv += 10
 		s.mu.Unlock()
 		r = begin(t, s, l)
-		if objects, exact := r.Freeze(live); !exact || len(objects) != 1 || objects[0].Version != 101 {
+		if objects, exact := r.Freeze(live.Key); !exact || len(objects) != 1 || objects[0].Version != 101 {
 			t.Errorf("there are %v, exact %v", objects, exact)
 		}
 		s.put(widget("a", 2))
@@ -94,7 +95,7 @@ func TestFreezeSeesTheLane(t *testing.T) {
 		s.put(widget("a", 1))
 		r := begin(t, s, l)
 		l.refuse(func(event.Change) error { // in the turn, before it is stored
-			if objects, exact := r.Freeze(live); !exact || len(objects) != 1 || objects[0].Version != 101 {
+			if objects, exact := r.Freeze(live.Key); !exact || len(objects) != 1 || objects[0].Version != 101 {
 				t.Errorf("before it is stored there are %v, exact %v", objects, exact)
 			}
 			return nil
@@ -104,7 +105,7 @@ func TestFreezeSeesTheLane(t *testing.T) {
 		l.refuse(func(event.Change) error { return errors.New("no answer") })
 		s.put(widget("a", 3))
 		synctest.Wait()
-		if _, exact := r.Freeze(live); exact {
+		if _, exact := r.Freeze(live.Key); exact {
 			t.Error("an index is exact although nobody knows what the lane holds")
 		}
 		l.refuse(nil)
@@ -150,18 +151,19 @@ func BenchmarkIndex(b *testing.B) {
 	for b.Loop() {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		w := New(Config{Cluster: "prod"})
+		w := New(Config{Cluster: "prod", Selection: selectionOf(b, live)})
 		w.index = index.Index{}
 		for i := range n {
 			key := types.NamespacedName{Namespace: fmt.Sprint("namespace-", i/100), Name: fmt.Sprintf("web-%d-6d4cf56db6", i)}
-			w.index[key] = index.Entry{UID: types.UID(fmt.Sprintf("%08d-0000-4000-8000-%012d", i, i)), Hash: index.Digest{1}, Version: 1}
+			e := index.NewEntry(fmt.Sprintf("%08d-0000-4000-8000-%012d", i, i), "1")
+			e.Add(selection.Only(0), index.Digest{1})
+			w.index[key] = e
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/object")
-		d := event.Destination{Key: event.DestinationKey{Cluster: "prod"}, Rules: []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}}}}
 		begun := time.Now()
-		objects, _ := w.Freeze(d)
+		objects, _ := w.Freeze(live.Key)
 		b.ReportMetric(float64(time.Since(begun).Microseconds())/1000, "ms/freeze")
 		if len(objects) != n {
 			b.Fatal(len(objects))

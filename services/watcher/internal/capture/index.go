@@ -7,8 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubescribe/kubescribe/services/watcher/index"
-	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
-	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/fault"
 )
 
@@ -26,14 +25,8 @@ func (w *Worker) listIndex(ctx context.Context, from string, to chan<- listed) {
 		// As of the watch's position, the index is exact at once. As of later, it is
 		// when the watch has come there, which may take a quiet type a minute.
 		at, err := w.listAsOf(ctx, from, func() { clear(idx) }, func(o *unstructured.Unstructured) error {
-			if _, out := exclude.Object(w.Type.Group, w.Type.Resource, o); out {
-				return nil
-			}
-			c := w.change(o)
-			if err := render(&c, o); err != nil {
-				c.Hash = "" // it was dead-lettered when it came
-			}
-			idx[nameOf(o)] = index.EntryOf(c)
+			// What cannot be rendered was dead-lettered when it came.
+			idx.Put(nameOf(o), index.Version{Entry: w.renderAll(o).Entry})
 			return nil
 		})
 		dropped := false
@@ -68,22 +61,26 @@ func (w *Worker) dropIndex() {
 	w.update(func() { w.index, w.noIndex = nil, nil }) // and the listing, which has ended, does not set it any more
 }
 
-// remember is what became of an object.
-func (w *Worker) remember(key types.NamespacedName, v index.Version) {
+// remember is what the lane has of a version of an object. While an index is being listed,
+// that is the version: until all of it is stored there is no index.
+func (w *Worker) remember(key types.NamespacedName, v index.Version, p index.Publication) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.index == nil {
 		w.seen[key] = v
 		return
 	}
-	w.index.Put(key, v)
+	w.index.Published(key, v, p)
 }
 
-// unwritable is what became of an object whose content can never be published:
-// what the lane has of it stays so, and one that it has nothing of is there.
-func (w *Worker) unwritable(key types.NamespacedName, c event.Change) {
-	if _, had := w.index[key]; !had {
-		c.Hash = ""
-		w.remember(key, index.Version{Entry: index.EntryOf(c), RV: c.ResourceVersion})
+// unwritable is what became of a version that some destinations can never have: what the
+// lane has of the object for them stays so, and where it has nothing, the object is there.
+func (w *Worker) unwritable(key types.NamespacedName, v index.Version, to selection.Set) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.index == nil {
+		w.seen[key] = v
+		return
 	}
+	w.index.Unwritable(key, v, to)
 }

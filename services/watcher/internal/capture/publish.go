@@ -4,46 +4,58 @@ import (
 	"context"
 	"strconv"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubescribe/kubescribe/services/watcher/index"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// rendered renders a change. One that cannot be goes to the dead letters, and
-// then has no hash.
-func (w *Worker) rendered(ctx context.Context, c *event.Change, o *unstructured.Unstructured) error {
-	err := render(c, o)
-	if err == nil {
-		return nil
+// publishAll publishes a version of an object, whose change it is given without what
+// differs from one destination to another. It reports whether there was anything to do.
+//
+// Only the last message says that a watch may resume behind the version: a crash before it
+// has all of them published again, by a successor that does not know what the lane holds.
+func (w *Worker) publishAll(ctx context.Context, c event.Change, next index.Version, contents map[index.Digest][]byte) (published bool, err error) {
+	key := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
+	all := w.index.Publications(key, next, func() selection.Set { return w.Selection.Possible(c.Namespace, c.Name) })
+	for i, p := range all {
+		m := c
+		m.Resume = w.rv
+		if next.RV != "" && i == len(all)-1 { // of a watch: everything up to it is in the lane then
+			m.Resume = next.RV
+		}
+		m.To = w.Selection.Keys(p.To)
+		if p.Delete {
+			m.Op = event.Delete
+		} else {
+			m.Hash, m.Manifest = p.Hash.String(), contents[p.Hash]
+		}
+		if err := w.publish(ctx, m, key, &next, p); err != nil {
+			return true, err
+		}
 	}
-	c.Manifest, c.Hash = nil, ""
-	return w.deadLetter(ctx, *c, err)
+	return len(all) > 0, nil
 }
 
 // publish stores a change in the lane, or in the dead letters if it never can. The
-// index becomes next in the same turn, so that who freezes the lane finds there
+// index takes it in in the same turn, so that who freezes the lane finds there
 // what it holds. Should it not be known whether the change was stored, nothing is
 // known of the index either.
-func (w *Worker) publish(ctx context.Context, c event.Change, next index.Version) error {
-	key := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
-	c.Resume = w.rv
-	if next.RV != "" { // of a watch: everything up to it is in the lane then
-		c.Resume = next.RV
-	}
+func (w *Worker) publish(ctx context.Context, c event.Change, key types.NamespacedName, next *index.Version, p index.Publication) error {
 	h, body := c.Message()
 	duplicate, err := w.Lane.Publish(ctx, subject.ChangeID(c), bus.Output{
 		Subject: subject.EventChange(w.Part, w.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body,
 	}, func(err error) {
 		switch {
 		case err == nil:
-			w.remember(key, next)
+			w.remember(key, *next, p)
 		case fault.ClassOf(err) == fault.Poison:
-			w.unwritable(key, c)
+			*next = next.Unwritable(p.To)
+			w.unwritable(key, *next, p.To)
 		default:
 			w.dropIndex()
 		}
@@ -59,10 +71,24 @@ func (w *Worker) publish(ctx context.Context, c event.Change, next index.Version
 	return err
 }
 
+// cannotRender sends a version that cannot be rendered to the dead letters, and remembers
+// that it is there.
+func (w *Worker) cannotRender(ctx context.Context, c event.Change, next index.Version, r rendered) error {
+	if r.err == nil {
+		return nil
+	}
+	for of := range r.Renderings() {
+		if of.Hash == (index.Digest{}) {
+			w.unwritable(types.NamespacedName{Namespace: c.Namespace, Name: c.Name}, next, of.To)
+		}
+	}
+	return w.deadLetter(ctx, c, r.err)
+}
+
 // deadLetter keeps what a change was about, not what it held.
 func (w *Worker) deadLetter(ctx context.Context, c event.Change, why error) error {
 	size := len(c.Manifest)
-	c.Manifest, c.Hash, c.Op = nil, "", event.Delete // an envelope without a body is a DELETE's
+	c.Manifest, c.Hash, c.To, c.Op = nil, "", nil, event.Delete // an envelope without a body is a DELETE's
 	h, _ := c.Message()
 	delete(h, event.HeaderOp)
 	seq, _ := strconv.ParseUint(c.ResourceVersion, 10, 64) // one write of one object, within a cluster

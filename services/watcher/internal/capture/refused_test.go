@@ -97,7 +97,7 @@ func TestForbidden(t *testing.T) {
 		if err := r.Exact(t.Context()); !Refused(err) {
 			t.Errorf("a run is told %v for good", err)
 		}
-		if _, exact := r.Freeze(live); exact {
+		if _, exact := r.Freeze(live.Key); exact {
 			t.Error("what nobody may see is taken for exact")
 		}
 		if err := r.Ready(); !errors.Is(err, ErrNotAllowed) {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -44,22 +45,37 @@ func destination(name string, namespaces ...string) event.Destination {
 	}
 }
 
-// begin runs a worker until it is stopped, or the test ends.
-func begin(t *testing.T, s *server, l *lane) *running {
+var widgetType = schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}
+
+func selectionOf(t testing.TB, destinations ...event.Destination) *selection.Type {
 	t.Helper()
-	return start(t, s, l, "c-1")
+	s, err := selection.New(destinations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Of(widgetType)
+}
+
+// begin runs a worker until it is stopped, or the test ends: for destinations, or for live
+// and elsewhere.
+func begin(t *testing.T, s *server, l *lane, destinations ...event.Destination) *running {
+	t.Helper()
+	return start(t, s, l, "c-1", destinations...)
 }
 
 // start is begin, on the cluster of an id.
-func start(t *testing.T, s *server, l *lane, clusterID string) *running {
+func start(t *testing.T, s *server, l *lane, clusterID string, destinations ...event.Destination) *running {
 	t.Helper()
+	if len(destinations) == 0 {
+		destinations = []event.Destination{live, elsewhere}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	counts := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "events_total"}, []string{"outcome"})
 	r := &running{server: s, lane: l, cancel: cancel, done: make(chan error, 1), counts: counts}
 	r.Worker = New(Config{
-		Type:    discover.Type{GroupVersionResource: schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}, Kind: "Widget", Namespaced: true},
+		Type:    discover.Type{GroupVersionResource: widgetType, Kind: "Widget", Namespaced: true},
 		Cluster: "prod", ClusterID: clusterID, Part: 3, Client: s, Namespaced: s.in, Lane: l, Bus: reader{l}, Bookmarks: l,
-		Destinations: []event.Destination{live, elsewhere}, AskRun: l.askRun, CaughtUp: l.caughtUp, OnExact: r.onExact,
+		Destinations: destinations, Selection: selectionOf(t, destinations...), AskRun: l.askRun, CaughtUp: l.caughtUp, OnExact: r.onExact,
 		Registry: 7, Log: slog.New(slog.DiscardHandler), Events: counts,
 	})
 	go func() { r.done <- r.Run(ctx) }()
@@ -106,7 +122,7 @@ func (r *running) asked(t *testing.T, want ...string) {
 func (r *running) frozen(t *testing.T, when string, want ...string) {
 	t.Helper()
 	synctest.Wait()
-	objects, exact := r.Freeze(live)
+	objects, exact := r.Freeze(live.Key)
 	var got []string
 	for _, o := range objects {
 		got = append(got, strings.TrimSpace(fmt.Sprintf("%s/%s %d", o.Namespace, o.Name, o.Version)))

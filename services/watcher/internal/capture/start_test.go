@@ -33,7 +33,7 @@ func TestFirstStart(t *testing.T) {
 		if r.exact != 1 {
 			t.Errorf("the index was said to be exact %d times", r.exact)
 		}
-		objects, _ := r.Freeze(live)
+		objects, _ := r.Freeze(live.Key)
 		if len(objects) != 6 {
 			t.Errorf("%d objects are known", len(objects))
 		}
@@ -42,7 +42,7 @@ func TestFirstStart(t *testing.T) {
 				t.Errorf("%s has hash %q", o.Name, o.Hash())
 			}
 		}
-		if objects, exact := r.Freeze(elsewhere); len(objects) != 0 || !exact {
+		if objects, exact := r.Freeze(elsewhere.Key); len(objects) != 0 || !exact {
 			t.Errorf("of another namespace there are %v, exact %v", objects, exact)
 		}
 
@@ -146,7 +146,7 @@ func TestCrashInTheFirstList(t *testing.T) {
 		if err := r.Ready(); !errors.Is(err, l.onAsk) {
 			t.Errorf("its readiness is %v", err)
 		}
-		if _, exact := r.Freeze(live); exact {
+		if _, exact := r.Freeze(live.Key); exact {
 			t.Error("a run is told of an index that nobody was asked to bring")
 		}
 		r.stop(t)

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubescribe/kubescribe/services/watcher/index"
-	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -129,41 +128,35 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 		w.rv = o.GetResourceVersion()
 		return w.store(ctx, false)
 	}
-	key := nameOf(o)
 	c := w.change(o)
 	next := index.Version{RV: c.ResourceVersion, Gone: ev.Type == watch.Deleted}
-	_, out := exclude.Object(w.Type.Group, w.Type.Resource, o)
-	if !next.Gone && !out {
-		if err := w.rendered(ctx, &c, o); err != nil {
-			return err
-		}
-		next.Entry = index.EntryOf(c)
-	}
-	switch w.index.Fate(key, next, out) {
-	case index.Excluded:
-		w.count("excluded")
-		w.rv = c.ResourceVersion
-		return nil
-	case index.Unwritable:
-		w.unwritable(key, c)
-		fallthrough
-	case index.Suppressed:
-		w.rv = c.ResourceVersion
-		return w.store(ctx, false)
-	case index.Published:
-	}
+	var r rendered
 	switch ev.Type {
 	case watch.Deleted:
-		c.Op, c.Time = event.Delete, time.Now()
+		c.Time = time.Now()
 		c.FieldManager = "" // whoever wrote it last is not who deleted it
 	case watch.Added:
 		c.Op = event.Create
 	default:
 		c.Op = event.Update
 	}
-	if err := w.publish(ctx, c, next); err != nil {
+	if !next.Gone {
+		r = w.renderAll(o)
+		next.Entry = r.Entry
+		if err := w.cannotRender(ctx, c, next, r); err != nil {
+			return err
+		}
+	}
+	published, err := w.publishAll(ctx, c, next, r.contents)
+	if err != nil {
 		return err
 	}
 	w.rv = c.ResourceVersion
-	return nil
+	if published {
+		return nil
+	}
+	if next.To() == "" {
+		w.count("unwanted")
+	}
+	return w.store(ctx, false)
 }

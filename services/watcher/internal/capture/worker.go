@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/watcher/index"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
@@ -105,6 +106,7 @@ type Config struct {
 	Bookmarks  Bookmarks
 	// Destinations are those whose rules touch what is followed.
 	Destinations []event.Destination
+	Selection    *selection.Type // of the type, for them
 	// AskRun asks for a run of one of them, unless one is to come that will hold
 	// what is listed now. It is durable once it returns.
 	AskRun func(ctx context.Context, d event.DestinationKey, reason string) error

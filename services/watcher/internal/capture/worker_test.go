@@ -207,8 +207,8 @@ func TestExcluded(t *testing.T) {
 		s.put(widget("adopted", 1))
 		owned("adopted")
 		s.remove("adopted")
-		r.check(t, "of one that was adopted", "CREATE adopted 105 1", "DELETE adopted 107")
-		if n := r.counted("excluded"); n != 5 {
+		r.check(t, "of one that was adopted", "CREATE adopted 105 1", "DELETE adopted 106")
+		if n := r.counted("unwanted"); n != 5 {
 			t.Errorf("%d are counted", n)
 		}
 		r.stop(t)

@@ -11,8 +11,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
-
-	"github.com/kubescribe/kubescribe/services/watcher/internal/exclude"
 )
 
 // Type is one resource in the version that the server prefers.
@@ -24,7 +22,7 @@ type Type struct {
 
 // Found is one look at what the server offers.
 type Found struct {
-	Types  []Type                        // sorted by group and resource, without what is excluded whole
+	Types  []Type                        // sorted by group and resource
 	Others []schema.GroupResource        // served, and not to be listed and watched
 	Failed map[schema.GroupVersion]error // groups that could not be asked: their types are unknown, not gone
 }
@@ -51,9 +49,6 @@ func Types(ctx context.Context, d discovery.DiscoveryInterfaceWithContext) (Foun
 		for _, r := range l.APIResources {
 			if !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "watch") {
 				f.Others = append(f.Others, schema.GroupResource{Group: gv.Group, Resource: r.Name})
-				continue
-			}
-			if _, out := exclude.Type(gv.Group, r.Name); out {
 				continue
 			}
 			f.Types = append(f.Types, Type{gv.WithResource(r.Name), r.Kind, r.Namespaced})

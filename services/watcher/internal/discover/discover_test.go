@@ -91,6 +91,7 @@ func typ(g, v, r, kind string, namespaced bool) Type {
 var want = []Type{
 	typ("", "v1", "configmaps", "ConfigMap", true),
 	typ("", "v1", "namespaces", "Namespace", false),
+	typ("", "v1", "secrets", "Secret", true),
 	typ("apps", "v1", "deployments", "Deployment", true),
 	typ("apps", "v1", "statefulsets", "StatefulSet", true),
 	typ("example.com", "v1", "gadgets", "Gadget", false),

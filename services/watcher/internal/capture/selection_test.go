@@ -1,0 +1,137 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+)
+
+// labelled is a widget with a label.
+func labelled(name string, size int64, team string) *unstructured.Unstructured {
+	o := widget(name, size)
+	o.SetLabels(map[string]string{"team": team})
+	return o
+}
+
+// selecting is a destination that selects by label, with a policy.
+func selecting(name, labels string, policy event.Policy) event.Destination {
+	d := destination(name, "shop")
+	d.Rules[0].Labels, d.Rules[0].Policy = labels, policy
+	return d
+}
+
+// sent asserts what was published since the last call, and for whom.
+func (r *running) sent(t *testing.T, when string, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	var got []string
+	for _, c := range r.lane.changes(t) {
+		var to []string
+		for _, k := range c.To {
+			to = append(to, k.Name)
+		}
+		got = append(got, fmt.Sprintf("%s %s %s to %s, %s", c.Op, c.Name, c.ResourceVersion, strings.Join(to, " "), c.Resume))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s it published\n\t%s\nwant\n\t%s", when, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+// TestEnterAndLeave: an object that stops matching is deleted where it was, and one that
+// begins to match is made; whoever has it as it is hears nothing. Only the last message of a
+// version says that a watch may resume behind it.
+func TestEnterAndLeave(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		all, red, blue := destination("all", "shop"), selecting("red", "team=red", event.Policy{}), selecting("blue", "team=blue", event.Policy{})
+		s.put(labelled("a", 1, "red"))
+		r := begin(t, s, l, all, red, blue)
+		r.sent(t, "at first")
+		frozen := func(when string, want ...string) {
+			t.Helper()
+			var got []string
+			for _, d := range []event.Destination{all, red, blue} {
+				objects, exact := r.Freeze(d.Key)
+				if !exact {
+					t.Errorf("%s there is no index", when)
+				}
+				for _, o := range objects {
+					got = append(got, d.Key.Name+" "+o.Name)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s the index has %q, want %q", when, got, want)
+			}
+		}
+		frozen("at first", "all a", "red a")
+		s.put(labelled("a", 1, "blue"))
+		r.sent(t, "moved", "DELETE a 102 to red, 101", "UPDATE a 102 to all blue, 102")
+		frozen("moved", "all a", "blue a")
+		s.put(labelled("a", 2, "blue"))
+		r.sent(t, "changed", "UPDATE a 103 to all blue, 103")
+		s.put(labelled("b", 1, "green"))
+		r.sent(t, "another one", "CREATE b 104 to all, 104")
+		s.remove("a")
+		r.sent(t, "removed", "DELETE a 105 to all blue, 105")
+		frozen("removed", "all b")
+		r.stop(t)
+
+		// What a process before has published nobody knows: whoever may have it is told.
+		s.put(labelled("b", 1, "red"))
+		r = begin(t, s, l, all, red, blue)
+		r.sent(t, "restarted", "DELETE b 106 to blue, 105", "UPDATE b 106 to all red, 106")
+		r.stop(t)
+	})
+}
+
+// TestPolicies: whoever has an object look otherwise gets a message of their own, and only
+// when what they have changes; where policies come to the same there is one.
+func TestPolicies(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		plain, bare := destination("plain", "shop"), selecting("bare", "", event.Policy{Drop: []string{"/spec/size"}})
+		keeper := selecting("keeper", "", event.Policy{KeepOwners: true})
+		r := begin(t, s, l, plain, bare, keeper)
+		o := widget("a", 1)
+		o.Object["spec"].(map[string]any)["color"] = "red"
+		s.put(o)
+		r.sent(t, "made", "CREATE a 101 to plain keeper, 100", "CREATE a 101 to bare, 101")
+		o.Object["spec"].(map[string]any)["size"] = int64(2)
+		s.put(o)
+		r.sent(t, "what one of them leaves out has changed", "UPDATE a 102 to plain keeper, 102")
+		o.SetOwnerReferences(nil)
+		o.Object["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u"}}
+		s.put(o)
+		r.sent(t, "its owner has", "UPDATE a 103 to keeper, 103")
+		r.stop(t)
+	})
+}
+
+// TestCrashBetweenPublications: the successor of a process that published only a part of what
+// a version comes to publishes all of it.
+func TestCrashBetweenPublications(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		red, blue := selecting("red", "team=red", event.Policy{}), selecting("blue", "team=blue", event.Policy{})
+		s.put(labelled("a", 1, "red"))
+		r := begin(t, s, l, red, blue)
+		l.refuse(func(c event.Change) error {
+			if c.Op == event.Update {
+				r.cancel()
+				return context.Canceled
+			}
+			return nil
+		})
+		s.put(labelled("a", 1, "blue"))
+		<-r.done
+		l.refuse(nil)
+		r.sent(t, "ended", "DELETE a 102 to red, 101")
+		r = begin(t, s, l, red, blue)
+		r.sent(t, "begun again", "UPDATE a 102 to blue, 102") // and the deletion, which the lane has
+		r.stop(t)
+	})
+}

@@ -1,0 +1,211 @@
+package selection
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/exclusion"
+	"github.com/kubescribe/kubescribe/shared/manifest"
+)
+
+// Selector is the rules of a cluster's destinations. The place of a destination is that in
+// the list it was made of.
+type Selector struct {
+	destinations []event.Destination
+	rules        [][]rule // of each destination, in order
+	policies     []manifest.Policy
+}
+
+// rule is a rule with its selectors read.
+type rule struct {
+	event.Rule
+	labels labels.Selector // nil: any
+	except []rule
+	policy int // its place among policies
+}
+
+// New reads the rules of destinations. What was registered was found right: an error is of
+// rules by a newer version.
+func New(destinations []event.Destination) (*Selector, error) {
+	s := &Selector{destinations: destinations, rules: make([][]rule, len(destinations))}
+	for place, d := range destinations {
+		for i, r := range d.Rules {
+			read, err := s.read(r)
+			if err != nil {
+				return nil, fmt.Errorf("rule %d of destination %s: %w", i+1, d.Key, err)
+			}
+			s.rules[place] = append(s.rules[place], read)
+		}
+	}
+	return s, nil
+}
+
+func (s *Selector) read(r event.Rule) (read rule, err error) {
+	read.Rule = r
+	if r.Labels != "" {
+		if read.labels, err = labels.Parse(r.Labels); err != nil {
+			return rule{}, fmt.Errorf("label selector: %w", err)
+		}
+	}
+	for _, pattern := range slices.Concat(r.Names, r.Owners) {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return rule{}, fmt.Errorf("pattern %q: %w", pattern, err)
+		}
+	}
+	for _, e := range r.Except {
+		not, err := s.read(e)
+		if err != nil {
+			return rule{}, err
+		}
+		read.except = append(read.except, not)
+	}
+	policy := manifest.Policy(r.Policy)
+	same := func(p manifest.Policy) bool {
+		return p.DropFinalizers == policy.DropFinalizers && p.KeepOwners == policy.KeepOwners &&
+			p.KeepTracking == policy.KeepTracking && slices.Equal(p.Drop, policy.Drop)
+	}
+	if read.policy = slices.IndexFunc(s.policies, same); read.policy < 0 {
+		read.policy = len(s.policies)
+		s.policies = append(s.policies, policy)
+	}
+	return read, nil
+}
+
+// Keys names the destinations of a set, in order.
+func (s *Selector) Keys(of Set) (keys []event.DestinationKey) {
+	for place := range of.Places() {
+		keys = append(keys, s.destinations[place].Key)
+	}
+	return keys
+}
+
+// Place is that of a destination, -1 if it is none of these.
+func (s *Selector) Place(k event.DestinationKey) int {
+	return slices.IndexFunc(s.destinations, func(d event.Destination) bool { return d.Key == k })
+}
+
+// Follows reports whether rules of a destination select a type, so that it is to be watched
+// for it, in a namespace or, with "", in any.
+func Follows(d event.Destination, t schema.GroupVersionResource, namespaced bool, namespace string) bool {
+	return !exclusion.Type(t.GroupResource(), d.Without) && slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
+		if !r.SelectsType(t.Group, t.Version, t.Resource) {
+			return false
+		}
+		return len(r.Namespaces) == 0 || (namespaced && (namespace == "" || slices.Contains(r.Namespaces, namespace)))
+	})
+}
+
+// Of is what the rules say of one type.
+func (s *Selector) Of(t schema.GroupVersionResource) *Type {
+	of := &Type{Selector: s, of: t}
+	for place, rules := range s.rules {
+		if exclusion.Type(t.GroupResource(), s.destinations[place].Without) {
+			continue
+		}
+		var some []rule
+		for _, r := range rules {
+			if r.SelectsType(t.Group, t.Version, t.Resource) {
+				r.except = slices.DeleteFunc(slices.Clone(r.except), func(e rule) bool { return !e.SelectsType(t.Group, t.Version, t.Resource) })
+				some = append(some, r)
+			}
+		}
+		if len(some) > 0 {
+			of.wants = append(of.wants, wants{place, some})
+		}
+	}
+	return of
+}
+
+// Type is the rules that select objects of one type.
+type Type struct {
+	*Selector
+	of    schema.GroupVersionResource
+	wants []wants
+}
+
+// wants is a destination's rules for a type.
+type wants struct {
+	place int
+	rules []rule
+}
+
+// Choice is destinations that have an object by one policy.
+type Choice struct {
+	To     Set
+	Policy manifest.Policy
+}
+
+// Select decides about an object: of each destination the first rule counts that selects
+// it. Nothing is returned if nobody wants it; each destination is in one choice at most.
+func (t *Type) Select(o *unstructured.Unstructured) []Choice {
+	holding := exclusion.Object(t.of.GroupResource(), o)
+	var chosen []Choice
+	var by []int // the policy of each
+	for _, d := range t.wants {
+		if !exclusion.Allows(holding, t.destinations[d.place].Without) {
+			continue
+		}
+		i := slices.IndexFunc(d.rules, func(r rule) bool { return r.selects(o) })
+		if i < 0 {
+			continue
+		}
+		policy, to := d.rules[i].policy, Only(d.place)
+		if n := slices.Index(by, policy); n >= 0 {
+			chosen[n].To = chosen[n].To.With(to)
+			continue
+		}
+		by, chosen = append(by, policy), append(chosen, Choice{to, t.policies[policy]})
+	}
+	return chosen
+}
+
+// Possible are the destinations that an object may ever have been selected for: what is
+// said of an object's labels, owners and exclusions may have been otherwise.
+func (t *Type) Possible(namespace, name string) (to Set) {
+	for _, d := range t.wants {
+		if slices.ContainsFunc(d.rules, func(r rule) bool { return r.names(namespace, name) }) {
+			to = to.With(Only(d.place))
+		}
+	}
+	return to
+}
+
+// names reports whether a rule selects objects of a namespace and name, which no object
+// ever changes.
+func (r rule) names(namespace, name string) bool {
+	return (len(r.Namespaces) == 0 || slices.Contains(r.Namespaces, namespace)) && matchesAny(r.Names, name)
+}
+
+func (r rule) selects(o *unstructured.Unstructured) bool {
+	return r.names(o.GetNamespace(), o.GetName()) &&
+		(r.labels == nil || r.labels.Matches(labels.Set(o.GetLabels()))) &&
+		(len(r.Owners) == 0 || slices.ContainsFunc(owners(o), func(owner string) bool { return matchesAny(r.Owners, owner) })) &&
+		!slices.ContainsFunc(r.except, func(e rule) bool { return e.selects(o) })
+}
+
+// matchesAny reports whether a name matches one of patterns that are well formed, or there
+// are none.
+func matchesAny(patterns []string, name string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
+		ok, _ := path.Match(p, name)
+		return ok
+	})
+}
+
+// owners are an object's owners as Kind.group/name, or Kind/name in the core group.
+func owners(o *unstructured.Unstructured) (all []string) {
+	for _, ref := range o.GetOwnerReferences() {
+		kind := ref.Kind
+		if gv, err := schema.ParseGroupVersion(ref.APIVersion); err == nil && gv.Group != "" {
+			kind += "." + gv.Group
+		}
+		all = append(all, kind+"/"+ref.Name)
+	}
+	return all
+}
