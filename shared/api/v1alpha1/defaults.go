@@ -76,19 +76,25 @@ func SetDefaults(d *Documents) {
 		o := &d.WatchRules[i]
 		setDefault(&o.Namespace, DefaultNamespace)
 		setDefault(&o.Spec.DestinationRef.Namespace, o.Namespace)
-		setRuleDefaults(o.Spec.Rules)
+		setRuleDefaults(o.Spec.Rules, o.Spec.Exclude, &o.Spec.Sanitize)
 	}
 	for i := range d.ClusterWatchRules {
-		setRuleDefaults(d.ClusterWatchRules[i].Spec.Rules)
+		o := &d.ClusterWatchRules[i]
+		setRuleDefaults(o.Spec.Rules, o.Spec.Exclude, &o.Spec.Sanitize)
 	}
 }
 
-func setRuleDefaults(rules []Rule) {
-	for i := range rules {
-		if len(rules[i].APIVersions) == 0 {
-			rules[i].APIVersions = []string{"*"}
+func setRuleDefaults(rules, exclude []Rule, sanitize *Sanitize) {
+	for _, list := range [][]Rule{rules, exclude} {
+		for i := range list {
+			if len(list[i].APIVersions) == 0 {
+				list[i].APIVersions = []string{"*"}
+			}
 		}
 	}
+	setDefault(&sanitize.Finalizers, KeepIt)
+	setDefault(&sanitize.OwnerReferences, RemoveIt)
+	setDefault(&sanitize.TrackingMarks, RemoveIt)
 }
 
 func setDefault[T ~string](field *T, value T) {

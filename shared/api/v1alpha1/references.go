@@ -95,11 +95,13 @@ func (c *checker) missing(d *Documents) {
 	}
 	for i := range d.WatchRules {
 		o := &d.WatchRules[i]
-		if ref := o.Spec.DestinationRef; ref.Namespace == o.Namespace {
-			c.at(KindWatchRule, i, &o.ObjectMeta)
-			use(ref)
-		} else {
-			certain = false
+		ref := o.Spec.DestinationRef
+		c.at(KindWatchRule, i, &o.ObjectMeta)
+		use(ref)
+		for j := range d.GitDestinations {
+			if to := &d.GitDestinations[j]; idOf(&to.ObjectMeta) == (id{ref.Namespace, ref.Name}) && !to.Admits(o.Namespace) {
+				c.add("spec.destinationRef", "names a destination that does not admit WatchRules of the namespace %s; add it to spec.allowedNamespaces there, or use one of its own namespace", o.Namespace)
+			}
 		}
 	}
 	for i := range d.ClusterWatchRules {
@@ -117,6 +119,14 @@ func (c *checker) missing(d *Documents) {
 	if len(d.GitDestinations) == 0 {
 		c.found = append(c.found, Problem{Text: "has no GitDestination, so nothing would be written; add one"})
 	}
+}
+
+// Admits reports whether WatchRules of a namespace may use the destination.
+func (d *GitDestination) Admits(namespace string) bool {
+	return namespace == d.Namespace || slices.ContainsFunc(d.Spec.AllowedNamespaces, func(pattern string) bool {
+		ok, _ := path.Match(pattern, namespace) // a malformed one admits nobody
+		return ok
+	})
 }
 
 // finder returns a function that says what is wrong with a reference to one of ids.

@@ -5,18 +5,85 @@ import (
 	"regexp"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/kubescribe/kubescribe/shared/manifest"
 )
 
-func (c *checker) rules(rules []Rule) {
+func (c *checker) rules(rules, exclude []Rule, sanitize Sanitize) {
 	if len(rules) == 0 {
 		c.add("spec.rules", `is required; add a rule such as {apiGroups: ["*"], resources: ["*"]}`)
 	}
+	c.ruleList("spec.rules", rules)
+	c.ruleList("spec.exclude", exclude)
+	c.sanitize(sanitize)
+}
+
+func (c *checker) ruleList(list string, rules []Rule) {
 	for i, r := range rules {
-		path := fmt.Sprintf("spec.rules[%d]", i)
+		path := fmt.Sprintf("%s[%d]", list, i)
 		c.matches(path+".apiGroups", r.APIGroups, `list groups, "" for the core group, or ["*"] for all`, apiGroupProblem)
 		c.matches(path+".apiVersions", r.APIVersions, `list versions, or ["*"] for all`, apiVersionProblem)
 		c.matches(path+".resources", r.Resources, `list resources, or ["*"] for all`, resourceProblem)
+		c.objectSelector(path+".objectSelector", r.ObjectSelector)
+		c.patterns(path+".names", r.Names, namePatternProblem)
+		c.patterns(path+".owners", r.Owners, ownerPatternProblem)
+	}
+}
+
+func (c *checker) objectSelector(path string, s *metav1.LabelSelector) {
+	if s == nil {
+		return
+	}
+	if len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0 {
+		c.add(path, "selects all; leave it out, or add matchLabels or matchExpressions")
+		return
+	}
+	if _, err := metav1.LabelSelectorAsSelector(s); err != nil {
+		c.add(path, "is not a label selector: %v", err)
+	}
+}
+
+// patterns checks a list of patterns.
+func (c *checker) patterns(path string, patterns []string, problem func(string) string) {
+	for i, pattern := range patterns {
+		if p := problem(pattern); p != "" {
+			c.add(fmt.Sprintf("%s[%d]", path, i), "%s%s", subject(pattern), p)
+		}
+	}
+}
+
+// The shapes of patterns: what names are made of, * and ?.
+var (
+	namePattern  = regexp.MustCompile(`^[^/\\\[\]\s]{1,253}$`)
+	ownerPattern = regexp.MustCompile(`^[A-Za-z0-9*?]+(\.[a-z0-9.*?-]+)?/[^/\\\[\]\s]{1,253}$`)
+)
+
+func namePatternProblem(pattern string) string {
+	if namePattern.MatchString(pattern) {
+		return ""
+	}
+	return `matches no name; write one, with * for any characters and ? for any one, such as "web-*"`
+}
+
+func ownerPatternProblem(pattern string) string {
+	if ownerPattern.MatchString(pattern) {
+		return ""
+	}
+	return `is not an owner; write its kind, a dot and its group unless that is the core group, a slash and its name, such as "Application.argoproj.io/*"`
+}
+
+func (c *checker) sanitize(s Sanitize) {
+	for path, keep := range map[string]Keep{"finalizers": s.Finalizers, "ownerReferences": s.OwnerReferences, "trackingMarks": s.TrackingMarks} {
+		if keep != KeepIt && keep != RemoveIt {
+			c.add("spec.sanitize."+path, "%s; write Keep or Remove", unknownText(string(keep)))
+		}
+	}
+	for i, pointer := range s.Fields {
+		if err := manifest.CheckPointer(pointer); err != nil {
+			c.add(fmt.Sprintf("spec.sanitize.fields[%d]", i), "%sis %v; write one such as /spec/replicas", subject(pointer), err)
+		}
 	}
 }
 

@@ -116,6 +116,16 @@ type GitDestinationSpec struct {
 	// +kubebuilder:default="10m"
 	Interval *metav1.Duration `json:"interval,omitempty"`
 
+	// AllowedNamespaces are those whose WatchRules may use the destination beside those of
+	// its own namespace: names, in which * stands for any characters.
+	// +optional
+	AllowedNamespaces []string `json:"allowedNamespaces,omitempty"`
+
+	// WithoutExclusions names default exclusions that do not hold for the destination, as
+	// kubescribe explain exclusions lists them.
+	// +optional
+	WithoutExclusions []string `json:"withoutExclusions,omitempty"`
+
 	// Prune says what may remove files.
 	// +optional
 	Prune Prune `json:"prune,omitzero"`
@@ -235,11 +245,21 @@ type WatchRule struct {
 // WatchRuleSpec says what a WatchRule selects, and for which destination.
 type WatchRuleSpec struct {
 	// DestinationRef names the destination that receives what the rules select. Its
-	// namespace defaults to the WatchRule's own and can be no other for now.
+	// namespace defaults to the WatchRule's own; one of another namespace has to admit the
+	// WatchRule's (spec.allowedNamespaces).
 	DestinationRef DestinationRef `json:"destinationRef"`
 
 	// Rules select a resource if any one of them does.
 	Rules []Rule `json:"rules"`
+
+	// Exclude names what is not selected, although the rules do. A type that is excluded
+	// whole is not watched.
+	// +optional
+	Exclude []Rule `json:"exclude,omitempty"`
+
+	// Sanitize says what stands in Git of what is selected.
+	// +optional
+	Sanitize Sanitize `json:"sanitize,omitzero"`
 }
 
 // ClusterWatchRule selects resources of any namespace, and those that have none, for
@@ -261,6 +281,15 @@ type ClusterWatchRuleSpec struct {
 	// Rules select a resource if any one of them does.
 	Rules []Rule `json:"rules"`
 
+	// Exclude names what is not selected, although the rules do. A type that is excluded
+	// whole is not watched.
+	// +optional
+	Exclude []Rule `json:"exclude,omitempty"`
+
+	// Sanitize says what stands in Git of what is selected.
+	// +optional
+	Sanitize Sanitize `json:"sanitize,omitzero"`
+
 	// Namespaces narrows the rules to resources of these namespaces, without
 	// cluster-scoped ones. Empty means all namespaces and cluster-scoped resources.
 	// +optional
@@ -277,8 +306,49 @@ type DestinationRef struct {
 	Namespace string `json:"namespace,omitempty"`
 }
 
+// Sanitize says what stands in Git of a resource where people differ. Status and bookkeeping
+// are removed in any case. Of several rules of a destination that select a resource the
+// first one's counts, those of WatchRules before those of ClusterWatchRules.
+type Sanitize struct {
+	// Finalizers: Keep, or Remove.
+	// +optional
+	// +kubebuilder:default=Keep
+	// +kubebuilder:validation:Enum=Keep;Remove
+	Finalizers Keep `json:"finalizers,omitempty"`
+
+	// OwnerReferences: Remove, or Keep. Owners are named by uid, which an object that is
+	// made again does not have.
+	// +optional
+	// +kubebuilder:default=Remove
+	// +kubebuilder:validation:Enum=Keep;Remove
+	OwnerReferences Keep `json:"ownerReferences,omitempty"`
+
+	// TrackingMarks: Remove, or Keep the labels and annotations by which Argo CD, Flux,
+	// Helm's controller and kubectl's apply sets know their objects. Left in Git, they hand
+	// what is made of it to such a tool's pruning.
+	// +optional
+	// +kubebuilder:default=Remove
+	// +kubebuilder:validation:Enum=Keep;Remove
+	TrackingMarks Keep `json:"trackingMarks,omitempty"`
+
+	// Fields are further ones to remove, as JSON pointers (RFC 6901) such as /spec/replicas or
+	// /metadata/annotations/example.com~1note.
+	// +optional
+	Fields []string `json:"fields,omitempty"`
+}
+
+// Keep is a word for whether something stands in Git.
+type Keep string
+
+// Whether something stands in Git.
+const (
+	KeepIt   Keep = "Keep"
+	RemoveIt Keep = "Remove"
+)
+
 // Rule selects the resource types that match all three of its lists, as the rules of
-// an admission webhook do. A list that is only "*" matches everything.
+// an admission webhook do, and of them what its selectors match. A list that is only "*"
+// matches everything; a selector that is left out, too.
 type Rule struct {
 	// APIGroups such as "apps"; "" is the core group.
 	APIGroups []string `json:"apiGroups"`
@@ -292,4 +362,20 @@ type Rule struct {
 
 	// Resources in the plural, such as "deployments". Subresources cannot be selected.
 	Resources []string `json:"resources"`
+
+	// ObjectSelector selects resources by their labels. One that begins to match enters Git,
+	// and one that stops leaves it.
+	// +optional
+	ObjectSelector *metav1.LabelSelector `json:"objectSelector,omitempty"`
+
+	// Names selects resources whose name one of these matches, in which * stands for any
+	// characters and ? for any one.
+	// +optional
+	Names []string `json:"names,omitempty"`
+
+	// Owners selects resources with an owner that one of these matches: its kind, a dot and
+	// its group unless that is the core group, a slash and its name, such as
+	// Application.argoproj.io/shop-* or ConfigMap/*.
+	// +optional
+	Owners []string `json:"owners,omitempty"`
 }

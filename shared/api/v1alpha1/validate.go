@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/kubescribe/kubescribe/shared/exclusion"
 	"github.com/kubescribe/kubescribe/shared/wording"
 )
 
@@ -180,7 +181,30 @@ func (c *checker) gitDestination(o *GitDestination) {
 	if problem := maxDeletionsProblem(o.Spec.Prune.MaxDeletions); problem != "" {
 		c.add("spec.prune.maxDeletions", "%s; write a number such as 50, or a percentage such as \"30%%\"", problem)
 	}
+	c.patterns("spec.allowedNamespaces", o.Spec.AllowedNamespaces, namePatternProblem)
+	for i, name := range o.Spec.WithoutExclusions {
+		if problem := exclusionProblem(name); problem != "" {
+			c.add(fmt.Sprintf("spec.withoutExclusions[%d]", i), "%s%s", subject(name), problem)
+		}
+	}
 	c.commit(o.Spec.Commit)
+}
+
+func exclusionProblem(name string) string {
+	if exclusion.Lifts(name) {
+		return ""
+	}
+	var names []string
+	for _, e := range exclusion.All() {
+		if e.Name == name {
+			return "cannot be lifted: " + e.Why
+		}
+		names = append(names, e.Name)
+	}
+	if near := nearest(name, names); near != "" {
+		return "is no default exclusion; did you mean " + near + "?"
+	}
+	return "is no default exclusion; kubescribe explain exclusions lists them"
 }
 
 func (c *checker) commit(o Commit) {
@@ -241,10 +265,8 @@ func maxDeletionsProblem(m *intstr.IntOrString) string {
 func (c *checker) watchRule(o *WatchRule) {
 	ref := o.Spec.DestinationRef
 	c.objectName("spec.destinationRef.name", ref.Name)
-	if ref.Namespace != o.Namespace {
-		c.add("spec.destinationRef.namespace", "%sis not the WatchRule's own namespace; for now a WatchRule may only use a GitDestination of its own, so move one of them or write a ClusterWatchRule", subject(ref.Namespace))
-	}
-	c.rules(o.Spec.Rules)
+	c.namespace("spec.destinationRef.namespace", ref.Namespace)
+	c.rules(o.Spec.Rules, o.Spec.Exclude, o.Spec.Sanitize)
 }
 
 func (c *checker) clusterWatchRule(o *ClusterWatchRule) {
@@ -255,7 +277,7 @@ func (c *checker) clusterWatchRule(o *ClusterWatchRule) {
 	} else {
 		c.namespace("spec.destinationRef.namespace", ref.Namespace)
 	}
-	c.rules(o.Spec.Rules)
+	c.rules(o.Spec.Rules, o.Spec.Exclude, o.Spec.Sanitize)
 	for i, namespace := range o.Spec.Namespaces {
 		path := fmt.Sprintf("spec.namespaces[%d]", i)
 		if namespace == "*" {

@@ -90,6 +90,14 @@ func TestValidateObjects(t *testing.T) {
 		{"committer email in brackets", spoil(t, remote, fmt.Sprintf(email, "<a@b>")), []string{
 			"f.yaml:4 (document 1, GitRemote default/origin): spec.committer.email: is not an email address; write one such as kubescribe@localhost",
 		}},
+		{"allowed namespaces", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, allowedNamespaces: ["team-*", "a/b"]}`), []string{
+			`f.yaml:9 (document 2, GitDestination default/live): spec.allowedNamespaces[1]: "a/b" matches no name; write one, with * for any characters and ? for any one, such as "web-*"`,
+		}},
+		{"exclusions", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, withoutExclusions: [leases, secrets, lease, workloads]}"), []string{
+			`f.yaml:9 (document 2, GitDestination default/live): spec.withoutExclusions[1]: "secrets" cannot be lifted: this version would write them in clear`,
+			`f.yaml:9 (document 2, GitDestination default/live): spec.withoutExclusions[2]: "lease" is no default exclusion; did you mean leases?`,
+			`f.yaml:9 (document 2, GitDestination default/live): spec.withoutExclusions[3]: "workloads" is no default exclusion; kubescribe explain exclusions lists them`,
+		}},
 		{"branch", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, branch: a..b}"), []string{
 			`f.yaml:9 (document 2, GitDestination default/live): spec.branch: "a..b" contains ".."; use a name that git check-ref-format --branch accepts`,
 		}},
@@ -158,7 +166,7 @@ func TestValidateObjects(t *testing.T) {
 			"f.yaml:15 (document 3, ClusterWatchRule all): spec.destinationRef.namespace: is required, because a ClusterWatchRule has no namespace of its own; write the GitDestination's, which is default unless it says otherwise",
 		}},
 		{"WatchRule elsewhere", spoil(t, "ClusterWatchRule", "WatchRule", "{name: all}", "{name: all, namespace: shop}"), []string{
-			`f.yaml:15 (document 3, WatchRule shop/all): spec.destinationRef.namespace: "default" is not the WatchRule's own namespace; for now a WatchRule may only use a GitDestination of its own, so move one of them or write a ClusterWatchRule`,
+			"f.yaml:15 (document 3, WatchRule shop/all): spec.destinationRef: names a destination that does not admit WatchRules of the namespace shop; add it to spec.allowedNamespaces there, or use one of its own namespace",
 		}},
 		{"no rules", spoil(t, `  rules: [{apiGroups: ["*"], resources: ["*"]}]`, ""), []string{
 			`f.yaml:14 (document 3, ClusterWatchRule all): spec.rules: is required; add a rule such as {apiGroups: ["*"], resources: ["*"]}`,
@@ -182,6 +190,26 @@ func TestValidateObjects(t *testing.T) {
 			`f.yaml:16 (document 3, ClusterWatchRule all): spec.rules[0].resources[0]: "pods/status" names a subresource, and those are not written to Git; write the resource alone`,
 			`f.yaml:16 (document 3, ClusterWatchRule all): spec.rules[0].resources[1]: "Deployment" is not a resource; write the lower-case plural that kubectl api-resources shows, such as "deployments"`,
 			`f.yaml:16 (document 3, ClusterWatchRule all): spec.rules[0].resources[2]: is not a resource; write the lower-case plural that kubectl api-resources shows, such as "deployments"`,
+		}},
+		{"selectors", spoil(t, `resources: ["*"]`, `resources: ["*"], objectSelector: {matchLabels: {team: shop}}, names: ["web-*", "a b"], owners: ["Application.argoproj.io/*", Application]`), []string{
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.rules[0].names[1]: matches no name; write one, with * for any characters and ? for any one, such as "web-*"`,
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.rules[0].owners[1]: "Application" is not an owner; write its kind, a dot and its group unless that is the core group, a slash and its name, such as "Application.argoproj.io/*"`,
+		}},
+		{"object selector", spoil(t, `resources: ["*"]`, `resources: ["*"], objectSelector: {matchExpressions: [{key: team, operator: Is, values: [shop]}]}`), []string{
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.rules[0].objectSelector: is not a label selector: "Is" is not a valid label selector operator`,
+		}},
+		{"empty object selector", spoil(t, `resources: ["*"]`, `resources: ["*"], objectSelector: {}`), []string{
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.rules[0].objectSelector: selects all; leave it out, or add matchLabels or matchExpressions`,
+		}},
+		{"exclude", spoil(t, `  rules:`, `  exclude: [{apiGroups: [core], resources: []}]`+"\n  rules:"), []string{
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.exclude[0].apiGroups[0]: "core" is not how the API calls it; write "" for the core group`,
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.exclude[0].resources: is required; list resources, or ["*"] for all`,
+		}},
+		{"sanitize", spoil(t, `  rules:`, `  sanitize: {finalizers: remove, fields: [/spec/replicas, spec, /metadata/name, /a~b]}`+"\n  rules:"), []string{
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.finalizers: "remove" is not known; write Keep or Remove`,
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.fields[1]: "spec" is not a JSON pointer to what may be left out: it does not begin with /; write one such as /spec/replicas`,
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.fields[2]: "/metadata/name" is not a JSON pointer to what may be left out: an object is known by that; write one such as /spec/replicas`,
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.fields[3]: is not a JSON pointer to what may be left out: a ~ is written ~0, and a / within a name ~1; write one such as /spec/replicas`,
 		}},
 		{"namespaces", spoil(t, `  rules:`, `  namespaces: [shop, "*", Shop, ""]`+"\n  rules:"), []string{
 			`f.yaml:16 (document 3, ClusterWatchRule all): spec.namespaces[1]: "*" is not a namespace; leave namespaces out to select all of them`,

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
@@ -42,6 +43,7 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 			Window:    d.Spec.Commit.Window.Duration,
 			Committer: event.Person{Name: remote.Committer.Name, Email: remote.Committer.Email},
 			Author:    author(d.Spec.Commit.Author, remote.Committer),
+			Without:   d.Spec.WithoutExclusions,
 			Wording:   event.Wording{Subject: d.Spec.Commit.Message.Subject, Body: d.Spec.Commit.Message.Body},
 
 			MinPushInterval: remote.MinPushInterval.Duration,
@@ -57,14 +59,15 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 		if d.Spec.BaseFolder != "." {
 			dest.BaseFolder = d.Spec.BaseFolder
 		}
+		to := v1alpha1.DestinationRef{Namespace: d.Namespace, Name: d.Name}
 		for _, r := range docs.WatchRules {
-			if r.Namespace == d.Namespace && r.Spec.DestinationRef.Name == d.Name {
-				dest.Rules = append(dest.Rules, rules(r.Spec.Rules, []string{r.Namespace})...)
+			if r.Spec.DestinationRef == to && d.Admits(r.Namespace) {
+				dest.Rules = append(dest.Rules, rules(r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, []string{r.Namespace})...)
 			}
 		}
 		for _, r := range docs.ClusterWatchRules {
-			if r.Spec.DestinationRef.Namespace == d.Namespace && r.Spec.DestinationRef.Name == d.Name {
-				dest.Rules = append(dest.Rules, rules(r.Spec.Rules, r.Spec.Namespaces)...)
+			if r.Spec.DestinationRef == to {
+				dest.Rules = append(dest.Rules, rules(r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, r.Spec.Namespaces)...)
 			}
 		}
 		all = append(all, dest)
@@ -95,12 +98,39 @@ func prune(p v1alpha1.Prune) (event.Prune, error) {
 	return event.Prune{Mode: event.PruneMode(p.Mode), MaxPercent: n, MaxFiles: allowedFiles}, nil
 }
 
-func rules(from []v1alpha1.Rule, namespaces []string) []event.Rule {
-	var all []event.Rule
+// rules are those of one document, within namespaces.
+func rules(from, exclude []v1alpha1.Rule, sanitize v1alpha1.Sanitize, namespaces []string) []event.Rule {
+	var all, except []event.Rule
+	for _, r := range exclude {
+		except = append(except, rule(r))
+	}
 	for _, r := range from {
-		all = append(all, event.Rule{Groups: r.APIGroups, Versions: r.APIVersions, Resources: r.Resources, Namespaces: namespaces})
+		to := rule(r)
+		to.Namespaces, to.Except = namespaces, except
+		to.Policy = event.Policy{
+			DropFinalizers: sanitize.Finalizers == v1alpha1.RemoveIt,
+			KeepOwners:     sanitize.OwnerReferences == v1alpha1.KeepIt,
+			KeepTracking:   sanitize.TrackingMarks == v1alpha1.KeepIt,
+			Drop:           sanitize.Fields,
+		}
+		all = append(all, to)
 	}
 	return all
+}
+
+func rule(r v1alpha1.Rule) event.Rule {
+	return event.Rule{
+		Groups: r.APIGroups, Versions: r.APIVersions, Resources: r.Resources,
+		Labels: labelsOf(r.ObjectSelector), Names: r.Names, Owners: r.Owners,
+	}
+}
+
+// labelsOf is a label selector that was found right, as kubectl's -l takes it.
+func labelsOf(s *metav1.LabelSelector) string {
+	if s == nil {
+		return ""
+	}
+	return metav1.FormatLabelSelector(s)
 }
 
 // Synced says what revisions of the registry a configuration stands for.

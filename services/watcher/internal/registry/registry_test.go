@@ -140,6 +140,67 @@ func TestCompile(t *testing.T) {
 	}
 }
 
+// TestCompileSelection: what a document says of all its rules, each of them has.
+func TestCompileSelection(t *testing.T) {
+	d := destination("shop", "live", "git", "live")
+	d.Spec.WithoutExclusions = []string{"controlled"}
+	w := watchRule("shop", "a", "live", v1alpha1.Rule{
+		APIGroups: []string{"apps"}, Resources: []string{"*"}, Names: []string{"web-*"}, Owners: []string{"ConfigMap/c"},
+		ObjectSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "shop"}, MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "legacy", Operator: metav1.LabelSelectorOpDoesNotExist}}},
+	}, v1alpha1.Rule{APIGroups: []string{""}, Resources: []string{"services"}})
+	w.Spec.Exclude = []v1alpha1.Rule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Names: []string{"*-test"}}}
+	w.Spec.Sanitize = v1alpha1.Sanitize{Finalizers: v1alpha1.RemoveIt, OwnerReferences: v1alpha1.KeepIt, TrackingMarks: v1alpha1.KeepIt, Fields: []string{"/spec/replicas"}}
+	got, err := Compile(&v1alpha1.Documents{
+		GitRemotes: []v1alpha1.GitRemote{remote("shop", "git", url)}, GitDestinations: []v1alpha1.GitDestination{d}, WatchRules: []v1alpha1.WatchRule{w},
+	}, "prod", "c-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	except := []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}, Names: []string{"*-test"}}}
+	policy := event.Policy{DropFinalizers: true, KeepOwners: true, KeepTracking: true, Drop: []string{"/spec/replicas"}}
+	want := []event.Rule{
+		{Groups: []string{"apps"}, Resources: []string{"*"}, Namespaces: []string{"shop"}, Labels: "!legacy,team=shop", Names: []string{"web-*"}, Owners: []string{"ConfigMap/c"}, Except: except, Policy: policy},
+		{Groups: []string{""}, Resources: []string{"services"}, Namespaces: []string{"shop"}, Except: except, Policy: policy},
+	}
+	if diff := cmp.Diff(want, got[0].Rules); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"controlled"}, got[0].Without); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestCompileTenants: a WatchRule uses a destination of another namespace only if that admits
+// it, and selects in its own.
+func TestCompileTenants(t *testing.T) {
+	everything := v1alpha1.Rule{APIGroups: []string{"*"}, Resources: []string{"*"}}
+	open, closed := destination("platform", "open", "git", "open"), destination("platform", "closed", "git", "closed")
+	open.Spec.AllowedNamespaces = []string{"team-*"}
+	var docs v1alpha1.Documents
+	docs.GitRemotes = []v1alpha1.GitRemote{remote("platform", "git", url)}
+	docs.GitDestinations = []v1alpha1.GitDestination{open, closed}
+	for _, namespace := range []string{"team-a", "shop", "platform"} {
+		for _, name := range []string{"open", "closed"} {
+			w := watchRule(namespace, name, name, everything)
+			w.Spec.DestinationRef.Namespace = "platform"
+			docs.WatchRules = append(docs.WatchRules, w)
+		}
+	}
+	got, err := Compile(&docs, "prod", "c-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := map[string][]string{}
+	for _, d := range got {
+		for _, r := range d.Rules {
+			in[d.Key.Name] = append(in[d.Key.Name], r.Namespaces...)
+		}
+	}
+	if diff := cmp.Diff(map[string][]string{"open": {"team-a", "platform"}, "closed": {"platform"}}, in); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestCompileAdopt(t *testing.T) {
 	d := destination("shop", "live", "git", "live")
 	d.Spec.Adopt = true

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubescribe/kubescribe/shared/exclusion"
+)
+
+func explainCommand(env Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "explain", Short: "Say what is done without being asked for", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "exclusions", Short: "List what is not mirrored unless a destination asks for it, and why", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return explainExclusions(env.Stdout) },
+	})
+	return cmd
+}
+
+// explainExclusions prints the list, one exclusion a line.
+func explainExclusions(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tLEFT OUT\tBECAUSE\tTYPES")
+	for _, e := range exclusion.All() {
+		name := e.Name
+		if e.Always {
+			name += " (always)"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", name, e.What, e.Why, strings.Join(e.Types, ", "))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out, "\nA GitDestination lifts them by name: spec.withoutExclusions. What a rule is to leave out besides stands in its spec.exclude.")
+	return err
+}

@@ -1,0 +1,30 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/kubescribe/kubescribe/shared/exclusion"
+	"github.com/kubescribe/kubescribe/shared/service"
+)
+
+// TestExplainExclusions: each is listed with what it leaves out and why, and how to lift it.
+func TestExplainExclusions(t *testing.T) {
+	r := command(t, "explain", "exclusions")
+	if r.code != service.ExitOK || r.stderr != "" || !strings.Contains(r.stdout, "spec.withoutExclusions") {
+		t.Fatalf("%+v", r)
+	}
+	for _, e := range exclusion.All() {
+		found := false
+		for line := range strings.Lines(r.stdout) {
+			name, rest, _ := strings.Cut(line, " ")
+			found = found || name == e.Name && strings.Contains(rest, e.What) && strings.Contains(rest, e.Why) && strings.Contains(rest, "(always)") == e.Always
+		}
+		if !found {
+			t.Errorf("%s is not listed:\n%s", e.Name, r.stdout)
+		}
+	}
+	if r := command(t, "explain", "exclusions", "x"); r.code != service.ExitUsage {
+		t.Errorf("with an argument: %+v", r)
+	}
+}
