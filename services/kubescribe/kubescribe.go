@@ -187,11 +187,11 @@ func (p *Process) Close() error {
 }
 
 // share gives watcher and git-writer one key between them, of a data directory, if any
-// remote names a Secret. What comes as files is not read from the cluster, where it may
+// remote names a Secret, or may come to. What comes as files is not read from the cluster, where it may
 // not even be.
 func (c *Config) share(dir *datadir.Dir) (err error) {
 	names := func(r v1alpha1.GitRemote) bool { return r.Spec.SecretRef != nil }
-	if !slices.ContainsFunc(c.Watcher.Documents.GitRemotes, names) {
+	if docs := c.Watcher.Documents; docs != nil && !slices.ContainsFunc(docs.GitRemotes, names) {
 		return nil
 	}
 	if c.Watcher.Recipient, err = dir.Key(); err != nil {

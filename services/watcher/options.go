@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/seal"
 )
 
@@ -16,6 +17,7 @@ type Options struct {
 	Kubeconfig string
 	Context    string
 	Config     string
+	Resources  bool // the documents are the cluster's custom resources
 	// CredentialsRecipient is the git-writer's public key; empty: no Secret is read.
 	CredentialsRecipient string
 	loaded               Config
@@ -27,17 +29,23 @@ func (o *Options) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&o.Cluster, "cluster", "", "`name` of the cluster on the bus and in Git (default: as the kubeconfig calls it)")
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig `file`")
 	fs.StringVar(&o.Context, "context", "", "`name` of the kubeconfig context")
-	fs.StringVar(&o.Config, "config", "", "`file` with GitRemote, GitDestination, WatchRule and ClusterWatchRule documents (required)")
+	fs.StringVar(&o.Config, "config", "", "`file` with GitRemote, GitDestination, WatchRule and ClusterWatchRule documents")
+	fs.BoolVar(&o.Resources, "crds", false, "take the documents from the cluster's custom resources (deploy/crds), and follow their changes")
 }
 
 // Load reads the files that the options name.
 func (o *Options) Load() error {
-	if o.Config == "" {
-		return errors.New("nothing to watch: name a configuration file with --config")
-	}
-	docs, err := LoadDocuments(o.Config)
-	if err != nil {
-		return err
+	var docs *v1alpha1.Documents
+	switch {
+	case o.Config == "" && !o.Resources:
+		return errors.New("nothing to watch: name a configuration file with --config, or take the cluster's custom resources with --crds")
+	case o.Config != "" && o.Resources:
+		return errors.New("--config and --crds exclude each other: either a file says what goes where, or the cluster")
+	case o.Config != "":
+		var err error
+		if docs, err = LoadDocuments(o.Config); err != nil {
+			return err
+		}
 	}
 	rc, name, err := LoadREST(o.Kubeconfig, o.Context)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
+	"github.com/kubescribe/kubescribe/services/watcher/internal/documents"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
 	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
@@ -42,10 +43,10 @@ const answerWait = 30 * time.Second
 
 // Config says what is watched.
 type Config struct {
-	Cluster   string // the name people give it
-	Documents *v1alpha1.Documents
-	REST      *rest.Config // its Host is printed: as LoadREST makes it, without a password
-	Owner     string       // who this is, for those who look at a lane's fence
+	Cluster   string              // the name people give it
+	Documents *v1alpha1.Documents // nil: the custom resources of the cluster
+	REST      *rest.Config        // its Host is printed: as LoadREST makes it, without a password
+	Owner     string              // who this is, for those who look at a lane's fence
 	// Recipient is whom the Secrets of remotes are sealed to; nil: none is read.
 	Recipient *seal.Recipient
 	// Skip is whether a Secret, cluster/namespace/name, is not read either; nil: none is
@@ -75,7 +76,10 @@ type Watcher struct {
 	client        kubernetes.Interface
 	bookmarks     *bus.Bucket[event.Bookmark]
 	phases        *bus.Bucket[event.PhaseRecord]
+	statuses      *bus.Bucket[event.Status]
 	credentials   *bus.Bucket[event.Credential]
+	source        *documents.Source // nil: the documents are given
+	refused       map[string]bool   // what was said of documents; the follower's of the session alone
 	events        *prometheus.CounterVec
 	freezes       *prometheus.CounterVec
 	entries       prometheus.Counter
@@ -84,8 +88,9 @@ type Watcher struct {
 	said          string // what was last logged as wrong; Run's
 
 	mu      sync.Mutex
-	why     error    // why nothing is captured; nil once a session works; guarded by mu
-	session *session // guarded by mu
+	why     error              // why nothing is captured; nil once a session works; guarded by mu
+	session *session           // guarded by mu
+	wrong   []v1alpha1.Refused // documents that are not taken; guarded by mu
 }
 
 // New makes a watcher of one cluster. It does not talk to the API server yet.
@@ -104,6 +109,11 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	w.client = client
+	if cfg.Documents == nil {
+		if w.source, err = documents.New(w.dynamic); err != nil {
+			return nil, err
+		}
+	}
 	if w.discovery, err = discovery.NewDiscoveryClientForConfig(rc); err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
@@ -111,6 +121,9 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 		return nil, err
 	}
 	if w.phases, err = bus.OpenBucket[event.PhaseRecord](ctx, d.Bus, subject.BucketPhase); err != nil {
+		return nil, err
+	}
+	if w.statuses, err = bus.OpenBucket[event.Status](ctx, d.Bus, subject.BucketStatus); err != nil {
 		return nil, err
 	}
 	if w.credentials, err = bus.OpenBucket[event.Credential](ctx, d.Bus, subject.BucketCredential); err != nil {
@@ -183,6 +196,12 @@ func (w *Watcher) types(state string, of func(watched, waiting, forbidden int) i
 // Whatever goes wrong, it begins a new session: the lanes tell it where to go on.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.log.Info("Secrets are not mirrored by this version: none is written, and none is read but what a GitRemote names")
+	if w.source != nil {
+		var followed sync.WaitGroup
+		defer followed.Wait()
+		followed.Go(func() { w.source.Run(ctx) })
+		followed.Go(func() { w.reportDocuments(ctx) })
+	}
 	backoff := fault.Backoff{Max: 5 * time.Second}
 	// Another watcher of this cluster is at work. Taking the lanes back at once
 	// would only make both begin their lists again and again.
@@ -197,6 +216,10 @@ func (w *Watcher) Run(ctx context.Context) error {
 			return err
 		}
 		w.setSession(nil, err)
+		if errors.Is(err, errReconfigured) {
+			backoff.Reset()
+			continue
+		}
 		w.interruptions.Inc()
 		if said := fault.Gist(err); said != w.said {
 			w.said = said // once; /readyz goes on saying it
@@ -252,11 +275,12 @@ func (w *Watcher) capture(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	destinations, err := registry.Compile(w.cfg.Documents, w.cfg.Cluster, id)
+	plan, err := w.configured(ctx, id)
 	if err != nil {
-		return fault.As(fault.Terminate, err)
+		return err
 	}
-	synced, err := registry.Sync(ctx, w.bus, w.cfg.Cluster, destinations)
+	destinations := plan.destinations
+	synced, err := registry.Sync(ctx, w.bus, w.cfg.Cluster, destinations, w.source != nil)
 	if errors.Is(err, registry.ErrMoved) {
 		return fault.As(fault.Terminate, err)
 	}
@@ -293,7 +317,14 @@ func (w *Watcher) capture(ctx context.Context) error {
 	}
 	w.setSession(s, nil)
 	w.said = ""
-	return s.run(ctx)
+	sctx, cancel := context.WithCancelCause(ctx)
+	var follows sync.WaitGroup
+	defer follows.Wait()
+	defer cancel(nil)
+	if w.source != nil {
+		follows.Go(func() { cancel(w.reconfigured(sctx, id, plan)) })
+	}
+	return s.run(sctx)
 }
 
 // checkNamespaces says which of the namespaces that are asked for do not exist:

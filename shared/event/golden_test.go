@@ -155,7 +155,7 @@ var goldenRecords = map[string]record{
 		Rules: []Rule{{
 			Groups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"shop"}, Labels: "team=red,!legacy", Names: []string{"web-*"},
 			Owners: []string{"Application.argoproj.io/*"}, Except: []Rule{{Groups: []string{""}, Resources: []string{"pods"}}},
-			Policy: Policy{DropFinalizers: true, KeepOwners: true, KeepTracking: true, Drop: []string{"/spec/replicas"}},
+			Policy: Policy{DropFinalizers: true, KeepOwners: true, KeepTracking: true, Drop: []string{"/spec/replicas"}}, Of: "WatchRule shop/web",
 		}},
 	}),
 	"destination-limited": of(Destination{

@@ -16,6 +16,7 @@ type Rule struct {
 	Owners     []string `json:"owners,omitempty"` // patterns of Kind.group/name, one of which an owner has to match
 	Except     []Rule   `json:"except,omitempty"` // what one of these selects is not selected
 	Policy     Policy   `json:"policy,omitzero"`  // of what is selected
+	Of         string   `json:"of,omitempty"`     // the document that it stands in: WatchRule shop/apps
 }
 
 // Policy is what stands in Git of an object, beyond what is removed of every object. The

@@ -65,9 +65,10 @@ func (c *checker) overlap(what string, other *GitDestination) {
 		objectName(KindGitDestination, other.Namespace, other.Name))
 }
 
-// missing finds references to nothing, and destinations that nothing refers to. It is
-// silent about what a nameless document, or a reference without a name, could be.
-func (c *checker) missing(d *Documents) {
+// references finds those to nothing, and to what does not admit them. It is silent about what
+// a nameless document, or a reference without a name, could be. used are the destinations that
+// something refers to, if that is certain.
+func (c *checker) references(d *Documents) (used map[id]bool, certain bool) {
 	remotes, destinations := make([]id, len(d.GitRemotes)), make([]id, len(d.GitDestinations))
 	for i := range d.GitRemotes {
 		remotes[i] = idOf(&d.GitRemotes[i].ObjectMeta)
@@ -84,7 +85,7 @@ func (c *checker) missing(d *Documents) {
 			c.add("spec.remoteRef.name", "%s", problem)
 		}
 	}
-	used, certain := make(map[id]bool), true
+	used, certain = make(map[id]bool), true
 	use := func(ref DestinationRef) {
 		to := id{ref.Namespace, ref.Name}
 		used[to] = true
@@ -109,6 +110,11 @@ func (c *checker) missing(d *Documents) {
 		c.at(KindClusterWatchRule, i, &o.ObjectMeta)
 		use(o.Spec.DestinationRef)
 	}
+	return used, certain
+}
+
+// unused finds destinations that nothing refers to.
+func (c *checker) unused(d *Documents, used map[id]bool, certain bool) {
 	for i := range d.GitDestinations {
 		o := &d.GitDestinations[i]
 		if certain && o.Name != "" && !used[idOf(&o.ObjectMeta)] {

@@ -29,6 +29,17 @@ func (d *Documents) Validate() error {
 // beside a document that could not be read, that would be guessing.
 func (d *Documents) problems(complete bool) Problems {
 	c := &checker{}
+	c.each(d)
+	c.overlaps(d)
+	if complete {
+		used, certain := c.references(d)
+		c.unused(d, used, certain)
+	}
+	return c.found
+}
+
+// each checks each document by itself.
+func (c *checker) each(d *Documents) {
 	for i := range d.GitRemotes {
 		o := &d.GitRemotes[i]
 		c.begin(KindGitRemote, i, &o.ObjectMeta)
@@ -49,11 +60,6 @@ func (d *Documents) problems(complete bool) Problems {
 		c.begin(KindClusterWatchRule, i, &o.ObjectMeta)
 		c.clusterWatchRule(o)
 	}
-	c.overlaps(d)
-	if complete {
-		c.missing(d)
-	}
-	return c.found
 }
 
 // id is what tells objects of one kind apart.

@@ -11,18 +11,23 @@ import (
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 )
 
-// documents are what flags or a file ask for.
+// documents are what flags or a file ask for; nil: the cluster's custom resources say it.
 func documents(cmd *cobra.Command, f runFlags) (*v1alpha1.Documents, error) {
 	switch {
-	case f.repo == "" && f.config == "":
-		return nil, usage("where to? name a repository with --repo URL, or documents with --config FILE")
+	case f.repo == "" && f.config == "" && !f.crds:
+		return nil, usage("where to? name a repository with --repo URL, documents with --config FILE, or take those of the cluster with --crds")
 	case f.repo != "" && f.config != "":
 		return nil, usage("--repo and --config exclude each other: the file says what goes where")
-	case f.config != "":
+	case f.crds && (f.repo != "" || f.config != ""):
+		return nil, usage("--crds excludes --repo and --config: the cluster says what goes where")
+	case f.repo == "":
 		for _, name := range []string{"branch", "base-folder", "namespace", "adopt"} {
 			if cmd.Flags().Changed(name) {
-				return nil, usage("--%s goes with --repo: with --config the file says what goes where", name)
+				return nil, usage("--%s goes with --repo: with --config or --crds the documents say what goes where", name)
 			}
+		}
+		if f.crds {
+			return nil, nil //nolint:nilnil // the cluster's
 		}
 		docs, err := watcher.LoadDocuments(f.config)
 		if err != nil {

@@ -26,6 +26,7 @@ type runFlags struct {
 	namespaces               []string
 	adopt                    bool
 	config                   string
+	crds                     bool
 	gitCredentials           string
 	cluster                  string
 	kubeconfig, context      string
@@ -37,8 +38,9 @@ type runFlags struct {
 const runLong = `Mirror a cluster into a Git repository for as long as the command runs.
 
 With --repo, everything in the cluster goes to one folder of one branch; with
---config, what the documents of a file say. The API server is found as kubectl
-finds it. A second start resumes where the first stopped.
+--config, what the documents of a file say; with --crds, what the custom resources in
+the cluster say (kubectl apply -f deploy/crds installs them), whose changes are
+followed. The API server is found as kubectl finds it. A second start resumes where the first stopped.
 
 A remote that names a Secret is opened by that alone: a directory below
 --git-credentials, with a file for each key, or without one the Secret in the
@@ -54,7 +56,7 @@ Secrets are not mirrored by this version.`
 func runCommand(env Env) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use: "run {--repo URL | --config FILE}", Short: "Mirror a cluster into Git", Long: runLong, Args: noArgs,
+		Use: "run {--repo URL | --config FILE | --crds}", Short: "Mirror a cluster into Git", Long: runLong, Args: noArgs,
 		Example: "  kubescribe run --repo https://git.example.com/platform/live.git\n" +
 			"  kubescribe run --repo git@git.example.com:platform/live.git --namespace shop --namespace billing",
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), env, cmd, f) },
@@ -66,6 +68,7 @@ func runCommand(env Env) *cobra.Command {
 	fs.StringArrayVar(&f.namespaces, "namespace", nil, "mirror only this `namespace`; may be given several times")
 	fs.BoolVar(&f.adopt, "adopt", false, "take over a base folder that holds resources already")
 	fs.StringVar(&f.config, "config", "", "`file` with GitRemote, GitDestination, WatchRule and ClusterWatchRule documents")
+	fs.BoolVar(&f.crds, "crds", false, "take these documents from the cluster's custom resources, and follow their changes")
 	gitCredentials(fs, &f.gitCredentials, env)
 	fs.StringVar(&f.cluster, "cluster", "", "`name` of the cluster (default: as the kubeconfig calls it)")
 	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: $KUBECONFIG, ~/.kube/config)")
@@ -117,7 +120,7 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 		Watcher:     watcher.Config{Cluster: cluster, Documents: docs, REST: rc, Owner: env.Owner},
 		Credentials: creds, Signing: key,
 	}
-	return service.Bounded(ctx, log, func() error { return serve(ctx, cfg, f.config == "", scr, log) })
+	return service.Bounded(ctx, log, func() error { return serve(ctx, cfg, f.repo != "", scr, log) })
 }
 
 // gitCredentials declares the flag that says where Secrets are.

@@ -62,12 +62,12 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 		to := v1alpha1.DestinationRef{Namespace: d.Namespace, Name: d.Name}
 		for _, r := range docs.WatchRules {
 			if r.Spec.DestinationRef == to && d.Admits(r.Namespace) {
-				dest.Rules = append(dest.Rules, rules(r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, []string{r.Namespace})...)
+				dest.Rules = append(dest.Rules, rules(v1alpha1.Ref{Kind: v1alpha1.KindWatchRule, Namespace: r.Namespace, Name: r.Name}, r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, []string{r.Namespace})...)
 			}
 		}
 		for _, r := range docs.ClusterWatchRules {
 			if r.Spec.DestinationRef == to {
-				dest.Rules = append(dest.Rules, rules(r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, r.Spec.Namespaces)...)
+				dest.Rules = append(dest.Rules, rules(v1alpha1.Ref{Kind: v1alpha1.KindClusterWatchRule, Name: r.Name}, r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, r.Spec.Namespaces)...)
 			}
 		}
 		all = append(all, dest)
@@ -99,14 +99,14 @@ func prune(p v1alpha1.Prune) (event.Prune, error) {
 }
 
 // rules are those of one document, within namespaces.
-func rules(from, exclude []v1alpha1.Rule, sanitize v1alpha1.Sanitize, namespaces []string) []event.Rule {
+func rules(of v1alpha1.Ref, from, exclude []v1alpha1.Rule, sanitize v1alpha1.Sanitize, namespaces []string) []event.Rule {
 	var all, except []event.Rule
 	for _, r := range exclude {
 		except = append(except, rule(r))
 	}
 	for _, r := range from {
 		to := rule(r)
-		to.Namespaces, to.Except = namespaces, except
+		to.Namespaces, to.Except, to.Of = namespaces, except, of.String()
 		to.Policy = event.Policy{
 			DropFinalizers: sanitize.Finalizers == v1alpha1.RemoveIt,
 			KeepOwners:     sanitize.OwnerReferences == v1alpha1.KeepIt,
@@ -147,9 +147,10 @@ var ErrMoved = errors.New("where a destination points cannot change")
 
 // Sync makes the registry hold exactly these destinations of a cluster, writing
 // only what differs: a destination that did not change keeps its revision. One
-// that points elsewhere than before is ErrMoved, and nothing is written. Others may
-// write meanwhile: see Confirm.
-func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destination) (Synced, error) {
+// that points elsewhere than before is ErrMoved, and nothing is written; but where replaced,
+// which is for documents whose own place cannot change, it is another one by the same name.
+// Others may write meanwhile: see Confirm.
+func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destination, replaced bool) (Synced, error) {
 	bucket, err := bus.OpenBucket[event.Destination](ctx, b, subject.BucketDestination)
 	if err != nil {
 		return Synced{}, err
@@ -163,8 +164,12 @@ func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destinat
 		key := subject.DestinationToken(d.Key)
 		keep[key] = d
 		if e, ok := have[key]; ok {
-			if err := moved(e.Record, d); err != nil {
+			err := moved(e.Record, d)
+			switch {
+			case err != nil && !replaced:
 				return Synced{}, err
+			case err != nil:
+				delete(keep, key)
 			}
 		}
 	}
@@ -186,6 +191,22 @@ func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destinat
 		r.Newest, r.Revisions[d.Key] = max(r.Newest, revision), revision
 	}
 	return r, nil
+}
+
+// Registered are the destinations of a cluster as they are registered, sorted by key.
+func Registered(ctx context.Context, b *bus.Bus, cluster string) (all []event.Destination, err error) {
+	bucket, err := bus.OpenBucket[event.Destination](ctx, b, subject.BucketDestination)
+	if err != nil {
+		return nil, err
+	}
+	have, err := bucket.All(ctx)
+	for _, e := range have {
+		if e.Record.Key.Cluster == cluster {
+			all = append(all, e.Record)
+		}
+	}
+	slices.SortFunc(all, func(a, b event.Destination) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
+	return all, err
 }
 
 // Confirm is a revision at which the registry held, of a cluster, exactly what was synced,

@@ -93,10 +93,10 @@ func TestCompile(t *testing.T) {
 			},
 			[]event.Destination{
 				dest("shop", "live", "shop",
-					event.Rule{Groups: []string{"apps"}, Versions: []string{"v1"}, Resources: []string{"deployments"}, Namespaces: []string{"shop"}},
-					event.Rule{Groups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"shop"}}),
+					event.Rule{Groups: []string{"apps"}, Versions: []string{"v1"}, Resources: []string{"deployments"}, Namespaces: []string{"shop"}, Of: "WatchRule shop/a"},
+					event.Rule{Groups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"shop"}, Of: "WatchRule shop/a"}),
 				dest("billing", "live", "billing",
-					event.Rule{Groups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"billing"}}),
+					event.Rule{Groups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"billing"}, Of: "WatchRule billing/a"}),
 			},
 		},
 		{
@@ -111,8 +111,8 @@ func TestCompile(t *testing.T) {
 				},
 			},
 			[]event.Destination{
-				dest("gitops", "all", "all", event.Rule{Groups: []string{"*"}, Resources: []string{"*"}}),
-				dest("gitops", "some", "some", event.Rule{Groups: []string{"apps"}, Versions: []string{"v1"}, Resources: []string{"deployments"}, Namespaces: []string{"shop", "billing"}}),
+				dest("gitops", "all", "all", event.Rule{Groups: []string{"*"}, Resources: []string{"*"}, Of: "ClusterWatchRule all"}),
+				dest("gitops", "some", "some", event.Rule{Groups: []string{"apps"}, Versions: []string{"v1"}, Resources: []string{"deployments"}, Namespaces: []string{"shop", "billing"}, Of: "ClusterWatchRule some"}),
 			},
 		},
 		{
@@ -124,8 +124,8 @@ func TestCompile(t *testing.T) {
 				ClusterWatchRules: []v1alpha1.ClusterWatchRule{clusterRule("shop", "live", nil, everything)},
 			},
 			[]event.Destination{dest("shop", "live", "live",
-				event.Rule{Groups: []string{"apps"}, Versions: []string{"v1"}, Resources: []string{"deployments"}, Namespaces: []string{"shop"}},
-				event.Rule{Groups: []string{"*"}, Resources: []string{"*"}})},
+				event.Rule{Groups: []string{"apps"}, Versions: []string{"v1"}, Resources: []string{"deployments"}, Namespaces: []string{"shop"}, Of: "WatchRule shop/a"},
+				event.Rule{Groups: []string{"*"}, Resources: []string{"*"}, Of: "ClusterWatchRule live"})},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -159,8 +159,8 @@ func TestCompileSelection(t *testing.T) {
 	except := []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}, Names: []string{"*-test"}}}
 	policy := event.Policy{DropFinalizers: true, KeepOwners: true, KeepTracking: true, Drop: []string{"/spec/replicas"}}
 	want := []event.Rule{
-		{Groups: []string{"apps"}, Resources: []string{"*"}, Namespaces: []string{"shop"}, Labels: "!legacy,team=shop", Names: []string{"web-*"}, Owners: []string{"ConfigMap/c"}, Except: except, Policy: policy},
-		{Groups: []string{""}, Resources: []string{"services"}, Namespaces: []string{"shop"}, Except: except, Policy: policy},
+		{Groups: []string{"apps"}, Resources: []string{"*"}, Namespaces: []string{"shop"}, Labels: "!legacy,team=shop", Names: []string{"web-*"}, Owners: []string{"ConfigMap/c"}, Except: except, Policy: policy, Of: "WatchRule shop/a"},
+		{Groups: []string{""}, Resources: []string{"services"}, Namespaces: []string{"shop"}, Except: except, Policy: policy, Of: "WatchRule shop/a"},
 	}
 	if diff := cmp.Diff(want, got[0].Rules); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -1,0 +1,78 @@
+package documents
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
+	"github.com/kubescribe/kubescribe/shared/event"
+)
+
+// TestReports: Ready says how it is, and what is beside it is there only while it is true.
+func TestReports(t *testing.T) {
+	live := event.PhaseRecord{Phase: event.LiveProcessing}
+	pending := event.PhaseRecord{Phase: event.LiveProcessing, Outcome: &event.Outcome{Pending: &event.Pending{Run: "r1", Count: 40}}}
+	down := event.Status{Commit: "c1", Stalled: &event.Stalled{Reason: "RemoteUnreachable", Message: "no route"}}
+	for _, tt := range []struct {
+		name string
+		says report
+		want string
+	}{
+		{"accepted", acceptance(), "Ready=True Accepted"},
+		{"wrong", refusal(v1alpha1.Problems{{Object: "WatchRule shop/a", Path: "spec.rules", Text: "is required"}}), "Ready=False Invalid, Stalled=True Invalid"},
+		{"nothing known yet", progress(event.PhaseRecord{}, event.Status{}), "Ready=Unknown Progressing, Reconciling=True Progressing"},
+		{"compared", progress(event.PhaseRecord{Phase: event.StartupReconcile}, event.Status{}), "Ready=Unknown Progressing, Reconciling=True Progressing"},
+		{"live", progress(live, event.Status{Commit: "c1"}), "Ready=True Succeeded"},
+		{"deletions wait", progress(pending, event.Status{}), "Ready=True PrunePending"},
+		{"down", progress(live, down), "Ready=False RemoteUnreachable, Stalled=True RemoteUnreachable"},
+	} {
+		var got []string
+		for _, c := range tt.says.conditions {
+			got = append(got, c.Type+"="+string(c.Status)+" "+c.Reason)
+			if c.Message == "" {
+				t.Errorf("%s: %s says nothing", tt.name, c.Type)
+			}
+		}
+		if s := strings.Join(got, ", "); s != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, s, tt.want)
+		}
+	}
+}
+
+// TestStatus: what has not changed is not written again, and when a condition began stays.
+func TestStatus(t *testing.T) {
+	u := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "live", "generation": int64(3)}}}
+	says := progress(event.PhaseRecord{Phase: event.LiveProcessing}, event.Status{Commit: "c1", Pushed: time.Unix(1_770_000_000, 5)})
+	first, changed, err := says.status(u)
+	if err != nil || !changed || first["observedGeneration"] != int64(3) || first["lastCommit"] != "c1" || first["phase"] != "LIVE_PROCESSING" {
+		t.Fatalf("%v, %t, %v", first, changed, err)
+	}
+	u.Object["status"] = first
+	if again, changed, err := says.status(u); changed || err != nil {
+		t.Errorf("again: %v, %v", again, err)
+	}
+	const began = "2026-03-14T15:09:26Z"
+	conditions := first["conditions"].([]any)
+	conditions[0].(map[string]any)["lastTransitionTime"] = began
+	next, changed, err := progress(event.PhaseRecord{Phase: event.LiveProcessing}, event.Status{Commit: "c2"}).status(u)
+	if err != nil || !changed || next["conditions"].([]any)[0].(map[string]any)["lastTransitionTime"] != began {
+		t.Errorf("with another commit: %v, %t, %v", next, changed, err)
+	}
+	down := progress(event.PhaseRecord{Phase: event.LiveProcessing}, event.Status{Stalled: &event.Stalled{Reason: "PushRefused", Message: "no"}})
+	next, _, err = down.status(u)
+	if c := next["conditions"].([]any); err != nil || len(c) != 2 || c[0].(map[string]any)["lastTransitionTime"] == began {
+		t.Errorf("stalled: %v, %v", next, err)
+	}
+}
+
+// TestLongMessage: a message stays within what the API takes.
+func TestLongMessage(t *testing.T) {
+	c := condition(ready, metav1.ConditionFalse, reasonInvalid, strings.Repeat("é", maxMessage))
+	if len(c.Message) > maxMessage+len("…") || !strings.HasSuffix(c.Message, "…") {
+		t.Errorf("%d bytes", len(c.Message))
+	}
+}

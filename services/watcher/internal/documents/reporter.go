@@ -1,0 +1,191 @@
+package documents
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/subject"
+)
+
+const (
+	// reportEvery is how often statuses are looked at: a document's is written no more often.
+	reportEvery = 2 * time.Second
+	// reportMost is how many are written at a time.
+	reportMost = 20
+	// writeWait bounds one write.
+	writeWait = 10 * time.Second
+	// manager is whose the fields of a status are.
+	manager = "kubescribe"
+)
+
+// Reporter writes what becomes of documents into their statuses, and tells of pushes and of
+// what fails in Events. What it says decides nothing: a status that cannot be written is
+// written later, an Event that cannot be is lost.
+type Reporter struct {
+	Source   *Source
+	Client   dynamic.Interface
+	Cluster  string
+	Phases   *bus.Bucket[event.PhaseRecord]
+	Statuses *bus.Bucket[event.Status]
+	Events   record.EventRecorder
+	Log      *slog.Logger
+
+	told map[types.UID]report // what Events have told of each destination
+	said string               // what was last logged as wrong
+}
+
+// Run reports until ctx ends. refused are the documents that are not taken, as of now.
+func (r *Reporter) Run(ctx context.Context, refused func() []v1alpha1.Refused) {
+	r.told = map[types.UID]report{}
+	for fault.Wait(ctx, reportEvery) == nil {
+		err := r.all(ctx, refused())
+		if err == nil || ctx.Err() != nil {
+			r.said = ""
+			continue
+		}
+		if said := fault.Gist(err); said != r.said {
+			r.said = said
+			r.Log.Warn("the status of a custom resource is not written, retrying", "err", err)
+		}
+	}
+}
+
+func (r *Reporter) all(ctx context.Context, refused []v1alpha1.Refused) (err error) {
+	wrong := map[v1alpha1.Ref]v1alpha1.Problems{}
+	for _, d := range refused {
+		wrong[d.Ref] = d.Problems
+	}
+	written := 0
+	for kind, informer := range r.Source.informers {
+		for _, o := range informer.GetStore().List() {
+			u := o.(*unstructured.Unstructured)
+			says, e := r.of(ctx, kind, u, wrong[v1alpha1.Ref{Kind: kind, Namespace: u.GetNamespace(), Name: u.GetName()}])
+			if e != nil {
+				err = errors.Join(err, e)
+				continue
+			}
+			r.tell(kind, u, says)
+			status, changed, e := says.status(u)
+			if e != nil || !changed || written == reportMost {
+				err = errors.Join(err, e)
+				continue
+			}
+			written++
+			err = errors.Join(err, r.write(ctx, kind, u, status))
+		}
+	}
+	return err
+}
+
+// of is what a document's status is to say.
+func (r *Reporter) of(ctx context.Context, kind string, u *unstructured.Unstructured, problems v1alpha1.Problems) (report, error) {
+	if problems != nil {
+		return refusal(problems), nil
+	}
+	if kind != v1alpha1.KindGitDestination {
+		return acceptance(), nil
+	}
+	key := subject.DestinationToken(event.DestinationKey{Cluster: r.Cluster, Namespace: u.GetNamespace(), Name: u.GetName()})
+	rec, _, err := r.Phases.Get(ctx, key)
+	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
+		return report{}, err
+	}
+	st, _, err := r.Statuses.Get(ctx, key)
+	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
+		return report{}, err
+	}
+	return progress(rec, st), nil
+}
+
+// tell tells of what is new in a report by an Event. What a process before has told, and what
+// stands when it begins, is not told again.
+func (r *Reporter) tell(kind string, u *unstructured.Unstructured, says report) {
+	was, known := r.told[u.GetUID()]
+	r.told[u.GetUID()] = says
+	if !known {
+		return
+	}
+	if c, before := meta.FindStatusCondition(says.conditions, stalled), meta.FindStatusCondition(was.conditions, stalled); c != nil && (before == nil || before.Reason != c.Reason || before.Message != c.Message) {
+		r.Events.Event(u, "Warning", c.Reason, c.Message)
+	}
+	if kind == v1alpha1.KindGitDestination && says.commit != was.commit && says.commit != "" {
+		r.Events.Eventf(u, "Normal", "Pushed", "the branch is at %.12s", says.commit)
+	}
+}
+
+// status is a document's status as it is to be, and whether that is not what it is.
+func (r report) status(u *unstructured.Unstructured) (status map[string]any, changed bool, err error) {
+	var was struct {
+		Status struct {
+			Conditions []metav1.Condition `json:"conditions"`
+		} `json:"status"`
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &was); err != nil {
+		return nil, false, fmt.Errorf("reading the status of %s %s/%s: %w", u.GetKind(), u.GetNamespace(), u.GetName(), err)
+	}
+	var conditions []metav1.Condition
+	for _, c := range r.conditions {
+		if before := meta.FindStatusCondition(was.Status.Conditions, c.Type); before != nil {
+			conditions = append(conditions, *before)
+		}
+		c.ObservedGeneration = u.GetGeneration()
+		meta.SetStatusCondition(&conditions, c)
+	}
+	next := struct {
+		ObservedGeneration int64              `json:"observedGeneration"`
+		Conditions         []metav1.Condition `json:"conditions"`
+		Phase              event.Phase        `json:"phase,omitempty"`
+		LastCommit         string             `json:"lastCommit,omitempty"`
+		LastPushTime       *metav1.Time       `json:"lastPushTime,omitempty"`
+	}{u.GetGeneration(), conditions, r.phase, r.commit, nil}
+	if !r.pushed.IsZero() {
+		next.LastPushTime = &metav1.Time{Time: r.pushed.Truncate(time.Second)}
+	}
+	if status, err = runtime.DefaultUnstructuredConverter.ToUnstructured(&next); err != nil {
+		return nil, false, err
+	}
+	stands, _, _ := unstructured.NestedMap(u.Object, "status") // none, or of a wrong shape: it is written
+	return status, !reflect.DeepEqual(stands, status), nil
+}
+
+// write applies a status (server-side apply): what others have put beside it stays.
+func (r *Reporter) write(ctx context.Context, kind string, u *unstructured.Unstructured, status map[string]any) error {
+	ctx, cancel := context.WithTimeout(ctx, writeWait)
+	defer cancel()
+	patch, err := json.Marshal(map[string]any{
+		"apiVersion": u.GetAPIVersion(), "kind": u.GetKind(),
+		"metadata": map[string]any{"name": u.GetName(), "namespace": u.GetNamespace(), "uid": u.GetUID()},
+		"status":   status,
+	})
+	if err != nil {
+		return err
+	}
+	force := true
+	var client dynamic.ResourceInterface = r.Client.Resource(kinds[kind])
+	if ns := u.GetNamespace(); ns != "" {
+		client = r.Client.Resource(kinds[kind]).Namespace(ns)
+	}
+	_, err = client.Patch(ctx, u.GetName(), types.ApplyPatchType, patch, metav1.PatchOptions{FieldManager: manager, Force: &force}, "status")
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // it is gone, or another one by its name
+		return nil
+	}
+	return err
+}
