@@ -34,14 +34,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: ` + harness.L
 func TestLimited(t *testing.T) {
 	w := newWorld(t, cluster)
 	a, b, c := w.namespace(t, "limited-a"), w.namespace(t, "limited-b"), w.namespace(t, "limited-c")
-	rights, err := os.ReadFile(filepath.Join("..", "..", "docs", "rbac.yaml"))
-	must(t, err)
-	for _, ns := range []string{a, b} {
-		mine := strings.NewReplacer("namespace: shop\n", "namespace: "+ns+"\n", "name: kubescribe\n", "name: "+harness.LimitedUser+"\n").Replace(string(rights))
-		for manifest := range strings.SplitSeq(mine, "\n---\n") {
-			w.apply(t, manifest)
-		}
-	}
+	w.grant(t, a, b)
 	for _, ns := range []string{a, b, c} {
 		w.apply(t, configMap(ns, "before", "x"))
 	}
@@ -70,4 +63,17 @@ func TestLimited(t *testing.T) {
 		}
 	}
 	w.history(t)
+}
+
+// grant gives the limited user the rights of docs/rbac.yaml in namespaces.
+func (w *world) grant(t *testing.T, namespaces ...string) {
+	t.Helper()
+	rights, err := os.ReadFile(filepath.Join("..", "..", "docs", "rbac.yaml"))
+	must(t, err)
+	for _, ns := range namespaces {
+		mine := strings.NewReplacer("namespace: shop\n", "namespace: "+ns+"\n", "name: kubescribe\n", "name: "+harness.LimitedUser+"\n").Replace(string(rights))
+		for manifest := range strings.SplitSeq(mine, "\n---\n") {
+			w.apply(t, manifest)
+		}
+	}
 }
