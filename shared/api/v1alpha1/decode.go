@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -20,9 +21,16 @@ type decoder struct {
 	report func(line int, path, hides, text string)
 }
 
-// metadataFields are the fields of metadata that a document may carry. What the API
-// server writes there has no place in a file.
+// metadataFields are the fields of metadata that a document may carry.
 var metadataFields = []string{"name", "namespace", "labels", "annotations"}
+
+// clusterFields are what the API server and controllers write, by the path of the mapping
+// that they are in. A file that kubectl get -o yaml wrote has them, and they mean nothing
+// there: they are left out unread, as kubectl apply does with a status.
+var clusterFields = map[string][]string{
+	"":         {"status"},
+	"metadata": {"creationTimestamp", "finalizers", "generation", "managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid"},
+}
 
 // refuse reports a value that is left out, and so will be missing.
 func (d *decoder) refuse(line int, path, text string) { d.report(line, path, path, text) }
@@ -97,6 +105,9 @@ func (d *decoder) stringMap(n *yaml.Node, v reflect.Value, path string, line int
 func (d *decoder) fields(n *yaml.Node, v reflect.Value, path string, line int) {
 	known := fieldsOf(v)
 	d.entries(n, path, line, func(key, value *yaml.Node, fieldPath string) {
+		if slices.Contains(clusterFields[path], key.Value) {
+			return
+		}
 		i := slices.IndexFunc(known, func(f field) bool { return f.name == key.Value })
 		if i < 0 {
 			d.unknown(key, path, known)
@@ -168,6 +179,9 @@ func fieldsOf(v reflect.Value) []field {
 	}
 	if v.Type() == reflect.TypeFor[metav1.ObjectMeta]() {
 		fields = slices.DeleteFunc(fields, func(f field) bool { return !slices.Contains(metadataFields, f.name) })
+	}
+	if _, isObject := v.Addr().Interface().(runtime.Object); isObject {
+		fields = slices.DeleteFunc(fields, func(f field) bool { return f.name == "status" })
 	}
 	return fields
 }

@@ -22,7 +22,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	sound := remoteDoc + destinationDoc + ruleDoc
 	f.Add(sound, "", uint8(0))
-	for _, name := range []string{"example.yaml", "full.yaml"} {
+	for _, name := range []string{"example.yaml", "full.yaml", "exported.list.yaml"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			f.Fatal(err)

@@ -25,7 +25,9 @@ const (
 // reading from r failed with.
 //
 // Decoding is strict: unknown fields, duplicate keys, empty values and values of
-// another type are problems. Documents without content are skipped.
+// another type are problems. Documents without content are skipped. What kubectl get
+// -o yaml writes can be read: the items of a List, and without what the cluster has
+// written into them (see the package's promises).
 func Load(r io.Reader, name string) (*Documents, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
 	if err != nil {
@@ -108,9 +110,7 @@ func (l *loader) chunk(chunk []byte, offset int) {
 		if errors.Is(err, io.EOF) {
 			return
 		}
-		if l.read++; l.read > MaxDocuments {
-			l.complete = false
-			l.add(Problem{Line: max(root.Line, 1) + offset, Text: fmt.Sprintf("has more than %d documents; a configuration has far fewer, so check that this is one", MaxDocuments)})
+		if !l.another(max(root.Line, 1) + offset) {
 			return
 		}
 		if err != nil {
@@ -122,9 +122,49 @@ func (l *loader) chunk(chunk []byte, offset int) {
 		}
 		if len(root.Content) == 1 && !isBlankDocument(root.Content[0]) {
 			l.count++
+			if scalar(root.Content[0], "apiVersion") == "v1" && scalar(root.Content[0], "kind") == "List" {
+				l.list(root.Content[0], offset)
+				continue
+			}
 			l.document(root.Content[0], offset)
 		}
 	}
+}
+
+// another reports whether one more document is read, which begins at a line.
+func (l *loader) another(line int) bool {
+	if l.read++; l.read > MaxDocuments {
+		l.complete = false
+		l.add(Problem{Line: line, Text: fmt.Sprintf("has more than %d documents; a configuration has far fewer, so check that this is one", MaxDocuments)})
+		return false
+	}
+	return true
+}
+
+// list decodes what kubectl get -o yaml writes of several objects. Each item is a document
+// of the list's number.
+func (l *loader) list(root *yaml.Node, offset int) {
+	from := origin{document: l.count, offset: offset, root: root}
+	d := decoder{offset: offset, report: func(line int, path, _, text string) {
+		l.complete = false
+		l.add(Problem{Line: line + offset, Document: from.document, Path: path, Text: text})
+	}}
+	d.entries(root, "", root.Line, func(key, value *yaml.Node, path string) {
+		switch {
+		case key.Value == "apiVersion", key.Value == "kind", key.Value == "metadata":
+		case key.Value != "items":
+			d.report(key.Line, path, "", "unknown field; known here: apiVersion, kind, metadata, items")
+		case value.Kind != yaml.SequenceNode:
+			d.report(key.Line, path, "", "must be a list, not "+describe(value)+"; correct it")
+		default:
+			for _, item := range value.Content {
+				if !l.another(item.Line + offset) {
+					return
+				}
+				l.document(item, offset)
+			}
+		}
+	})
 }
 
 func isBlankDocument(n *yaml.Node) bool {
@@ -175,6 +215,9 @@ func unknownText(value string) string {
 
 // scalar is the text at a top-level key, empty if there is none.
 func scalar(root *yaml.Node, key string) string {
+	if root.Kind != yaml.MappingNode {
+		return ""
+	}
 	for i := 0; i < len(root.Content); i += 2 {
 		if root.Content[i].Value == key && root.Content[i+1].Kind == yaml.ScalarNode {
 			return root.Content[i+1].Value

@@ -52,6 +52,42 @@ func load(t *testing.T, path string) *v1alpha1.Documents {
 	return docs
 }
 
+// TestLoadExported: what kubectl get -o yaml writes means what was applied, whether of one
+// object or of several: a List.
+func TestLoadExported(t *testing.T) {
+	want := toJSON(t, load(t, filepath.Join("testdata", "exported.plain.yaml")))
+	for _, name := range []string{"exported.list.yaml", "exported.yaml"} {
+		if got := toJSON(t, load(t, filepath.Join("testdata", name))); got != want {
+			t.Errorf("%s is read as\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
+func TestLoadWrongList(t *testing.T) {
+	list := "apiVersion: v1\nkind: List\nmetadata: {resourceVersion: \"\"}\n"
+	checkErrors(t, []errorCase{
+		{"no items", list, []string{"f.yaml:1: has no GitDestination, so nothing would be written; add one"}},
+		{"items are no list", list + "items: {}\n", []string{"f.yaml:4 (document 1): items: must be a list, not a mapping; correct it"}},
+		{"unknown field", list + "item: []\n", []string{"f.yaml:4 (document 1): item: unknown field; known here: apiVersion, kind, metadata, items"}},
+		{"no objects in it", list + "items:\n- a\n- {apiVersion: v1, kind: List}\n", []string{
+			"f.yaml:5 (document 1): is a string and not a mapping; write apiVersion, kind, metadata and spec",
+			"f.yaml:6 (document 1): apiVersion: \"v1\" is not known; write kubescribe.dev/v1alpha1",
+			"f.yaml:6 (document 1): kind: \"List\" is not known; write one of GitRemote, GitDestination, WatchRule, ClusterWatchRule",
+		}},
+		{"a wrong object in it", list + "items:\n- apiVersion: kubescribe.dev/v1alpha1\n  kind: GitRemote\n  metadata: {name: a}\n  spec:\n    url: x\n    x: 1\n", []string{
+			"f.yaml:1: has no GitDestination, so nothing would be written; add one",
+			"f.yaml:9 (document 1, GitRemote default/a): spec.url: is neither a URL nor an absolute path; write https://, http://, ssh:// or file://, git@host:path, or an absolute path",
+			"f.yaml:10 (document 1, GitRemote default/a): spec.x: unknown field; known here: url, secretRef, committer, minPushInterval",
+		}},
+	})
+	item := "- {apiVersion: kubescribe.dev/v1alpha1, kind: GitRemote, metadata: {name: a}, spec: {url: /a}}\n"
+	_, err := v1alpha1.Load(strings.NewReader(list+"items:\n"+strings.Repeat(item, v1alpha1.MaxDocuments)), "f.yaml")
+	var problems v1alpha1.Problems
+	if !errors.As(err, &problems) || !strings.Contains(problems[len(problems)-1].Text, "has more than 10000 documents") {
+		t.Errorf("of too many items: %v", err)
+	}
+}
+
 // Documents of a sound file, for cases to spoil one of.
 const (
 	remoteDoc = `apiVersion: kubescribe.dev/v1alpha1
@@ -195,8 +231,20 @@ func TestLoadWrongField(t *testing.T) {
 		{"misspelled metadata", remoteDoc + destinationDoc + strings.Replace(ruleDoc, "metadata", "metdata", 1), []string{
 			"f.yaml:13 (document 3, ClusterWatchRule): metdata: unknown field; did you mean metadata?",
 		}},
-		{"server's metadata", remoteDoc + strings.Replace(destinationDoc, "{name: live}", "{name: live, uid: a}", 1) + ruleDoc, []string{
-			"f.yaml:8 (document 2, GitDestination default/live): metadata.uid: unknown field; known here: name, namespace, labels, annotations",
+		{"metadata that nobody writes into a file", remoteDoc + strings.Replace(destinationDoc, "{name: live}", "{name: live, generateName: a, uid: a}", 1) + ruleDoc, []string{
+			"f.yaml:8 (document 2, GitDestination default/live): metadata.generateName: unknown field; known here: name, namespace, labels, annotations",
+		}},
+		{"a status that is none", remoteDoc + strings.Replace(destinationDoc, "spec:", "statu: {}\nspec:", 1) + ruleDoc, []string{
+			"f.yaml:9 (document 2, GitDestination default/live): statu: unknown field; known here: apiVersion, kind, metadata, spec",
+		}},
+		{"the cluster's fields elsewhere", remoteDoc + strings.Replace(destinationDoc, "{name: origin}}", "{name: origin, uid: a}, status: {}}\nmetadata.uid: a\nuid: a", 1) + ruleDoc, []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.remoteRef.uid: unknown field; known here: name",
+			"f.yaml:9 (document 2, GitDestination default/live): spec.status: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, allowedNamespaces, withoutExclusions, prune, commit",
+			"f.yaml:10 (document 2, GitDestination default/live): metadata.uid: unknown field; known here: apiVersion, kind, metadata, spec",
+			"f.yaml:11 (document 2, GitDestination default/live): uid: unknown field; did you mean kind?",
+		}},
+		{"status twice", remoteDoc + destinationDoc + "status: {}\nstatus: {}\n" + ruleDoc, []string{
+			"f.yaml:11 (document 2, GitDestination default/live): status: is written twice, first on line 10; remove one",
 		}},
 		{"unprintable key", remoteDoc + "---\n" + head + "spec: {remoteRef: {name: origin}, \"https://u:p@h\": 1, branch: a..b}\n" + ruleDoc, []string{
 			"f.yaml:9 (document 2, GitDestination default/live): spec: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, allowedNamespaces, withoutExclusions, prune, commit",
