@@ -23,6 +23,8 @@ KUBE_LDFLAGS := -s -w \
 
 GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+GENERATE  := CONTROLLER_GEN=sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 \
+  CRD_REF_DOCS=github.com/elastic/crd-ref-docs@v0.3.0 GO='$(GO)' test/scripts/generate
 FUZZTIME  ?= 100000x
 RACES     ?= 100
 MODEL_STATES ?= 3000000
@@ -30,7 +32,7 @@ MODEL_WALKS  ?= 5000
 COMMITS      ?= 10000,100000,1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help need need-build demo bench-reconcile bench-git bench-growth run build test unit integration controlplane e2e races cover check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
+.PHONY: help need need-build demo bench-reconcile bench-git bench-growth run build test unit integration controlplane e2e races cover check generate generate-check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,9 +112,18 @@ e2e: ## the binaries on a real API server and real Git servers
 cover: need unit integration ## what these two reach: over 90 % of all statements, 80 % of each package
 	@test/scripts/cover-table
 
-check: need-build lint tidy-check ## format, lint, vet, tidiness, separate builds, import rules
+check: need-build generate-check lint tidy-check ## what is generated, format, lint, vet, tidiness, separate builds, import rules
 	$(GO) vet work
 	$(GO) test -count=1 ./test/integration/layout
+
+generate: need-build ## deep copies, CustomResourceDefinitions and docs/reference, from the code
+	@$(GENERATE) '$(CURDIR)'
+	cd shared && $(GO) test -count=1 -run '^TestReference$$' ./exclusion -update
+
+generate-check:
+	@echo 'is what is generated of this code?'
+	@$(GENERATE) --check
+	cd shared && $(GO) test -count=1 -run '^TestReference$$' ./exclusion
 
 vuln: ## known vulnerabilities, from vuln.go.dev: needs the internet
 	@for m in $(addprefix services/,$(BINARIES)) shared; do echo "govulncheck $$m"; (cd $$m && GOWORK=off $(GO) run $(GOVULN) ./...) || exit 1; done

@@ -8,6 +8,8 @@ import (
 )
 
 // Problem is one thing that is wrong in a configuration.
+//
+// +kubebuilder:object:generate=false
 type Problem struct {
 	File     string // as given to Load; empty if the documents did not come from a file
 	Line     int    // in File, from 1
@@ -44,6 +46,8 @@ func (p Problem) Error() string {
 
 // Problems is everything that is wrong in a configuration, up to a bound that no file
 // by hand reaches. It is never empty where it is returned as an error.
+//
+// +kubebuilder:object:generate=false
 type Problems []Problem
 
 const (

@@ -26,17 +26,49 @@ type Documents struct {
 
 // GitRemote is a Git repository and how to reach it. Destinations of its own
 // namespace may use it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=gr,categories=kubescribe
+// +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.spec.url`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type GitRemote struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec GitRemoteSpec `json:"spec"`
+
+	// Status is what is known of the remote. kubescribe writes it; in a file it is ignored.
+	// +optional
+	Status GitRemoteStatus `json:"status,omitzero"`
 }
 
+// GitRemoteList is GitRemotes as the API server lists them.
+//
+// +kubebuilder:object:root=true
+type GitRemoteList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []GitRemote `json:"items"`
+}
+
+// The rules on a URL are the spec's, because the API server's answer repeats the value that
+// a rule refuses unless that is an object: it could hold a password.
+
 // GitRemoteSpec says which repository a GitRemote is.
+//
+// +kubebuilder:validation:XValidation:rule=`self.url.matches(r'^(/|(?i:https?|ssh|file)://|[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9._-]*:[^:])') && !self.url.matches(r'[\s\\]')`,fieldPath=`.url`,message="write https://, http://, ssh:// or file://, git@host:path, or an absolute path, without spaces and backslashes"
+// +kubebuilder:validation:XValidation:rule=`!self.url.matches(r'^(?i:https?|file)://[^/?#]*@|^[A-Za-z]+://([^/?#]*:[^/?#]*@|.*[?#])|^[^/@]*:[^/@]*@')`,fieldPath=`.url`,message="must carry no credentials, query or fragment; name a Secret in secretRef"
+// +kubebuilder:validation:XValidation:rule=`!has(self.secretRef) || !self.url.matches(r'^(/|(?i:file)://)')`,fieldPath=`.secretRef`,reason=FieldValueForbidden,message="names credentials, and a path is opened without any; remove it"
 type GitRemoteSpec struct {
 	// URL of the repository: https://, http://, ssh:// or file://, git@host:path, or an
 	// absolute path. It carries no credentials; a user name is allowed for SSH only.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
 	URL string `json:"url"`
 
 	// SecretRef names the Secret of the GitRemote's own namespace that opens it. Without
@@ -47,6 +79,7 @@ type GitRemoteSpec struct {
 
 	// Committer of every commit that is pushed to this remote.
 	// +optional
+	// +kubebuilder:default={}
 	Committer Committer `json:"committer,omitzero"`
 
 	// MinPushInterval is the least time from one push to this remote to the next; what
@@ -54,12 +87,19 @@ type GitRemoteSpec struct {
 	// github.com, gitlab.com, dev.azure.com and bitbucket.org, which ask for few pushes, and
 	// 0s for others: then a push begins as soon as the last one has ended. The longest is 1h.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('1h')",message="must not be longer than 1h; write a duration such as 10s, or 0s for none"
 	MinPushInterval *metav1.Duration `json:"minPushInterval,omitempty"`
 }
 
 // SecretRef names a Secret of the referrer's own namespace.
 type SecretRef struct {
 	// Name of the Secret.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
 }
 
@@ -68,40 +108,83 @@ type Committer struct {
 	// Name of the committer.
 	// +optional
 	// +kubebuilder:default=kubescribe
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^[^<>\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$`
 	Name string `json:"name,omitempty"`
 
 	// Email of the committer. The default belongs to nobody, so that no forge
 	// attributes the commits to one of its users.
 	// +optional
 	// +kubebuilder:default=kubescribe@localhost
+	// +kubebuilder:validation:MaxLength=320
+	// +kubebuilder:validation:Pattern=`^[^@<>\s\p{Cc}\p{Cf}]+@[^@<>\s\p{Cc}\p{Cf}]+$`
 	Email string `json:"email,omitempty"`
 }
 
 // GitDestination is a folder on a branch of a remote that is kept equal to what its
 // rules select. Where it points (remote, branch, folder) is immutable: another place
 // is another destination.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=gd,categories=kubescribe
+// +kubebuilder:printcolumn:name="Remote",type=string,JSONPath=`.spec.remoteRef.name`
+// +kubebuilder:printcolumn:name="Branch",type=string,JSONPath=`.spec.branch`
+// +kubebuilder:printcolumn:name="Folder",type=string,JSONPath=`.spec.baseFolder`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Commit",type=string,JSONPath=`.status.lastCommit`
+// +kubebuilder:printcolumn:name="Pushed",type=date,priority=1,JSONPath=`.status.lastPushTime`
+// +kubebuilder:printcolumn:name="Pending",type=integer,priority=1,JSONPath=`.status.pending`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type GitDestination struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec GitDestinationSpec `json:"spec"`
+
+	// Status is how the destination stands. kubescribe writes it; in a file it is ignored.
+	// +optional
+	Status GitDestinationStatus `json:"status,omitzero"`
+}
+
+// GitDestinationList is GitDestinations as the API server lists them.
+//
+// +kubebuilder:object:root=true
+type GitDestinationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []GitDestination `json:"items"`
 }
 
 // GitDestinationSpec says where a GitDestination points.
 type GitDestinationSpec struct {
-	// RemoteRef names a GitRemote of the destination's own namespace.
+	// RemoteRef names a GitRemote of the destination's own namespace. It is immutable.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: another remote is another destination"
 	RemoteRef RemoteRef `json:"remoteRef"`
 
-	// Branch that is written to, without refs/heads/.
+	// Branch that is written to, without refs/heads/. It is immutable.
 	// +optional
 	// +kubebuilder:default=main
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule=`self != '@' && self != 'HEAD' && !self.matches(r'^(refs/heads/|-)|(^|/)(\.|/|$)|\.lock(/|$)|\.$|\.\.|@\{|[\x00-\x20\x7f~^:?*\[\\]')`,message="is not a branch; use a name that git check-ref-format --branch accepts, without refs/heads/"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: another branch is another destination"
 	Branch string `json:"branch,omitempty"`
 
 	// BaseFolder is the only folder of the repository that is read as state or touched,
 	// with forward slashes; "." is the root of the repository. No two destinations of
-	// one remote and branch may have overlapping folders.
+	// one remote and branch may have overlapping folders. It is immutable.
 	// +optional
 	// +kubebuilder:default=live
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule=`self == '.' || !self.matches(r'(^|/)([. /]|$|(?i:git~1)(/|$))|[. ](/|$)|[<>:"|?*\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}]')`,message="is not a folder of a repository; write a path from its root that every file system can hold and that does not leave it, or . for the root"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: another folder is another destination"
 	BaseFolder string `json:"baseFolder,omitempty"`
 
 	// Adopt takes over a base folder that already holds resources and no marker of
@@ -114,24 +197,35 @@ type GitDestinationSpec struct {
 	// comparisons off; the shortest is 10s.
 	// +optional
 	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration('0s') || duration(self) >= duration('10s')",message="must not be shorter than 10s; write 10s or more, or 0s for no drift checks"
 	Interval *metav1.Duration `json:"interval,omitempty"`
 
 	// AllowedNamespaces are those whose WatchRules may use the destination beside those of
 	// its own namespace: names, in which * stands for any characters.
 	// +optional
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^[^/\\\[\]\s]{1,253}$`
 	AllowedNamespaces []string `json:"allowedNamespaces,omitempty"`
 
 	// WithoutExclusions names default exclusions that do not hold for the destination, as
 	// kubescribe explain exclusions lists them.
 	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:Enum=api-services;bootstrapped;certificate-signing-requests;component-statuses;controlled;controller-revisions;csi-storage-capacities;default-service-accounts;endpoints;events;flow-control;ip-addresses;leases;nodes;root-certificates;volume-attachments
 	WithoutExclusions []string `json:"withoutExclusions,omitempty"`
 
 	// Prune says what may remove files.
 	// +optional
+	// +kubebuilder:default={}
 	Prune Prune `json:"prune,omitzero"`
 
 	// Commit says what becomes a commit, whose it is, and how it is worded.
 	// +optional
+	// +kubebuilder:default={}
 	Commit Commit `json:"commit,omitzero"`
 }
 
@@ -144,6 +238,10 @@ type Commit struct {
 	// once. The longest is 1h.
 	// +optional
 	// +kubebuilder:default="0s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('1h')",message="must not be longer than 1h; write a duration such as 30s, or 0s for a commit of each change"
 	Window *metav1.Duration `json:"window,omitempty"`
 
 	// MaxCommitsPerObjectPerMinute is how many commits an object's changes may have within a
@@ -172,10 +270,15 @@ type Commit struct {
 type Author struct {
 	// Name of the author.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^[^<>\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$`
 	Name string `json:"name,omitempty"`
 
 	// Email of the author.
 	// +optional
+	// +kubebuilder:validation:MaxLength=320
+	// +kubebuilder:validation:Pattern=`^[^@<>\s\p{Cc}\p{Cf}]+@[^@<>\s\p{Cc}\p{Cf}]+$`
 	Email string `json:"email,omitempty"`
 }
 
@@ -192,11 +295,15 @@ type Message struct {
 	// "Change live: 2 updated" for several live changes. What
 	// is beyond 200 bytes is cut.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8192
 	Subject string `json:"subject,omitempty"`
 
 	// Body stands between the subject and the trailers, by default the list of changes
 	// where there are several. What is beyond 32 KiB is cut.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8192
 	Body string `json:"body,omitempty"`
 }
 
@@ -215,6 +322,7 @@ type Prune struct {
 	// approved, and what else it found is written.
 	// +optional
 	// +kubebuilder:default="30%"
+	// +kubebuilder:validation:XValidation:rule=`type(self) == int ? self >= 0 && self <= 2147483647 : self.matches(r'^(0|[1-9][0-9]?|100)%$')`,message="is neither a number nor a percentage from 0% to 100%; write one such as 50, or 30%"
 	MaxDeletions *intstr.IntOrString `json:"maxDeletions,omitempty"`
 }
 
@@ -231,15 +339,40 @@ const (
 // RemoteRef names a GitRemote of the referrer's own namespace.
 type RemoteRef struct {
 	// Name of the GitRemote.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
 }
 
 // WatchRule selects resources of its own namespace for a destination.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=wr,categories=kubescribe
+// +kubebuilder:printcolumn:name="Destination",type=string,JSONPath=`.spec.destinationRef.name`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type WatchRule struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec WatchRuleSpec `json:"spec"`
+
+	// Status is whether the rule counts. kubescribe writes it; in a file it is ignored.
+	// +optional
+	Status RuleStatus `json:"status,omitzero"`
+}
+
+// WatchRuleList is WatchRules as the API server lists them.
+//
+// +kubebuilder:object:root=true
+type WatchRuleList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []WatchRule `json:"items"`
 }
 
 // WatchRuleSpec says what a WatchRule selects, and for which destination.
@@ -247,28 +380,56 @@ type WatchRuleSpec struct {
 	// DestinationRef names the destination that receives what the rules select. Its
 	// namespace defaults to the WatchRule's own; one of another namespace has to admit the
 	// WatchRule's (spec.allowedNamespaces).
+	// +required
 	DestinationRef DestinationRef `json:"destinationRef"`
 
 	// Rules select a resource if any one of them does.
+	// +required
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
 	Rules []Rule `json:"rules"`
 
 	// Exclude names what is not selected, although the rules do. A type that is excluded
 	// whole is not watched.
 	// +optional
+	// +kubebuilder:validation:MaxItems=256
 	Exclude []Rule `json:"exclude,omitempty"`
 
 	// Sanitize says what stands in Git of what is selected.
 	// +optional
+	// +kubebuilder:default={}
 	Sanitize Sanitize `json:"sanitize,omitzero"`
 }
 
 // ClusterWatchRule selects resources of any namespace, and those that have none, for
 // a destination. It is cluster-scoped.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=cwr,categories=kubescribe
+// +kubebuilder:printcolumn:name="Destination",type=string,JSONPath=`.spec.destinationRef.name`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ClusterWatchRule struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec ClusterWatchRuleSpec `json:"spec"`
+
+	// Status is whether the rule counts. kubescribe writes it; in a file it is ignored.
+	// +optional
+	Status RuleStatus `json:"status,omitzero"`
+}
+
+// ClusterWatchRuleList is ClusterWatchRules as the API server lists them.
+//
+// +kubebuilder:object:root=true
+type ClusterWatchRuleList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []ClusterWatchRule `json:"items"`
 }
 
 // ClusterWatchRuleSpec says what a ClusterWatchRule selects, and for which
@@ -276,33 +437,48 @@ type ClusterWatchRule struct {
 type ClusterWatchRuleSpec struct {
 	// DestinationRef names the destination that receives what the rules select. Its
 	// namespace is required.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="has(self.__namespace__)",fieldPath=".namespace",reason=FieldValueRequired,message="a ClusterWatchRule has no namespace of its own; write the GitDestination's"
 	DestinationRef DestinationRef `json:"destinationRef"`
 
 	// Rules select a resource if any one of them does.
+	// +required
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
 	Rules []Rule `json:"rules"`
 
 	// Exclude names what is not selected, although the rules do. A type that is excluded
 	// whole is not watched.
 	// +optional
+	// +kubebuilder:validation:MaxItems=256
 	Exclude []Rule `json:"exclude,omitempty"`
 
 	// Sanitize says what stands in Git of what is selected.
 	// +optional
+	// +kubebuilder:default={}
 	Sanitize Sanitize `json:"sanitize,omitzero"`
 
 	// Namespaces narrows the rules to resources of these namespaces, without
 	// cluster-scoped ones. Empty means all namespaces and cluster-scoped resources.
 	// +optional
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Namespaces []string `json:"namespaces,omitempty"`
 }
 
 // DestinationRef names a GitDestination.
 type DestinationRef struct {
 	// Name of the GitDestination.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
 
 	// Namespace of the GitDestination.
 	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Namespace string `json:"namespace,omitempty"`
 }
 
@@ -334,6 +510,10 @@ type Sanitize struct {
 	// Fields are further ones to remove, as JSON pointers (RFC 6901) such as /spec/replicas or
 	// /metadata/annotations/example.com~1note.
 	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +kubebuilder:validation:items:Pattern=`^/([^~]|~[01])*$`
+	// +kubebuilder:validation:XValidation:rule="!self.exists(f, f in ['/apiVersion', '/kind', '/metadata', '/metadata/name', '/metadata/namespace'])",message="an object is known by apiVersion, kind, metadata.name and metadata.namespace; leave these out"
 	Fields []string `json:"fields,omitempty"`
 }
 
@@ -351,6 +531,13 @@ const (
 // matches everything; a selector that is left out, too.
 type Rule struct {
 	// APIGroups such as "apps"; "" is the core group.
+	// +required
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$`
+	// +kubebuilder:validation:XValidation:rule="!('*' in self) || size(self) == 1",message="has * beside other entries; leave only *, or remove it"
+	// +kubebuilder:validation:XValidation:rule="!('core' in self)",message="core is not how the API calls it; write \"\" for the core group"
 	APIGroups []string `json:"apiGroups"`
 
 	// APIVersions such as "v1". An object is mirrored in the one version that the API
@@ -358,24 +545,41 @@ type Rule struct {
 	// watcher says in its log.
 	// +optional
 	// +kubebuilder:default={"*"}
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^(\*|[a-z]([-a-z0-9]*[a-z0-9])?)$`
+	// +kubebuilder:validation:XValidation:rule="!('*' in self) || size(self) == 1",message="has * beside other entries; leave only *, or remove it"
 	APIVersions []string `json:"apiVersions,omitempty"`
 
 	// Resources in the plural, such as "deployments". Subresources cannot be selected.
+	// +required
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$`
+	// +kubebuilder:validation:XValidation:rule="!('*' in self) || size(self) == 1",message="has * beside other entries; leave only *, or remove it"
 	Resources []string `json:"resources"`
 
 	// ObjectSelector selects resources by their labels. One that begins to match enters Git,
 	// and one that stops leaves it.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="has(self.matchLabels) && size(self.matchLabels) > 0 || has(self.matchExpressions) && size(self.matchExpressions) > 0",message="selects all; leave it out, or add matchLabels or matchExpressions"
 	ObjectSelector *metav1.LabelSelector `json:"objectSelector,omitempty"`
 
 	// Names selects resources whose name one of these matches, in which * stands for any
 	// characters and ? for any one.
 	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^[^/\\\[\]\s]{1,253}$`
 	Names []string `json:"names,omitempty"`
 
 	// Owners selects resources with an owner that one of these matches: its kind, a dot and
 	// its group unless that is the core group, a slash and its name, such as
 	// Application.argoproj.io/shop-* or ConfigMap/*.
 	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9*?]+(\.[a-z0-9.*?-]+)?/[^/\\\[\]\s]{1,253}$`
 	Owners []string `json:"owners,omitempty"`
 }

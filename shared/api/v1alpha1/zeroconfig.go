@@ -11,6 +11,8 @@ import (
 )
 
 // ZeroConfigOptions are the flags of kubescribe run that stand for documents.
+//
+// +kubebuilder:object:generate=false
 type ZeroConfigOptions struct {
 	Repo       string   // --repo: a remote's URL, or an absolute path
 	Branch     string   // --branch, by default DefaultBranch

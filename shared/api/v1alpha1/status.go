@@ -1,0 +1,121 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// The types of conditions, as kubectl wait and kstatus know the first three.
+const (
+	// ConditionReady is True where the object does what its spec says.
+	ConditionReady = "Ready"
+	// ConditionReconciling is True while what its spec says is under way.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True where it does not move until a person does something: the
+	// message says what.
+	ConditionStalled = "Stalled"
+	// ConditionPrunePending is True, of a GitDestination, while deletions wait to be
+	// approved: the message has the run to name in kubescribe approve.
+	ConditionPrunePending = "PrunePending"
+)
+
+// Phase is what a GitDestination is doing.
+type Phase string
+
+// The phases.
+const (
+	// The folder is made equal to the cluster, and changes wait until that is done.
+	PhaseStartupReconcile Phase = "STARTUP_RECONCILE"
+	// Each change is written as it comes.
+	PhaseLiveProcessing Phase = "LIVE_PROCESSING"
+	// A part of the changes was lost before it was taken: the next comparison mends that.
+	PhaseParked Phase = "PARKED"
+)
+
+// GitRemoteStatus is what is known of a GitRemote.
+type GitRemoteStatus struct {
+	// ObservedGeneration is the generation of the spec that the status is of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Conditions: Ready, and where they hold Reconciling and Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// GitDestinationStatus is how a GitDestination stands.
+type GitDestinationStatus struct {
+	// ObservedGeneration is the generation of the spec that the status is of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Conditions: Ready, and where they hold Reconciling, Stalled and PrunePending.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// Phase: STARTUP_RECONCILE, LIVE_PROCESSING or PARKED.
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+
+	// LastCommit is the newest commit of the destination on the remote.
+	// +optional
+	LastCommit string `json:"lastCommit,omitempty"`
+
+	// LastPushTime is when that commit was known to be there.
+	// +optional
+	LastPushTime *metav1.Time `json:"lastPushTime,omitempty"`
+
+	// Pending is how many changes of the destination are on the bus and not on the remote
+	// yet. It is left out where that is not known.
+	// +optional
+	Pending *int64 `json:"pending,omitempty"`
+
+	// LastRun is what the newest comparison of cluster and folder has found.
+	// +optional
+	LastRun *RunStatus `json:"lastRun,omitempty"`
+}
+
+// RunStatus is what a comparison of a cluster and a folder has found.
+type RunStatus struct {
+	// Name of the run, as kubescribe get shows it.
+	// +required
+	Name string `json:"name"`
+
+	// Reason for which it began, such as DriftCheck.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+
+	// CompletionTime is when its results were handed to the git-writer.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+
+	// Created is how many files it added, for objects that were missing in Git.
+	// +optional
+	Created int64 `json:"created"`
+
+	// Updated is how many files it wrote anew, because they differed from the cluster.
+	// +optional
+	Updated int64 `json:"updated"`
+
+	// Deleted is how many files it removed, of objects that were gone.
+	// +optional
+	Deleted int64 `json:"deleted"`
+
+	// Equal is how many files were as they should be.
+	// +optional
+	Equal int64 `json:"equal"`
+}
+
+// RuleStatus is whether a WatchRule or ClusterWatchRule counts.
+type RuleStatus struct {
+	// ObservedGeneration is the generation of the spec that the status is of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Conditions: Ready, and where they hold Reconciling and Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
