@@ -31,6 +31,13 @@ func TestCustomResources(t *testing.T) {
 			w.takes(t, filepath.Join("..", "..", "shared", "api", "v1alpha1", "testdata", name))
 		})
 	}
+	t.Run("what is odd and right is taken", func(t *testing.T) {
+		for kind, specs := range rightSpecs {
+			for _, spec := range specs {
+				w.accepts(t, document(kind, ns, "right", spec))
+			}
+		}
+	})
 	for _, tt := range wrongSpecs {
 		t.Run(tt.kind+" "+tt.spec[:min(len(tt.spec), 120)], func(t *testing.T) { w.refuses(t, ns, tt) })
 	}
@@ -183,6 +190,54 @@ func meanings(t *testing.T, docs *v1alpha1.Documents) map[string]string {
 		add(v1alpha1.KindClusterWatchRule, o.ObjectMeta, o.Spec)
 	}
 	return all
+}
+
+// rightSpecs are at the edges of what is right, by their kinds.
+var rightSpecs = map[string][]string{
+	"GitRemote": {
+		`{url: /srv/git/state.git, minPushInterval: "0"}`,
+		`{url: "/srv/a:b@c?d#e", minPushInterval: 1h}`,
+		`{url: "file:///srv/git/state.git", minPushInterval: 0s}`,
+		`{url: "HTTPS://git.example.com:8443/a%20b/state.git", secretRef: {name: a.b-c}, minPushInterval: 59m60s}`,
+		`{url: "ssh://git@[::1]:2222/~git/state.git", minPushInterval: 1.5s}`,
+		`{url: "ssh://git.example.com/a@b:c", committer: {name: "Ä. Person, Esq.", email: a@b}}`,
+		`{url: "git@git.example.com:a:b@c/state.git", minPushInterval: 1µs}`,
+	},
+	"GitDestination": {
+		`{remoteRef: {name: a.b}, branch: "feature/a.b@c{d}", baseFolder: ., interval: 0s}`,
+		`{remoteRef: {name: a}, branch: "ä", baseFolder: "a b/c.d/ä-1", interval: 10s}`,
+		`{remoteRef: {name: a}, branch: a.locked, baseFolder: git~10, interval: "0"}`,
+		`{remoteRef: {name: a}, branch: head, baseFolder: "a..b", interval: 2562047h}`,
+		`{remoteRef: {name: a}, prune: {maxDeletions: 0}, commit: {window: 1h, maxCommitsPerObjectPerMinute: 600}}`,
+		`{remoteRef: {name: a}, prune: {maxDeletions: 2147483647}, allowedNamespaces: ["*", "team-?"]}`,
+		`{remoteRef: {name: a}, prune: {maxDeletions: 0%}, commit: {author: {name: a}}}`,
+		`{remoteRef: {name: a}, prune: {maxDeletions: 100%}, withoutExclusions: []}`,
+	},
+	"WatchRule": {
+		`{destinationRef: {name: a, namespace: b}, rules: [{apiGroups: ["", a.b], apiVersions: [], resources: [pods, 1s]}]}`,
+		rule(`objectSelector: {matchExpressions: [{key: a, operator: Exists}]}, names: [], owners: ["*/*", "A*.b.c/d?"]`),
+		rule(`objectSelector: {matchLabels: {a: b}}, names: ["*", "?:a"]`),
+		`{destinationRef: {name: a}, rules: ` + everything + `, exclude: [], sanitize: {fields: [/a~0b/~1, /, /metadata/names]}}`,
+	},
+	"ClusterWatchRule": {
+		`{destinationRef: {name: a, namespace: b}, rules: ` + everything + `, namespaces: [1a, a-b]}`,
+	},
+}
+
+// accepts tries a document on the server, and in a file, where what it refers to is missing.
+func (w *world) accepts(t *testing.T, manifest string) {
+	t.Helper()
+	if _, err := w.objects.Apply(within(t, stepLimit), manifest); err != nil {
+		t.Errorf("%s\nis refused: %v", manifest, err)
+	} else {
+		w.remove(t, manifest)
+	}
+	_, err := v1alpha1.Load(strings.NewReader(manifest), "f.yaml")
+	for line := range strings.Lines(fmt.Sprint(err)) {
+		if strings.Contains(line, ": spec.") && !strings.Contains(line, "does not exist") {
+			t.Errorf("%s\nis refused in a file: %s", manifest, line)
+		}
+	}
 }
 
 // wrongSpec is one that is refused, with the field and words that the answer has.
