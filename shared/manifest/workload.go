@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 )
 
@@ -71,37 +72,54 @@ func sanitizeCronJob(out map[string]any, _ *source) {
 }
 
 // sanitizeJob removes the selector that the server generates, and the labels it
-// gives to the template for it, of which a Job without labels takes a copy.
+// gives to the template for it.
 func sanitizeJob(out map[string]any, src *source) {
 	sanitizeTemplate(out, "spec", "template")
 	spec, ok := out["spec"].(map[string]any)
 	if !ok || spec["manualSelector"] == true {
 		return
 	}
-	name := src.metadata["name"]
-	generated := func(key string, value any) bool {
-		switch key {
-		case "controller-uid", "batch.kubernetes.io/controller-uid":
-			return true
-		case "job-name", "batch.kubernetes.io/job-name":
-			return value == name
-		}
-		return false
-	}
-	if metadata, ok := out["metadata"].(map[string]any); ok {
-		prune(metadata, "labels", generated)
-	}
 	spec = maps.Clone(spec)
 	out["spec"] = spec
 	delete(spec, "selector")
-	template, ok := own(spec, "template")
+	var labels any
+	if template, ok := own(spec, "template"); ok {
+		if metadata, ok := own(template, "metadata"); ok {
+			labels = metadata["labels"]
+			name := src.metadata["name"]
+			prune(metadata, "labels", func(key string, value any) bool {
+				return isJobUID(key) || isJobName(key) && value == name
+			})
+			if len(metadata) == 0 {
+				delete(template, "metadata")
+			}
+		}
+	}
+	sanitizeJobLabels(out, src, labels)
+}
+
+// sanitizeJobLabels removes the labels of a Job that had none: the server gave it
+// the template's, those among them that it generates, and will again. To a Job that
+// has any it gives none, so that there only the uid goes.
+func sanitizeJobLabels(out map[string]any, src *source, template any) {
+	metadata, ok := out["metadata"].(map[string]any)
 	if !ok {
 		return
 	}
-	if metadata, ok := own(template, "metadata"); ok {
-		prune(metadata, "labels", generated)
-		if len(metadata) == 0 {
-			delete(template, "metadata")
+	labels, _ := src.metadata["labels"].(map[string]any)
+	for key := range labels {
+		if isJobUID(key) && reflect.DeepEqual(any(labels), template) {
+			delete(metadata, "labels")
+			return
 		}
 	}
+	prune(metadata, "labels", func(key string, _ any) bool { return isJobUID(key) })
+}
+
+func isJobUID(label string) bool {
+	return label == "controller-uid" || label == "batch.kubernetes.io/controller-uid"
+}
+
+func isJobName(label string) bool {
+	return label == "job-name" || label == "batch.kubernetes.io/job-name"
 }
