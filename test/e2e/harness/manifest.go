@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,6 +85,9 @@ func (d *differ) values(path []string, object, file any) {
 			return
 		}
 	case []any:
+		if d.kind == "Namespace" && matches([]string{"spec", "finalizers"}, path) {
+			o = slices.DeleteFunc(slices.Clone(o), func(f any) bool { return f == "kubernetes" }) // the server's own
+		}
 		if f, ok := file.([]any); ok && len(f) == len(o) {
 			for i := range o {
 				d.values(child(path, strconv.Itoa(i)), o[i], f[i])
@@ -136,6 +140,11 @@ var bookkeeping = []struct {
 	{path: []string{"metadata", "annotations", "pv.kubernetes.io/bind-completed"}},
 	{path: []string{"metadata", "annotations", "pv.kubernetes.io/bound-by-controller"}},
 	{path: []string{"spec", "template", "metadata", "creationTimestamp"}, when: isNil},
+	{path: []string{"spec", "template", "metadata"}, when: isEmpty},
+	{kind: "CronJob", path: []string{"spec", "jobTemplate", "metadata"}, when: isEmpty},
+	{kind: "CronJob", path: []string{"spec", "jobTemplate", "spec", "template", "metadata"}, when: isEmpty},
+	{kind: "DaemonSet", path: []string{"metadata", "annotations", "deprecated.daemonset.template.generation"}},
+	{kind: "StatefulSet", path: []string{"spec", "volumeClaimTemplates", "*", "status"}},
 	{kind: "Namespace", path: []string{"metadata", "labels", "kubernetes.io/metadata.name"}},
 	{kind: "Namespace", path: []string{"spec", "finalizers"}, when: isDefaultFinalizer},
 	{kind: "PersistentVolumeClaim", path: []string{"spec", "volumeName"}},
@@ -153,6 +162,8 @@ var bookkeeping = []struct {
 }
 
 func isNil(value any) bool { return value == nil }
+
+func isEmpty(value any) bool { return reflect.DeepEqual(value, map[string]any{}) }
 
 func isDefaultFinalizer(value any) bool {
 	return reflect.DeepEqual(value, []any{"kubernetes"})
