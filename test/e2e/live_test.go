@@ -100,11 +100,18 @@ func TestLive(t *testing.T) {
 
 // kubectl runs the cluster's own kubectl.
 func (w *world) kubectl(ctx context.Context, args ...string) (string, error) {
+	return kubectl(ctx, w.cluster, args...)
+}
+
+// kubectl runs the kubectl of a cluster, which remembers beside it which types it has.
+func kubectl(ctx context.Context, cp *harness.ControlPlane, args ...string) (string, error) {
 	path, err := bins.Program("kubectl")
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.CommandContext(ctx, path, append([]string{"--kubeconfig", w.cluster.Kubeconfig()}, args...)...).CombinedOutput()
+	cache := filepath.Join(filepath.Dir(cp.Kubeconfig()), "kubectl")
+	args = append([]string{"--kubeconfig", cp.Kubeconfig(), "--cache-dir", cache}, args...)
+	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	return string(out), err
 }
 
