@@ -1,10 +1,8 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -60,7 +58,7 @@ spec: {destinationRef: {name: live, namespace: %[1]s}, namespaces: [%[3]s], rule
 	w.options.Kubeconfig, w.options.Repo, w.options.Username = w.cluster.LimitedKubeconfig(), "", ""
 	w.options.Args = []string{"--config", w.file(t, "config.yaml", documents)}
 
-	earlier := len(w.audit(t))
+	earlier := w.auditLength(t)
 	k := w.start(t)
 	awaitNotReady(t, k, "git-writer", "Secret e2e/"+remotes+"/git: no watcher has sealed it")
 	const remedy = "grant list and watch on secrets with resourceNames [git]"
@@ -85,17 +83,13 @@ spec: {destinationRef: {name: live, namespace: %[1]s}, namespaces: [%[3]s], rule
 		checkAbsent(t, w.options.DataDir, form)
 	}
 	asked := 0
-	for line := range bytes.Lines(w.audit(t)[earlier:]) {
-		var e struct {
-			Verb, UserAgent, RequestURI string
-			ObjectRef                   struct{ Resource, Namespace string }
-		}
-		if json.Unmarshal(line, &e) != nil || !strings.Contains(e.UserAgent, "kubescribe") || e.ObjectRef.Resource != "secrets" {
+	for _, r := range w.audited(t, earlier) {
+		if !r.OfKubescribe() || r.ObjectRef.Resource != "secrets" {
 			continue
 		}
 		asked++
-		if e.ObjectRef.Namespace != remotes || !strings.Contains(e.RequestURI, "fieldSelector=metadata.name%3Dgit") || (e.Verb != "list" && e.Verb != "watch") {
-			t.Errorf("it asked the API server: %s %s", e.Verb, e.RequestURI)
+		if r.ObjectRef.Namespace != remotes || !strings.Contains(r.RequestURI, "fieldSelector=metadata.name%3Dgit") || (r.Verb != "list" && r.Verb != "watch") {
+			t.Errorf("it asked the API server: %s %s", r.Verb, r.RequestURI)
 		}
 	}
 	if asked == 0 {

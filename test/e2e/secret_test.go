@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/kubescribe/kubescribe/shared/gittest"
+	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
 
 // TestSecrets: where no GitRemote names one, Secrets are neither listed, nor watched, nor
@@ -23,7 +23,7 @@ func TestSecrets(t *testing.T) {
 		w.apply(t, "apiVersion: v1\nkind: Secret\nmetadata:\n  name: "+name+"\n  namespace: "+ns+"\nstringData:\n  token: "+value+"\n")
 	}
 	secret("old", before)
-	earlier := len(w.audit(t))
+	earlier := w.auditLength(t)
 	k := w.startReady(t)
 	w.settle(t, scope())
 	secret("new", after)
@@ -36,18 +36,14 @@ func TestSecrets(t *testing.T) {
 	stop(t, k)
 
 	listed, requests := 0, 0
-	for line := range bytes.Lines(w.audit(t)[earlier:]) {
-		var e struct {
-			Verb, UserAgent, RequestURI string
-			ObjectRef                   struct{ Resource, Namespace string }
-		}
-		if json.Unmarshal(line, &e) != nil || !strings.Contains(e.UserAgent, "kubescribe") {
+	for _, r := range w.audited(t, earlier) {
+		if !r.OfKubescribe() {
 			continue
 		}
 		requests++
-		if e.ObjectRef.Resource == "secrets" {
+		if r.ObjectRef.Resource == "secrets" {
 			listed++
-			t.Errorf("kubescribe asked the API server: %s %s", e.Verb, e.RequestURI)
+			t.Errorf("kubescribe asked the API server: %s %s", r.Verb, r.RequestURI)
 		}
 	}
 	if requests == 0 {
@@ -66,12 +62,20 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// audit is the log of what the API server was asked so far.
-func (w *world) audit(t *testing.T) []byte {
+// auditLength is where the audit log ends.
+func (w *world) auditLength(t *testing.T) int64 {
 	t.Helper()
-	log, err := os.ReadFile(w.cluster.AuditLog())
+	n, err := w.cluster.AuditLength()
 	must(t, err)
-	return log
+	return n
+}
+
+// audited is what the API server was asked since the audit log ended there.
+func (w *world) audited(t *testing.T, since int64) []harness.Request {
+	t.Helper()
+	requests, err := w.cluster.Audited(since)
+	must(t, err)
+	return requests
 }
 
 // checkAbsent fails the test if a file below dir holds a text.

@@ -11,24 +11,14 @@ import (
 func summary(out *printer, took []time.Duration, commits int, c harness.Comparison) {
 	slices.Sort(took)
 	verdict := "met"
-	if quantile(took, 0.5) > target {
+	if harness.Quantile(took, 0.5) > target {
 		verdict = "missed"
 	}
 	out.say("%d changes, each its own commit (%d commits with the import of what was there).", len(took), commits)
 	out.say("From the API server's answer to the remote branch: median %s, p90 %s, max %s.",
-		round(quantile(took, 0.5)), round(quantile(took, 0.9)), round(quantile(took, 1)))
+		round(harness.Quantile(took, 0.5)), round(harness.Quantile(took, 0.9)), round(harness.Quantile(took, 1)))
 	out.say("Target for the median on an idle machine: %s, %s.", target, verdict)
 	out.say("Git equals the cluster: %d objects, %d files.", c.Objects, c.Files)
 }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
-
-// quantile is the smallest of the sorted values that a share q of them does not
-// exceed, 0 if there are none.
-func quantile(sorted []time.Duration, q float64) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	i := int(q*float64(len(sorted)) + 0.999999)
-	return sorted[min(max(i-1, 0), len(sorted)-1)]
-}

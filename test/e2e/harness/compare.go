@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +14,9 @@ import (
 type Scope struct {
 	Folder     string   // the base folder
 	Namespaces []string // only these; empty: all, and what is cluster-scoped
+	// Selects reports whether an object that belongs into Git does into this folder.
+	// Nil: each does.
+	Selects func(Identity) bool
 	// Others reports whether a file below the base folder, named by its path
 	// from there, belongs to somebody else. Nil: none does.
 	Others func(path string) bool
@@ -50,6 +54,9 @@ func Compare(ctx context.Context, cfg *rest.Config, repo Repository, scope Scope
 	objects, err := listCluster(ctx, cfg, scope.Namespaces)
 	if err != nil {
 		return Comparison{}, err
+	}
+	if scope.Selects != nil {
+		maps.DeleteFunc(objects, func(id Identity, _ map[string]any) bool { return !scope.Selects(id) })
 	}
 	files, err := repo.Files(scope.Folder)
 	if err != nil {
