@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -38,9 +37,8 @@ const (
 // bench is one call of Run.
 type bench struct {
 	Options
+	place
 	out      io.Writer
-	bins     harness.Bins
-	dir      string
 	measures []Measure
 	held     *HeldBack
 }
@@ -48,59 +46,56 @@ type bench struct {
 // Run measures, and writes to out what came of it: also what misses its target, which
 // is no error. What is not right in the end, in Git, is one. It leaves nothing behind
 // but what the options name.
-func Run(ctx context.Context, o Options, out io.Writer) (err error) {
-	b := &bench{Options: o, out: out}
-	if b.bins, err = harness.FindBins(); err != nil {
-		return err
-	}
-	if b.dir, err = os.MkdirTemp("", "kubescribe-bench-"); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	if b.Logs == "" {
-		b.Logs = filepath.Join(b.dir, "logs")
-	}
+func Run(ctx context.Context, o Options, out io.Writer) error {
+	return inPlace(o.Logs, func(p place) error {
+		return (&bench{Options: o, place: p, out: out}).run(ctx)
+	})
+}
+
+func (b *bench) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, totalLimit)
 	defer cancel()
-	for _, size := range o.Real {
+	for _, size := range b.Real {
 		if err := b.onReal(ctx, size); err != nil {
 			return fmt.Errorf("%d real objects: %w", size, err)
 		}
 	}
-	for _, size := range o.Generated {
+	for _, size := range b.Generated {
 		if err := b.onGenerated(ctx, size); err != nil {
 			return fmt.Errorf("%d generated objects: %w", size, err)
 		}
 	}
-	if o.Held > 0 {
+	if b.Held > 0 {
 		if err := b.holdBack(ctx); err != nil {
-			return fmt.Errorf("%d changes held back: %w", o.Held, err)
+			return fmt.Errorf("%d changes held back: %w", b.Held, err)
 		}
 	}
 	all := verdicts(b.measures, b.held)
-	return report(out, all, struct {
+	return report(b.out, all, struct {
 		Targets  []Verdict `json:"targets"`
 		Measures []Measure `json:"measures"`
 		Held     *HeldBack `json:"heldBack,omitempty"`
 	}{all, b.measures, b.held}, b.JSON)
 }
 
-func (b *bench) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(b.out, format+"\n", args...) // nobody may be there to read it
-}
+func (b *bench) say(format string, args ...any) { say(b.out, format, args...) }
 
 // onReal measures on a real control plane, with a folder that is empty at first.
 func (b *bench) onReal(ctx context.Context, size int) (err error) {
-	start, cancel := context.WithTimeout(ctx, 2*startLimit)
-	defer cancel()
-	cp, err := harness.StartControlPlane(start, harness.ControlPlaneOptions{
-		Bins: b.bins, Dir: filepath.Join(b.dir, fmt.Sprintf("cluster-%d", size)), Fast: true,
-	})
+	cp, err := b.cluster(ctx, harness.ControlPlaneOptions{Dir: filepath.Join(b.dir, fmt.Sprintf("cluster-%d", size))})
 	if err != nil {
 		return err
 	}
 	defer cp.Kill()
-	if err := fill(ctx, cp, size); err != nil {
+	cfg, err := cp.REST()
+	if err != nil {
+		return err
+	}
+	objs, err := harness.NewObjects(cfg)
+	if err != nil {
+		return err
+	}
+	if err := fill(ctx, objs, objects(size)); err != nil {
 		return err
 	}
 	i, err := b.install(ctx, stateReal, size)
@@ -119,7 +114,7 @@ func (b *bench) onReal(ctx context.Context, size int) (err error) {
 	if err != nil {
 		return err
 	}
-	want, err := listing(i.remote.Repository, tip)
+	want, err := listing(i.remote.Repository, folder, tip)
 	if err != nil {
 		return err
 	}
@@ -190,7 +185,7 @@ func (b *bench) install(ctx context.Context, name string, size int) (*install, e
 	name = fmt.Sprintf("%s-%d", name, size)
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	return newInstall(ctx, b.bins, filepath.Join(b.dir, name), filepath.Join(b.Logs, name))
+	return newInstall(ctx, b.bins, filepath.Join(b.dir, name), filepath.Join(b.logs, name))
 }
 
 // cases measures an install that has started and has what is wanted in its folder.

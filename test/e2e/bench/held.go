@@ -60,7 +60,7 @@ func (b *bench) holdBack(ctx context.Context) (err error) {
 		return err
 	}
 	api.touch()
-	_, err = i.awaitPhase(ctx, "all changes to be held back", func(rec event.PhaseRecord) bool {
+	_, err = i.awaitPhase(ctx, destination, "all changes to be held back", func(rec event.PhaseRecord) bool {
 		return rec.Phase == event.StartupReconcile && rec.Counts.Held >= uint64(b.Held)
 	})
 	if err != nil {
@@ -103,7 +103,7 @@ func (b *bench) holdBack(ctx context.Context) (err error) {
 
 // atBarrier waits until a run that came after another one has its BARRIER in KS_WRITE.
 func (i *install) atBarrier(ctx context.Context, before string) error {
-	rec, err := i.awaitPhase(ctx, "a run that holds changes back", func(rec event.PhaseRecord) bool {
+	rec, err := i.awaitPhase(ctx, destination, "a run that holds changes back", func(rec event.PhaseRecord) bool {
 		return rec.Run != before && rec.Phase == event.StartupReconcile
 	})
 	if err != nil {

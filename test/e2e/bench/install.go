@@ -30,7 +30,7 @@ const (
 // roles are the programs of the five services, in the order in which they start.
 var roles = []string{"git-writer", "stream", "router", "reconciler", "watcher"}
 
-// destination is the one there is.
+// destination is the one there is, or the first one.
 var destination = event.DestinationKey{Cluster: "bench", Namespace: "default", Name: "live"}
 
 // install is the five services on a bus and a remote of their own.
@@ -90,37 +90,68 @@ func newInstall(ctx context.Context, bins harness.Bins, dir, logs string) (i *in
 	return i, gittest.AllowFilter(i.remote.Dir, true) // as hosting services do
 }
 
-// start starts the services and waits until each is ready.
+// mirror is a destination that has some namespaces' objects in a folder of its name; none:
+// those of all.
+type mirror struct {
+	name       string
+	namespaces []string
+}
+
+func (m mirror) key() event.DestinationKey {
+	return event.DestinationKey{Cluster: destination.Cluster, Namespace: destination.Namespace, Name: m.name}
+}
+
+// start starts the services, for the one destination, and waits until each is ready.
 func (i *install) start(ctx context.Context, kubeconfig string) error {
+	if err := i.configure(kinds, mirror{name: destination.Name}); err != nil {
+		return err
+	}
+	return i.startRoles(ctx, kubeconfig, roles...)
+}
+
+// configure has destinations of some kinds on the remote, once the watcher starts.
+func (i *install) configure(of []kind, mirrors ...mirror) error {
 	var rules strings.Builder
-	for _, k := range kinds {
+	for _, k := range of {
 		fmt.Fprintf(&rules, "\n  - {apiGroups: [%q], resources: [%s]}", k.group, k.resource)
 	}
-	config := filepath.Join(i.dir, "config.yaml")
-	err := os.WriteFile(config, []byte(`apiVersion: kubescribe.dev/v1alpha1
+	var docs strings.Builder
+	fmt.Fprintf(&docs, `apiVersion: kubescribe.dev/v1alpha1
 kind: GitRemote
 metadata: {name: live}
-spec: {url: "`+i.remote.URL+`"}
----
+spec: {url: %q}
+`, i.remote.URL)
+	for _, m := range mirrors {
+		fmt.Fprintf(&docs, `---
 apiVersion: kubescribe.dev/v1alpha1
 kind: GitDestination
-metadata: {name: live}
-spec: {remoteRef: {name: live}, baseFolder: `+folder+`, adopt: true, interval: 24h}
+metadata: {name: %[1]s}
+spec: {remoteRef: {name: live}, baseFolder: %[1]s, adopt: true, interval: 24h}
 ---
 apiVersion: kubescribe.dev/v1alpha1
 kind: ClusterWatchRule
-metadata: {name: live}
+metadata: {name: %[1]s}
 spec:
-  destinationRef: {name: live, namespace: default}
-  rules:`+rules.String()+"\n"), 0o600)
-	if err != nil {
+  destinationRef: {name: %[1]s, namespace: %[2]s}
+  namespaces: [%[3]s]
+  rules:%[4]s
+`, m.name, destination.Namespace, strings.Join(m.namespaces, ", "), rules.String())
+	}
+	if err := os.WriteFile(i.config(), []byte(docs.String()), 0o600); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
-	for _, name := range roles {
+	return nil
+}
+
+func (i *install) config() string { return filepath.Join(i.dir, "config.yaml") }
+
+// startRoles starts some of the services and waits until each is ready.
+func (i *install) startRoles(ctx context.Context, kubeconfig string, names ...string) error {
+	for _, name := range names {
 		var args []string
 		switch name {
 		case "watcher":
-			args = []string{"--config", config, "--kubeconfig", kubeconfig, "--cluster", destination.Cluster}
+			args = []string{"--config", i.config(), "--kubeconfig", kubeconfig, "--cluster", destination.Cluster}
 		case "git-writer":
 			args = []string{"--cache-dir", filepath.Join(i.dir, "cache")}
 		}
@@ -128,12 +159,18 @@ spec:
 			return err
 		}
 	}
-	for _, name := range roles {
+	for _, name := range names {
 		if err := i.running[name].AwaitReady(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// withoutGC keeps no push waiting for the remote's gc, as hosting services do not.
+func (i *install) withoutGC() error {
+	_, err := gittest.Git(i.remote.Dir, "config", "receive.autogc", "false")
+	return err
 }
 
 // run starts one service.

@@ -30,10 +30,13 @@ type Measure struct {
 // errMet ends a watch of KS_PHASE.
 var errMet = errors.New("met")
 
-// awaitPhase waits until the destination's entry of KS_PHASE is as it is to be.
-func (i *install) awaitPhase(ctx context.Context, what string, is func(event.PhaseRecord) bool) (event.PhaseRecord, error) {
+// awaitPhase waits until a destination's entry of KS_PHASE is as it is to be.
+func (i *install) awaitPhase(ctx context.Context, d event.DestinationKey, what string, is func(event.PhaseRecord) bool) (event.PhaseRecord, error) {
 	var last event.PhaseRecord
 	err := i.phases.Watch(ctx, func(e bus.Entry[event.PhaseRecord]) error {
+		if e.Key != subject.DestinationToken(d) {
+			return nil
+		}
 		if last = e.Record; is(last) {
 			return errMet
 		}
@@ -59,7 +62,7 @@ func (i *install) ask(ctx context.Context, reason string) (before string, err er
 // closed waits until a run that came after another one has closed, and those that
 // continue it.
 func (i *install) closed(ctx context.Context, before string) (event.PhaseRecord, error) {
-	return i.awaitPhase(ctx, "the run to close", func(rec event.PhaseRecord) bool {
+	return i.awaitPhase(ctx, destination, "the run to close", func(rec event.PhaseRecord) bool {
 		return rec.Run != before && rec.Run != "" && !rec.Running() && !rec.Continues()
 	})
 }
@@ -75,7 +78,7 @@ func (i *install) landed(ctx context.Context, want string) error {
 		if tip == looked {
 			return errors.New("nothing new")
 		}
-		got, err := listing(i.remote.Repository, tip)
+		got, err := listing(i.remote.Repository, folder, tip)
 		if err != nil {
 			return err
 		}
@@ -98,19 +101,10 @@ func lines(listing string) int {
 func (i *install) measure(ctx context.Context, m Measure, want *string, begin func(context.Context) (before string, err error)) (Measure, error) {
 	ctx, cancel := i.within(ctx, caseLimit)
 	defer cancel()
-	m.CPU, m.Peak = map[string]float64{}, map[string]int64{}
-	for name, d := range i.running {
-		if err := resetPeak(d.PID()); err != nil {
-			return m, err
-		}
-		used, err := cpuSeconds(d.PID())
-		if err != nil {
-			return m, err
-		}
-		m.CPU[name] = -used
+	u, err := i.meter()
+	if err != nil {
+		return m, err
 	}
-	published, answers := i.traffic.published.Load(), i.traffic.answers.Load()
-	begun := time.Now()
 	before, err := begin(ctx)
 	if err != nil {
 		return m, i.cause(err)
@@ -119,7 +113,7 @@ func (i *install) measure(ctx context.Context, m Measure, want *string, begin fu
 	if err != nil {
 		return m, err
 	}
-	m.Closed = time.Since(begun).Seconds()
+	m.Closed = u.seconds()
 	if rec.Outcome == nil {
 		return m, fmt.Errorf("the run closed without an outcome: %s", event.Encode(rec))
 	}
@@ -127,31 +121,65 @@ func (i *install) measure(ctx context.Context, m Measure, want *string, begin fu
 	if want != nil {
 		err = i.landed(ctx, *want)
 	} else {
-		err = i.landedCount(ctx, m.Outcome.Before.Created+m.Outcome.Created)
+		err = i.landedCount(ctx, folder, m.Outcome.Before.Created+m.Outcome.Created)
 	}
 	if err != nil {
 		return m, err
 	}
-	m.Landed = time.Since(begun).Seconds()
-	if err := i.watching.Flush(); err != nil {
-		return m, fmt.Errorf("counting what went over the bus: %w", err)
-	}
-	m.Published, m.Answers = i.traffic.published.Load()-published, i.traffic.answers.Load()-answers
-	for name, d := range i.running {
-		used, err := cpuSeconds(d.PID())
-		if err != nil {
-			return m, err
-		}
-		m.CPU[name] += used
-		if m.Peak[name], err = memory(d.PID(), "VmHWM"); err != nil {
-			return m, err
-		}
-	}
-	return m, nil
+	m.Landed = u.seconds()
+	err = u.read(&m)
+	return m, err
 }
 
-// landedCount waits until the base folder has so many files.
-func (i *install) landedCount(ctx context.Context, count int) error {
+// meter says what the services use since it was made.
+type meter struct {
+	*install
+	begun              time.Time
+	published, answers int64
+	cpu                map[string]float64 // of each role, before
+}
+
+func (i *install) meter() (*meter, error) {
+	u := &meter{install: i, cpu: map[string]float64{}}
+	for name, d := range i.running {
+		if err := resetPeak(d.PID()); err != nil {
+			return nil, err
+		}
+		used, err := cpuSeconds(d.PID())
+		if err != nil {
+			return nil, err
+		}
+		u.cpu[name] = used
+	}
+	u.published, u.answers = i.traffic.published.Load(), i.traffic.answers.Load()
+	u.begun = time.Now()
+	return u, nil
+}
+
+func (u *meter) seconds() float64 { return time.Since(u.begun).Seconds() }
+
+// read puts what was used into a measure.
+func (u *meter) read(m *Measure) error {
+	if err := u.watching.Flush(); err != nil {
+		return fmt.Errorf("counting what went over the bus: %w", err)
+	}
+	m.Published, m.Answers = u.traffic.published.Load()-u.published, u.traffic.answers.Load()-u.answers
+	m.CPU, m.Peak = map[string]float64{}, map[string]int64{}
+	for name, d := range u.running {
+		used, err := cpuSeconds(d.PID())
+		if err != nil {
+			return err
+		}
+		m.CPU[name] = used - u.cpu[name]
+		if m.Peak[name], err = memory(d.PID(), "VmHWM"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// landedCount waits until a base folder has so many files.
+func (i *install) landedCount(ctx context.Context, base string, count int) error {
 	return i.cause(harness.Poll(ctx, 50*time.Millisecond, "the files that were created", func(context.Context) error {
 		tip, err := i.remote.Tip()
 		if err != nil {
@@ -160,7 +188,7 @@ func (i *install) landedCount(ctx context.Context, count int) error {
 		if tip == "" {
 			return errors.New("the branch is not there")
 		}
-		got, err := listing(i.remote.Repository, tip)
+		got, err := listing(i.remote.Repository, base, tip)
 		if err == nil && lines(got) != count {
 			err = fmt.Errorf("%d files, want %d", lines(got), count)
 		}

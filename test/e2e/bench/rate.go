@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -48,22 +47,14 @@ const lagTarget = 1
 // Rate has changes stored in KS_WRITE at a rate, as the service stream stores them, while
 // a git-writer brings them to a remote. It writes to out how far that lags behind. That
 // not every change is a commit of its own, in order, is an error.
-func Rate(ctx context.Context, o RateOptions, out io.Writer) (err error) {
-	bins, err := harness.FindBins()
-	if err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "kubescribe-bench-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if o.Logs == "" {
-		o.Logs = filepath.Join(dir, "logs")
-	}
+func Rate(ctx context.Context, o RateOptions, out io.Writer) error {
+	return inPlace(o.Logs, func(p place) error { return rateIn(ctx, p, o, out) })
+}
+
+func rateIn(ctx context.Context, p place, o RateOptions, out io.Writer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, caseLimit+time.Duration(o.Seconds)*time.Second)
 	defer cancel()
-	i, err := newInstall(ctx, bins, dir, o.Logs)
+	i, err := newInstall(ctx, p.bins, p.dir, p.logs)
 	if err != nil {
 		return err
 	}
@@ -96,11 +87,11 @@ func (i *install) rate(ctx context.Context, o RateOptions) (r Rated, err error) 
 	if err := populate(i.remote.Repository, o.Files); err != nil {
 		return r, err
 	}
-	// A hosting service does not keep a push waiting for its gc.
-	for _, args := range [][]string{{"gc", "--quiet"}, {"config", "receive.autogc", "false"}} {
-		if _, err := gittest.Git(i.remote.Dir, args...); err != nil {
-			return r, err
-		}
+	if _, err := gittest.Git(i.remote.Dir, "gc", "--quiet"); err != nil {
+		return r, err
+	}
+	if err := i.withoutGC(); err != nil {
+		return r, err
 	}
 	d, revision, err := i.register(ctx)
 	if err != nil {

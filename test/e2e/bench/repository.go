@@ -13,7 +13,8 @@ import (
 const (
 	// folder is the base folder.
 	folder = "live"
-	marker = folder + "/.kubescribe.yaml"
+	// marker is the file in it that is no manifest.
+	marker = "/.kubescribe.yaml"
 )
 
 // folderOf is what a generated state looks like in Git: as [listing] says it.
@@ -32,8 +33,8 @@ func folderOf(size int, at func(object) version) (string, error) {
 
 // listing is what stock git says a commit's base folder holds: a line of path and
 // blob for each file but the marker, sorted.
-func listing(r harness.Repository, commit string) (string, error) {
-	out, err := gittest.Git(r.Dir, "ls-tree", "-r", "-z", commit, "--", folder+"/")
+func listing(r harness.Repository, base, commit string) (string, error) {
+	out, err := gittest.Git(r.Dir, "ls-tree", "-r", "-z", commit, "--", base+"/")
 	if err != nil {
 		return "", err
 	}
@@ -42,7 +43,7 @@ func listing(r harness.Repository, commit string) (string, error) {
 		what, path, ok := strings.Cut(entry, "\t")
 		hash, regular := strings.CutPrefix(what, "100644 blob ")
 		switch {
-		case entry == "" || path == marker:
+		case entry == "" || path == base+marker:
 		case !ok || !regular:
 			return "", fmt.Errorf("the base folder holds %q, which is no manifest", entry)
 		default:
@@ -106,7 +107,7 @@ func damage(r harness.Repository, percent int) error {
 	}
 	paths := make([]string, 0, len(files))
 	for path := range files {
-		if path != marker {
+		if path != folder+marker {
 			paths = append(paths, path)
 		}
 	}

@@ -49,8 +49,11 @@ type object struct {
 // namespace and name.
 func objectsOf(k kind, size int) (count, each int) {
 	count = size * k.of10 / 10
-	return count, (count + namespaces - 1) / namespaces
+	return count, spread(count)
 }
+
+// spread is how many of so many objects are in one namespace.
+func spread(count int) int { return (count + namespaces - 1) / namespaces }
 
 // objects are all objects of a state of that size.
 func objects(size int) iter.Seq[object] {

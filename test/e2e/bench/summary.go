@@ -89,27 +89,41 @@ func (m Measure) String() string {
 		m.Objects, m.State, m.Case, m.Closed, m.Landed, megabytes(m.Published), megabytes(m.Answers), strings.Join(peaks, ", "))
 }
 
-// report prints the targets, and the figures as JSON: into a file, if one is named.
-func report(out io.Writer, all []Verdict, figures any, file string) error {
+// say prints a line.
+func say(out io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(out, format+"\n", args...) // nobody may be there to read it
+}
+
+// figure is what was measured of something that has no target.
+type figure struct{ what, value string }
+
+// report prints the targets, what has none behind them, and the figures as JSON: into a
+// file, if one is named.
+func report(out io.Writer, all []Verdict, figures any, file string, besides ...figure) error {
 	width := 0
 	for _, v := range all {
 		width = max(width, len([]rune(v.Target)))
 	}
-	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) } // nobody may be there to read it
-	say("")
+	for _, f := range besides {
+		width = max(width, len([]rune(f.what)))
+	}
+	say(out, "")
 	for _, v := range all {
 		word := "met"
 		if !v.Met {
 			word = "missed"
 		}
-		say("%-*s  %-32s %s", width, v.Target, v.Value, word)
+		say(out, "%-*s  %-32s %s", width, v.Target, v.Value, word)
+	}
+	for _, f := range besides {
+		say(out, "%-*s  %-32s no target", width, f.what, f.value)
 	}
 	b, err := json.MarshalIndent(figures, "", "  ")
 	if err != nil {
 		return fmt.Errorf("writing the figures: %w", err)
 	}
 	if file == "" {
-		say("\n%s", b)
+		say(out, "\n%s", b)
 		return nil
 	}
 	if err := os.WriteFile(file, append(b, '\n'), 0o644); err != nil { //nolint:gosec // anybody may read it
