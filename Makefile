@@ -32,7 +32,7 @@ MODEL_WALKS  ?= 5000
 COMMITS      ?= 10000,100000,1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help need need-build demo bench-reconcile bench-git bench-growth run build test unit integration controlplane e2e races cover check generate generate-check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
+.PHONY: help need need-build demo bench-reconcile bench-capture bench-git bench-growth run build test unit integration controlplane e2e races cover check generate generate-check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,11 @@ bench-reconcile: need ## measure the comparison of up to 100,000 objects against
 	@test/scripts/first-build
 	@$(MAKE) --no-print-directory build bin/bench-reconcile
 	@bin/bench-reconcile $(ARGS)
+
+bench-capture: need ## measure a start beside 5,000 objects of 50 types against its targets (ARGS="-json FILE")
+	@test/scripts/first-build
+	@$(MAKE) --no-print-directory build bin/bench-capture
+	@bin/bench-capture $(ARGS)
 
 bench-git: need ## measure commits and pushes against git's own, and the lag behind 500 changes a second
 	cd services/git-writer/internal/repo && $(GO) test -run '^$$' -bench '^BenchmarkGit$$' -benchtime 1x -timeout 60m
@@ -82,7 +87,7 @@ bin/kubectl: FORCE | need-build
 	@echo "build $@"
 	@cd test/controlplane && GOWORK=off $(BUILD) -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ k8s.io/kubernetes/cmd/kubectl
 
-bin/demo bin/bench-reconcile bin/bench-rate: bin/%: FORCE | need-build
+bin/demo bin/bench-reconcile bin/bench-capture bin/bench-rate: bin/%: FORCE | need-build
 	@echo "build $@"
 	@cd test/e2e && GOWORK=off $(BUILD) -o ../../$@ ./cmd/$*
 

@@ -70,3 +70,37 @@ func TestRate(t *testing.T) {
 		t.Errorf("not all was measured: %+v", figures)
 	}
 }
+
+// TestCapture: the same of a start beside a real control plane.
+func TestCapture(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "figures.json")
+	var out strings.Builder
+	err := bench.Capture(t.Context(), bench.CaptureOptions{Runs: 2, Types: 12, Each: 25, Changes: 5, JSON: file, Logs: t.TempDir()}, &out)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	t.Log(out.String())
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var figures struct {
+		Targets []bench.Verdict
+		Starts  []bench.Captured
+	}
+	if err := json.Unmarshal(b, &figures); err != nil {
+		t.Fatal(err)
+	}
+	if len(figures.Targets) != 3 || len(figures.Starts) != 2 {
+		t.Fatalf("%d targets, %d starts", len(figures.Targets), len(figures.Starts))
+	}
+	if once := figures.Targets[2]; !once.Met {
+		t.Errorf("%+v", once)
+	}
+	for _, s := range figures.Starts {
+		// Beside ours there are those of the control plane.
+		if s.Files["live"] < 300 || s.Files["part"] != 240 || len(s.Peak) != 5 || s.Landed < s.Closed || s.Closed <= 0 || len(s.Watches) < 12 || s.Committed.Changes != 5 {
+			t.Errorf("not all was measured: %+v", s)
+		}
+	}
+}

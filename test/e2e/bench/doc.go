@@ -3,5 +3,5 @@
 // folders of up to 100,000 objects with a cluster. It says how long that takes, what
 // it sends over the bus and how much memory each role needs, and holds that against
 // targets. `make bench-git` has it hold the git-writer alone against changes that come at
-// a rate.
+// a rate, and `make bench-capture` measures a start beside a cluster of many types.
 package bench
