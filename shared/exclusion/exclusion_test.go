@@ -113,6 +113,8 @@ func TestObject(t *testing.T) {
 		{"default ServiceAccount, annotated", "", "serviceaccounts", fields{"name": "default", "annotations": fields{"a": "b"}}, nil, false},
 		{"default ServiceAccount, with pull secrets", "", "serviceaccounts", fields{"name": "default"}, fields{"imagePullSecrets": []any{fields{"name": "pull"}}}, false},
 		{"default of another type", "", "configmaps", fields{"name": "default"}, nil, false},
+		{"the API server's Service", "", "services", fields{"name": "kubernetes", "namespace": "default"}, nil, true},
+		{"another Service", "", "services", fields{"name": "kubernetes", "namespace": "shop"}, nil, false},
 		{"bootstrapped role", "rbac.authorization.k8s.io", "clusterroles", fields{"name": "admin", "labels": fields{"kubernetes.io/bootstrapping": "rbac-defaults"}}, nil, true},
 		{"somebody's role", "rbac.authorization.k8s.io", "clusterroles", fields{"name": "mine"}, nil, false},
 		{"flow schema, kept by the server", "flowcontrol.apiserver.k8s.io", "flowschemas", fields{"name": "system-nodes", "annotations": fields{"apf.kubernetes.io/autoupdate-spec": "true"}}, nil, true},
@@ -145,7 +147,7 @@ func TestNamed(t *testing.T) {
 			names = append(names, e.Name)
 		}
 	}
-	if got := strings.Join(names, " "); got != "api-services bootstrapped controlled default-service-accounts flow-control root-certificates" {
+	if got := strings.Join(names, " "); got != "api-server-service api-services bootstrapped controlled default-service-accounts flow-control root-certificates" {
 		t.Errorf("there are others than are tested here: %s", got)
 	}
 }

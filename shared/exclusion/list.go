@@ -7,6 +7,12 @@ import (
 
 var all = []Exclusion{
 	{
+		Name: "api-server-service", What: "the Service kubernetes in the namespace default", Why: "the API server makes it, and keeps it as it is",
+		holds: func(of schema.GroupResource, o *unstructured.Unstructured) bool {
+			return of == schema.GroupResource{Resource: "services"} && o.GetNamespace() == "default" && o.GetName() == "kubernetes"
+		},
+	},
+	{
 		Name: "api-services", What: "APIServices of the API server itself", Why: "the server registers them",
 		holds: func(of schema.GroupResource, o *unstructured.Unstructured) bool {
 			return of.Group == "apiregistration.k8s.io" && o.GetLabels()["kube-aggregator.kubernetes.io/automanaged"] != ""
@@ -19,8 +25,8 @@ var all = []Exclusion{
 		},
 	},
 	{
-		Name: "certificate-signing-requests", What: "CertificateSigningRequests", Why: "they are requests, and gone once answered",
-		Types: []string{"certificatesigningrequests.certificates.k8s.io"},
+		Name: "certificate-signing-requests", What: "CertificateSigningRequests and PodCertificateRequests", Why: "they are requests, and gone once answered",
+		Types: []string{"certificatesigningrequests.certificates.k8s.io", "podcertificaterequests.certificates.k8s.io"},
 	},
 	{
 		Name: "component-statuses", What: "ComponentStatuses", Why: "they are a view of the control plane, and no objects",

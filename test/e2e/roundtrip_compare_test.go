@@ -87,8 +87,8 @@ func checkKinds(t *testing.T, corpus map[objectKey]map[string]any, served []stri
 	}
 }
 
-// everything lists all objects of all kinds that a cluster serves and lets one list.
-func everything(ctx context.Context, cfg *rest.Config) (all map[objectKey]map[string]any, kinds []string, err error) {
+// everyObject lists all objects of all kinds that a cluster serves and lets one list.
+func everyObject(ctx context.Context, cfg *rest.Config) (all map[objectKey]map[string]any, kinds []string, err error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.WarningHandler = rest.NoWarnings{} // some types are deprecated
 	d, err := discovery.NewDiscoveryClientForConfig(cfg)

@@ -49,7 +49,7 @@ func TestRoundTrip(t *testing.T) {
 	w.settle(t, scope())
 	stop(t, k)
 	w.history(t)
-	there, served, err := everything(within(t, stepLimit), w.cfg)
+	there, served, err := everyObject(within(t, stepLimit), w.cfg)
 	must(t, err)
 	checkKinds(t, corpus, served)
 	first.Kill() // the second cluster has the machine to itself
@@ -62,7 +62,7 @@ func TestRoundTrip(t *testing.T) {
 	cfg, err := second.REST()
 	must(t, err)
 	must(t, harness.Poll(within(t, settleLimit), 250*time.Millisecond, "the second cluster to be as the first one", func(ctx context.Context) error {
-		here, _, err := everything(ctx, cfg)
+		here, _, err := everyObject(ctx, cfg)
 		if err != nil {
 			return err
 		}
@@ -183,15 +183,14 @@ func awaitTypes(t *testing.T, cp *harness.ControlPlane) {
 }
 
 // applyCheckout applies a base folder as often as it takes: what comes first may need what
-// comes last. Its folders are named because the marker beside them is no object, and because
-// default has the Service by which each cluster names its own API server.
+// comes last. Its folders are named because the marker beside them is no object.
 func applyCheckout(t *testing.T, cp *harness.ControlPlane, base string) {
 	t.Helper()
 	entries, err := os.ReadDir(base)
 	must(t, err)
 	folders := []string{"-R"}
 	for _, e := range entries {
-		if e.IsDir() && e.Name() != "default" {
+		if e.IsDir() {
 			folders = append(folders, "-f", filepath.Join(base, e.Name()))
 		}
 	}

@@ -215,7 +215,7 @@ type GitDestinationSpec struct {
 	// kubescribe explain exclusions lists them.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:Enum=api-services;bootstrapped;certificate-signing-requests;component-statuses;controlled;controller-revisions;csi-storage-capacities;default-service-accounts;endpoints;events;flow-control;ip-addresses;leases;nodes;root-certificates;volume-attachments
+	// +kubebuilder:validation:items:Enum=api-server-service;api-services;bootstrapped;certificate-signing-requests;component-statuses;controlled;controller-revisions;csi-storage-capacities;default-service-accounts;endpoints;events;flow-control;ip-addresses;leases;nodes;root-certificates;volume-attachments
 	WithoutExclusions []string `json:"withoutExclusions,omitempty"`
 
 	// Prune says what may remove files.

@@ -88,7 +88,8 @@ var derivedTypes = []string{
 	"events", "events.events.k8s.io", "leases.coordination.k8s.io",
 	"endpoints", "endpointslices.discovery.k8s.io", "ipaddresses.networking.k8s.io",
 	"nodes", "csinodes.storage.k8s.io", "csistoragecapacities.storage.k8s.io", "volumeattachments.storage.k8s.io",
-	"componentstatuses", "controllerrevisions.apps", "certificatesigningrequests.certificates.k8s.io",
+	"componentstatuses", "controllerrevisions.apps",
+	"certificatesigningrequests.certificates.k8s.io", "podcertificaterequests.certificates.k8s.io",
 }
 
 // derived reports whether an object was made by a controller from another one, or
@@ -101,6 +102,8 @@ func derived(r schema.GroupResource, o *unstructured.Unstructured) bool {
 	switch r.String() {
 	case "configmaps":
 		return o.GetName() == "kube-root-ca.crt"
+	case "services":
+		return o.GetNamespace() == "default" && o.GetName() == "kubernetes"
 	case "serviceaccounts":
 		_, secrets := o.Object["secrets"]
 		_, pull := o.Object["imagePullSecrets"]
