@@ -11,7 +11,7 @@ import (
 func TestSet(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	type model = map[int]bool
-	make := func() (s Set, m model) {
+	draw := func() (s Set, m model) {
 		m = model{}
 		for range random.IntN(6) {
 			place := random.IntN(40)
@@ -39,8 +39,8 @@ func TestSet(t *testing.T) {
 		}
 	}
 	for range 2000 {
-		a, in := make()
-		b, other := make()
+		a, in := draw()
+		b, other := draw()
 		check("a set", a, in)
 		union, rest := maps.Clone(in), maps.Clone(in)
 		maps.Copy(union, other)

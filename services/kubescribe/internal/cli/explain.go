@@ -25,14 +25,18 @@ func explainCommand(env Env) *cobra.Command {
 
 // explainExclusions prints the list, one exclusion a line.
 func explainExclusions(out io.Writer) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tLEFT OUT\tBECAUSE\tTYPES")
+	var lines strings.Builder
+	lines.WriteString("NAME\tLEFT OUT\tBECAUSE\tTYPES\n")
 	for _, e := range exclusion.All() {
 		name := e.Name
 		if e.Always {
 			name += " (always)"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", name, e.What, e.Why, strings.Join(e.Types, ", "))
+		fmt.Fprintf(&lines, "%s\t%s\t%s\t%s\n", name, e.What, e.Why, strings.Join(e.Types, ", "))
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if _, err := io.WriteString(table, lines.String()); err != nil {
+		return err
 	}
 	if err := table.Flush(); err != nil {
 		return err

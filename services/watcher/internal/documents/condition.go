@@ -11,29 +11,20 @@ import (
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
-// The conditions, as kstatus reads them: Ready says that all is as the document asks for,
-// Reconciling and Stalled are there only while they are true.
-const (
-	ready       = "Ready"
-	reconciling = "Reconciling"
-	stalled     = "Stalled"
-)
-
 // The reasons that are not another record's.
 const (
 	reasonInvalid     = "Invalid"
 	reasonAccepted    = "Accepted"
 	reasonProgressing = "Progressing"
 	reasonSucceeded   = "Succeeded"
-	reasonPending     = "PrunePending"
+	reasonPending     = "MaxDeletions"
 )
 
-// report is what a document's status says.
+// report is what a document's status says: its conditions, without times and generations,
+// and what else it is of a destination.
 type report struct {
-	conditions []metav1.Condition // without times and generations
-	phase      event.Phase
-	commit     string
-	pushed     time.Time
+	conditions []metav1.Condition
+	of         v1alpha1.GitDestinationStatus
 }
 
 // maxMessage bounds a condition's message; the API takes 32 KiB.
@@ -55,34 +46,48 @@ func refusal(problems v1alpha1.Problems) report {
 	}
 	text := strings.Join(lines, "\n")
 	return report{conditions: []metav1.Condition{
-		condition(ready, metav1.ConditionFalse, reasonInvalid, text),
-		condition(stalled, metav1.ConditionTrue, reasonInvalid, text),
+		condition(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonInvalid, text),
+		condition(v1alpha1.ConditionStalled, metav1.ConditionTrue, reasonInvalid, text),
 	}}
 }
 
 // acceptance is the report of a document by which the cluster is mirrored.
 func acceptance() report {
-	return report{conditions: []metav1.Condition{condition(ready, metav1.ConditionTrue, reasonAccepted, "it is taken")}}
+	return report{conditions: []metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonAccepted, "it is taken")}}
 }
 
 // progress is the report of a destination: of its phase and of what the git-writer says.
 func progress(rec event.PhaseRecord, st event.Status) report {
-	r := report{phase: rec.Phase, commit: st.Commit, pushed: st.Pushed}
+	r := report{of: v1alpha1.GitDestinationStatus{Phase: v1alpha1.Phase(rec.Phase), LastCommit: st.Commit, LastPushTime: timeOf(st.Pushed)}}
+	if o := rec.Outcome; o != nil {
+		r.of.LastRun = &v1alpha1.RunStatus{
+			Name: o.Run, CompletionTime: timeOf(rec.Settled),
+			Created: int64(o.Created), Updated: int64(o.Updated), Deleted: int64(o.Deleted), Equal: int64(o.Equal),
+		}
+	}
 	add := func(c metav1.Condition) { r.conditions = append(r.conditions, c) }
-	pending := rec.Outcome != nil && rec.Outcome.Pending != nil
 	switch {
 	case st.Stalled != nil:
-		add(condition(ready, metav1.ConditionFalse, st.Stalled.Reason, st.Stalled.Message))
-		add(condition(stalled, metav1.ConditionTrue, st.Stalled.Reason, st.Stalled.Message))
+		add(condition(v1alpha1.ConditionReady, metav1.ConditionFalse, st.Stalled.Reason, st.Stalled.Message))
+		add(condition(v1alpha1.ConditionStalled, metav1.ConditionTrue, st.Stalled.Reason, st.Stalled.Message))
 	case rec.Phase != event.LiveProcessing:
 		text := "cluster and folder are compared"
-		add(condition(ready, metav1.ConditionUnknown, reasonProgressing, text))
-		add(condition(reconciling, metav1.ConditionTrue, reasonProgressing, text))
-	case pending:
-		p := rec.Outcome.Pending
-		add(condition(ready, metav1.ConditionTrue, reasonPending, fmt.Sprintf("each change is written; %d deletions that run %s found wait for a person: kubescribe approve", p.Count, p.Run)))
+		add(condition(v1alpha1.ConditionReady, metav1.ConditionUnknown, reasonProgressing, text))
+		add(condition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, reasonProgressing, text))
 	default:
-		add(condition(ready, metav1.ConditionTrue, reasonSucceeded, "each change is written"))
+		add(condition(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonSucceeded, "each change is written"))
+	}
+	if rec.Outcome != nil && rec.Outcome.Pending != nil {
+		p := rec.Outcome.Pending
+		add(condition(v1alpha1.ConditionPrunePending, metav1.ConditionTrue, reasonPending, fmt.Sprintf("%d deletions wait for a person: kubescribe approve %s", p.Count, p.Run)))
 	}
 	return r
+}
+
+// timeOf is a time as the API writes it, nil of none.
+func timeOf(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: t.Truncate(time.Second)}
 }

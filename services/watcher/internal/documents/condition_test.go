@@ -27,7 +27,7 @@ func TestReports(t *testing.T) {
 		{"nothing known yet", progress(event.PhaseRecord{}, event.Status{}), "Ready=Unknown Progressing, Reconciling=True Progressing"},
 		{"compared", progress(event.PhaseRecord{Phase: event.StartupReconcile}, event.Status{}), "Ready=Unknown Progressing, Reconciling=True Progressing"},
 		{"live", progress(live, event.Status{Commit: "c1"}), "Ready=True Succeeded"},
-		{"deletions wait", progress(pending, event.Status{}), "Ready=True PrunePending"},
+		{"deletions wait", progress(pending, event.Status{}), "Ready=True Succeeded, PrunePending=True MaxDeletions"},
 		{"down", progress(live, down), "Ready=False RemoteUnreachable, Stalled=True RemoteUnreachable"},
 	} {
 		var got []string
@@ -71,7 +71,7 @@ func TestStatus(t *testing.T) {
 
 // TestLongMessage: a message stays within what the API takes.
 func TestLongMessage(t *testing.T) {
-	c := condition(ready, metav1.ConditionFalse, reasonInvalid, strings.Repeat("é", maxMessage))
+	c := condition(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonInvalid, strings.Repeat("é", maxMessage))
 	if len(c.Message) > maxMessage+len("…") || !strings.HasSuffix(c.Message, "…") {
 		t.Errorf("%d bytes", len(c.Message))
 	}

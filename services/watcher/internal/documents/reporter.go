@@ -123,11 +123,11 @@ func (r *Reporter) tell(kind string, u *unstructured.Unstructured, says report) 
 	if !known {
 		return
 	}
-	if c, before := meta.FindStatusCondition(says.conditions, stalled), meta.FindStatusCondition(was.conditions, stalled); c != nil && (before == nil || before.Reason != c.Reason || before.Message != c.Message) {
+	if c, before := meta.FindStatusCondition(says.conditions, v1alpha1.ConditionStalled), meta.FindStatusCondition(was.conditions, v1alpha1.ConditionStalled); c != nil && (before == nil || before.Reason != c.Reason || before.Message != c.Message) {
 		r.Events.Event(u, "Warning", c.Reason, c.Message)
 	}
-	if kind == v1alpha1.KindGitDestination && says.commit != was.commit && says.commit != "" {
-		r.Events.Eventf(u, "Normal", "Pushed", "the branch is at %.12s", says.commit)
+	if commit := says.of.LastCommit; kind == v1alpha1.KindGitDestination && commit != was.of.LastCommit && commit != "" {
+		r.Events.Eventf(u, "Normal", "Pushed", "the branch is at %.12s", commit)
 	}
 }
 
@@ -149,16 +149,8 @@ func (r report) status(u *unstructured.Unstructured) (status map[string]any, cha
 		c.ObservedGeneration = u.GetGeneration()
 		meta.SetStatusCondition(&conditions, c)
 	}
-	next := struct {
-		ObservedGeneration int64              `json:"observedGeneration"`
-		Conditions         []metav1.Condition `json:"conditions"`
-		Phase              event.Phase        `json:"phase,omitempty"`
-		LastCommit         string             `json:"lastCommit,omitempty"`
-		LastPushTime       *metav1.Time       `json:"lastPushTime,omitempty"`
-	}{u.GetGeneration(), conditions, r.phase, r.commit, nil}
-	if !r.pushed.IsZero() {
-		next.LastPushTime = &metav1.Time{Time: r.pushed.Truncate(time.Second)}
-	}
+	next := r.of
+	next.ObservedGeneration, next.Conditions = u.GetGeneration(), conditions
 	if status, err = runtime.DefaultUnstructuredConverter.ToUnstructured(&next); err != nil {
 		return nil, false, err
 	}
