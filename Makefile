@@ -5,7 +5,7 @@ SERVICES := watcher router stream reconciler git-writer
 BINARIES := kubescribe $(SERVICES)
 MODULES  := shared $(addprefix services/,$(BINARIES)) test/integration
 COVERED  := github.com/kubescribe/kubescribe/shared/...,github.com/kubescribe/kubescribe/services/...
-APART    := test/controlplane test/e2e
+APART    := test/controlplane test/e2e test/sops
 GO       ?= go
 BUILD    := ../../test/scripts/progress $(GO) build -v
 
@@ -32,7 +32,7 @@ MODEL_WALKS  ?= 5000
 COMMITS      ?= 10000,100000,1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help need need-build demo bench-reconcile bench-capture bench-git bench-growth run build test unit integration controlplane e2e races cover check generate generate-check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
+.PHONY: help need need-build demo bench-reconcile bench-capture bench-git bench-growth run build test unit integration controlplane sops e2e races cover check generate generate-check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,10 @@ bin/kubectl: FORCE | need-build
 	@echo "build $@"
 	@cd test/controlplane && GOWORK=off $(BUILD) -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ k8s.io/kubernetes/cmd/kubectl
 
+bin/sops: FORCE | need-build
+	@echo "build $@ (the first time: minutes)"
+	@cd test/sops && GOWORK=off $(BUILD) -ldflags '-s -w' -o ../../$@ github.com/getsops/sops/v3/cmd/sops
+
 bin/demo bin/bench-reconcile bin/bench-capture bin/bench-rate: bin/%: FORCE | need-build
 	@echo "build $@"
 	@cd test/e2e && GOWORK=off $(BUILD) -o ../../$@ ./cmd/$*
@@ -94,7 +98,7 @@ bin/demo bin/bench-reconcile bin/bench-capture bin/bench-rate: bin/%: FORCE | ne
 test: need ## unit, integration and end-to-end tests on real parts
 	@test/scripts/first-build
 	@$(MAKE) --no-print-directory build
-	@$(MAKE) --no-print-directory cover controlplane e2e
+	@$(MAKE) --no-print-directory cover controlplane sops e2e
 
 # What is all services in one is told from what it does as a whole.
 unit: ## shared and the services, with the race detector
@@ -110,6 +114,9 @@ integration: ## the roles on real NATS servers, with the race detector, and a mo
 
 controlplane: ## the control plane that the tests run on
 	cd test/controlplane && GOWORK=off $(GO) test -count=1 ./acceptance
+
+sops: bin/sops ## what is encrypted, read and rewritten by the stock sops
+	cd services/git-writer/internal/sops && KUBESCRIBE_SOPS='$(CURDIR)/bin/sops' $(GO) test -count=1 -run '^TestStock'
 
 e2e: ## the binaries on a real API server and real Git servers
 	cd test/e2e && GOWORK=off $(GO) test -count=1 -parallel 3 -timeout 20m ./...
