@@ -113,12 +113,19 @@ func TestUserInServer(t *testing.T) {
 	}
 }
 
-// TestClientRate: nothing but the API server says how often it is asked.
+// TestClientRate: nothing but the API server says how often it is asked, unless somebody does;
+// then that holds for all clients together.
 func TestClientRate(t *testing.T) {
 	if rc := clientOf(&rest.Config{}); rc.QPS >= 0 {
 		t.Errorf("the API server is asked %v times a second at most", rc.QPS)
 	}
-	if rc := clientOf(&rest.Config{QPS: 7}); rc.QPS != 7 {
-		t.Errorf("of 7 requests a second that were configured, %v became", rc.QPS)
+	rc := clientOf(&rest.Config{QPS: 7, Burst: 3})
+	if rc.QPS != 7 || rc.RateLimiter == nil || rc.RateLimiter.QPS() != 7 {
+		t.Fatalf("of 7 requests a second that were configured, %v became", rc.QPS)
+	}
+	for n := range 4 {
+		if taken := rc.RateLimiter.TryAccept(); taken != (n < 3) {
+			t.Errorf("request %d at once is made: %t", n+1, taken)
+		}
 	}
 }

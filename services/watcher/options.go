@@ -20,6 +20,7 @@ type Options struct {
 	Resources  bool // the documents are the cluster's custom resources
 	// CredentialsRecipient is the git-writer's public key; empty: no Secret is read.
 	CredentialsRecipient string
+	Rate                 Rate
 	loaded               Config
 }
 
@@ -28,6 +29,7 @@ func (o *Options) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&o.CredentialsRecipient, "credentials-recipient", o.CredentialsRecipient, "public `key` (age1...) of the git-writer, to which the Secrets that remotes name are sealed; else $KUBESCRIBE_CREDENTIALS_RECIPIENT; without one no Secret is read")
 	fs.StringVar(&o.Cluster, "cluster", "", "`name` of the cluster on the bus and in Git (default: as the kubeconfig calls it)")
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig `file`")
+	o.Rate.Flags(fs)
 	fs.StringVar(&o.Context, "context", "", "`name` of the kubeconfig context")
 	fs.StringVar(&o.Config, "config", "", "`file` with GitRemote, GitDestination, WatchRule and ClusterWatchRule documents")
 	fs.BoolVar(&o.Resources, "crds", false, "take the documents from the cluster's custom resources (deploy/crds), and follow their changes")
@@ -49,6 +51,9 @@ func (o *Options) Load() error {
 	}
 	rc, name, err := LoadREST(o.Kubeconfig, o.Context)
 	if err != nil {
+		return err
+	}
+	if err := o.Rate.Apply(rc); err != nil {
 		return err
 	}
 	if o.Cluster != "" {

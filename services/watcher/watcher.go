@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/documents"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
@@ -165,11 +166,15 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 // clientOf is how the API server is asked. As often as there is something to ask:
 // whoever asks waits for the answer before asking again, and the API server has
 // priorities of its own. client-go's 5 a second would take half a minute to look at
-// sixty types, and minutes to read the thousand objects that a run may want.
+// sixty types, and minutes to read the thousand objects that a run may want. Where a rate is
+// asked for, all clients that are made of it keep it together.
 func clientOf(rc *rest.Config) *rest.Config {
 	rc = rest.CopyConfig(rc)
-	if rc.QPS == 0 {
+	switch {
+	case rc.QPS == 0:
 		rc.QPS = -1
+	case rc.QPS > 0 && rc.RateLimiter == nil:
+		rc.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(rc.QPS, max(rc.Burst, 1))
 	}
 	rc.WarningHandler = rest.NoWarnings{} // about types that are old, at each look at them
 	rc.UserAgent = rest.DefaultKubernetesUserAgent() + " kubescribe"

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"flag"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -33,6 +34,7 @@ type runFlags struct {
 	dataDir                  string
 	listen                   string
 	verbose                  bool
+	rate                     watcher.Rate
 }
 
 const runLong = `Mirror a cluster into a Git repository for as long as the command runs.
@@ -73,6 +75,9 @@ func runCommand(env Env) *cobra.Command {
 	fs.StringVar(&f.cluster, "cluster", "", "`name` of the cluster (default: as the kubeconfig calls it)")
 	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: $KUBECONFIG, ~/.kube/config)")
 	fs.StringVar(&f.context, "context", "", "`name` of the kubeconfig context (default: the current one)")
+	rate := flag.NewFlagSet("", flag.ContinueOnError)
+	f.rate.Flags(rate)
+	fs.AddGoFlagSet(rate)
 	fs.StringVar(&f.dataDir, "data-dir", "", "`directory` of the message bus (default: ~/.local/share/kubescribe/cluster-CLUSTER)")
 	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "`address` of /healthz, /readyz and /metrics")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "log debug messages too")
@@ -86,6 +91,9 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	}
 	rc, cluster, err := watcher.LoadREST(f.kubeconfig, f.context)
 	if err != nil {
+		return usageError{err}
+	}
+	if err := f.rate.Apply(rc); err != nil {
 		return usageError{err}
 	}
 	if f.cluster != "" {
