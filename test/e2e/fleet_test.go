@@ -104,17 +104,29 @@ func (f *fleet) log(name string) string { return filepath.Join(f.dir, name+".log
 func (f *fleet) start(t *testing.T, name string) {
 	t.Helper()
 	program, _, _ := strings.Cut(name, " ")
-	c := harness.Command{
-		Bins: bins, Program: program, Log: f.log(name),
-		Args: []string{"--nats", f.server.URL, "--listen", "127.0.0.1:0"},
-	}
+	c := harness.Command{Program: program}
 	switch program {
 	case "watcher":
-		c.Args = append(c.Args, "--config", f.config, "--kubeconfig", f.cluster.Kubeconfig(), "--cluster", "e2e")
+		f.startWatcher(t, name, f.cluster, "e2e")
+		return
 	case "git-writer":
-		c.Args = append(c.Args, "--cache-dir", filepath.Join(f.dir, "cache of "+name))
+		c.Args = []string{"--cache-dir", filepath.Join(f.dir, "cache of "+name)}
 		c.Env = []string{"KUBESCRIBE_GIT_USERNAME=" + user, "KUBESCRIBE_GIT_PASSWORD_FILE=" + f.options.Password}
 	}
+	f.run(t, name, c)
+}
+
+// startWatcher starts a watcher of a cluster, with the configuration that was written last.
+func (f *fleet) startWatcher(t *testing.T, name string, of *harness.ControlPlane, cluster string) {
+	t.Helper()
+	f.run(t, name, harness.Command{Program: "watcher", Args: []string{"--config", f.config, "--kubeconfig", of.Kubeconfig(), "--cluster", cluster}})
+}
+
+// run starts a program of the fleet.
+func (f *fleet) run(t *testing.T, name string, c harness.Command) {
+	t.Helper()
+	c.Bins, c.Log = bins, f.log(name)
+	c.Args = append([]string{"--nats", f.server.URL, "--listen", "127.0.0.1:0"}, c.Args...)
 	d, err := harness.StartDaemon(within(t, startLimit), c)
 	must(t, err)
 	t.Cleanup(d.Kill)
