@@ -131,7 +131,7 @@ spec:
 token: hush-4
 `)
 	file := encrypt(t, plain, recipientsOf(t, a), "token", "spec")
-	for _, word := range []string{"hush-label", "hush-1", "hush-2", "hush-3", "hush-4", "42", "off: false", "2.5"} {
+	for _, word := range []string{"hush-label", "hush-1", "hush-2", "hush-3", "hush-4", "- 42", "off: false", "- 2.5"} {
 		if strings.Contains(strings.SplitAfter(string(file), "\nsops:\n")[0], word+"\n") {
 			t.Errorf("%s can be read", word)
 		}
