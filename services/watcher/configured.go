@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -28,8 +29,8 @@ var errReconfigured = errors.New("the configuration has changed")
 // plan is what the documents mean.
 type plan struct {
 	destinations []event.Destination
-	refused      []v1alpha1.Refused
-	changed      <-chan struct{} // closed once a document has changed; nil: none does
+	verdict      documents.Verdict // on custom resources
+	changed      <-chan struct{}   // closed once a document has changed; nil: none does
 }
 
 // same reports whether nothing has to be done differently.
@@ -39,6 +40,10 @@ func (p plan) same(other plan) bool {
 		return string(event.Encode(a)) == string(event.Encode(b))
 	})
 }
+
+// maxDestination bounds what is registered of a destination: one that is larger would stand in
+// the way of all, since a message of the bus holds no more than that.
+const maxDestination = 512 << 10
 
 // configured is what the documents mean for a cluster by its id. Of custom resources, one that
 // is wrong stands in nobody else's way; a file was found right before.
@@ -54,51 +59,60 @@ func (w *Watcher) configured(ctx context.Context, id string) (p plan, err error)
 		return p, err
 	}
 	usable, refused := all.Usable()
-	p.refused, p.changed = refused, changed
-	if p.destinations, err = registry.Compile(usable, w.cfg.Cluster, id); err != nil {
+	p.changed, p.verdict = changed, documents.Judge(all)
+	compiled, err := registry.Compile(usable, w.cfg.Cluster, id)
+	if err != nil {
 		return p, err
+	}
+	for i := len(compiled) - 1; i >= 0; i-- {
+		if size := len(event.Encode(compiled[i])); size > maxDestination {
+			of := v1alpha1.Ref{Kind: v1alpha1.KindGitDestination, Namespace: compiled[i].Key.Namespace, Name: compiled[i].Key.Name}
+			text := fmt.Sprintf("comes to %d KiB with all rules that refer to it, and %d are taken; write fewer rules, or exclude less in each", size>>10, maxDestination>>10)
+			refused = append(refused, v1alpha1.Refused{Ref: of, Problems: v1alpha1.Problems{{Object: of.String(), Text: text}}})
+			compiled = slices.Delete(compiled, i, i+1)
+		}
 	}
 	registered, err := registry.Registered(ctx, w.bus, w.cfg.Cluster)
 	if err != nil {
 		return p, err
 	}
-	p.destinations = registry.Retain(p.destinations, registered, refused, func(of v1alpha1.Ref) bool { return hasRemote(all, of) })
+	p.verdict.Refused = refused
+	p.destinations = registry.Retain(compiled, registered, refused, all)
 	return p, nil
 }
 
-// hasRemote reports whether a destination's remote is there, wrong or not.
-func hasRemote(all *v1alpha1.Documents, of v1alpha1.Ref) bool {
-	return slices.ContainsFunc(all.GitDestinations, func(d v1alpha1.GitDestination) bool {
-		return d.Namespace == of.Namespace && d.Name == of.Name && slices.ContainsFunc(all.GitRemotes, func(r v1alpha1.GitRemote) bool {
-			return r.Namespace == d.Namespace && r.Name == d.Spec.RemoteRef.Name
-		})
-	})
-}
+// leastSession is how long a session lasts before another configuration ends it: documents that
+// change all the time leave time to capture.
+const leastSession = 3 * time.Second
 
 // reconfigured returns once the documents mean something else than a session goes by, or ctx
 // has ended.
 func (w *Watcher) reconfigured(ctx context.Context, id string, by plan) error {
-	w.sayRefused(by.refused)
+	begun := time.Now()
+	w.judged(by.verdict)
 	for changed := by.changed; ; {
 		if err := w.source.Settled(ctx, changed); err != nil {
 			return err
 		}
 		now, err := w.configured(ctx, id)
 		if err != nil || !now.same(by) {
+			_ = fault.Wait(ctx, leastSession-time.Since(begun)) // who ends the session sees how ctx is
+			w.log.Info("the configuration has changed")
 			return errReconfigured // which finds out what is wrong, if anything
 		}
-		w.sayRefused(now.refused)
+		w.judged(now.verdict)
 		changed = now.changed
 	}
 }
 
-// sayRefused logs what is wrong with documents, each once, and has their statuses say it.
-func (w *Watcher) sayRefused(refused []v1alpha1.Refused) {
+// judged has the statuses of the documents say what has come of them, and the log what is wrong,
+// each once.
+func (w *Watcher) judged(v documents.Verdict) {
 	w.mu.Lock()
-	w.wrong = refused
+	w.verdict = v
 	w.mu.Unlock()
 	said := map[string]bool{}
-	for _, r := range refused {
+	for _, r := range v.Refused {
 		text := r.Problems.Error()
 		said[text] = true
 		if !w.refused[text] {
@@ -117,9 +131,9 @@ func (w *Watcher) reportDocuments(ctx context.Context) {
 		Source: w.source, Client: w.dynamic, Cluster: w.cfg.Cluster, Phases: w.phases, Statuses: w.statuses,
 		Events: events.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: "kubescribe"}), Log: w.log,
 	}
-	r.Run(ctx, func() []v1alpha1.Refused {
+	r.Run(ctx, func() documents.Verdict {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return w.wrong
+		return w.verdict
 	})
 }

@@ -89,9 +89,9 @@ type Watcher struct {
 	said          string // what was last logged as wrong; Run's
 
 	mu      sync.Mutex
-	why     error              // why nothing is captured; nil once a session works; guarded by mu
-	session *session           // guarded by mu
-	wrong   []v1alpha1.Refused // documents that are not taken; guarded by mu
+	why     error             // why nothing is captured; nil once a session works; guarded by mu
+	session *session          // guarded by mu
+	verdict documents.Verdict // on the documents, of the session; guarded by mu
 }
 
 // New makes a watcher of one cluster. It does not talk to the API server yet.
@@ -271,6 +271,9 @@ func (w *Watcher) setSession(s *session, why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.session, w.why = s, why
+	if s == nil {
+		w.verdict = documents.Verdict{}
+	}
 }
 
 // capture is one session: it registers the destinations, takes the lanes and

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,7 +16,7 @@ type Policy struct {
 	DropFinalizers bool
 	KeepOwners     bool
 	KeepTracking   bool
-	Drop           []string // JSON pointers (RFC 6901) to what goes, too; see CheckPointer
+	Drop           []string // JSON pointers (RFC 6901) to what goes, too, as SortPointers has them; see CheckPointer
 }
 
 // ErrPointer says that a JSON pointer names nothing that may be dropped.
@@ -43,6 +44,26 @@ func CheckPointer(pointer string) error {
 		}
 		rest = after
 	}
+}
+
+// SortPointers puts pointers into an order in which one after the other can be dropped: items
+// of a list from its end.
+func SortPointers(pointers []string) []string {
+	sorted := slices.Clone(pointers)
+	slices.SortStableFunc(sorted, func(a, b string) int { return comparePointers(b, a) })
+	return slices.Compact(sorted)
+}
+
+// comparePointers compares step by step, and numbers as numbers.
+func comparePointers(a, b string) int {
+	return slices.CompareFunc(strings.Split(a, "/"), strings.Split(b, "/"), func(x, y string) int {
+		m, errX := strconv.Atoi(x)
+		n, errY := strconv.Atoi(y)
+		if errX == nil && errY == nil {
+			return cmp.Compare(m, n)
+		}
+		return cmp.Compare(x, y)
+	})
 }
 
 var unescapePointer = strings.NewReplacer("~1", "/", "~0", "~")

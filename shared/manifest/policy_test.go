@@ -46,11 +46,13 @@ func TestPolicy(t *testing.T) {
 		{"names with / and ~", Policy{Drop: []string{"/metadata/annotations/a~1b", "/metadata/annotations/~0"}}, by(func(_, metadata, _ object) { delete(metadata, "annotations") })},
 		{"a field of an item", Policy{Drop: []string{"/spec/ports/0/name"}}, by(func(_, _, spec object) { delete(spec["ports"].([]any)[0].(object), "name") })},
 		{"an item", Policy{Drop: []string{"/spec/ports/0"}}, by(func(_, _, spec object) { spec["ports"] = spec["ports"].([]any)[1:] })},
+		{"several items", Policy{Drop: []string{"/spec/ports/0", "/spec/ports/1", "/spec/ports/0"}}, by(func(_, _, spec object) { spec["ports"] = []any{} })},
 		{"the last of a map", Policy{Drop: []string{"/spec/only/one"}}, by(func(_, _, spec object) { delete(spec, "only") })},
 		{"what is not there", Policy{Drop: []string{"/spec/none", "/none/at/all", "/spec/ports/7", "/spec/ports/x/name", "/spec/replicas/deep", "/spec/ports/-1"}}, by(func(_, _, _ object) {})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := runtime.DeepCopyJSON(in)
+			tt.policy.Drop = SortPointers(tt.policy.Drop)
 			got, err := Sanitize(in, tt.policy)
 			if err != nil {
 				t.Fatal(err)
@@ -62,7 +64,7 @@ func TestPolicy(t *testing.T) {
 				t.Errorf("input changed (-before +after):\n%s", diff)
 			}
 			again, err := Sanitize(got, tt.policy)
-			if diff := cmp.Diff(got, again); (diff != "" || err != nil) && tt.name != "an item" { // each time the first
+			if diff := cmp.Diff(got, again); (diff != "" || err != nil) && tt.name != "an item" && tt.name != "several items" { // each time the first
 				t.Errorf("not idempotent (-once +twice):\n%s, %v", diff, err)
 			}
 		})

@@ -79,9 +79,18 @@ func TestResources(t *testing.T) {
 		w.inGit(t, "live/"+shop+"/configmaps/a.yaml", "live/"+shop+"/configmaps/c.yaml", "live/"+shop+"/configmaps/cc.yaml", "live/"+team+"/configmaps/t.yaml")
 	})
 
-	t.Run("a document that goes takes its files along", func(t *testing.T) {
-		w.remove(t, resource("WatchRule", team, "all", "{}"))
+	t.Run("and not any more once it is not", func(t *testing.T) {
+		w.apply(t, resource("GitDestination", shop, "live", "{remoteRef: {name: git}, allowedNamespaces: [nobody]}"))
 		w.inGit(t, "live/"+shop+"/configmaps/a.yaml", "live/"+shop+"/configmaps/c.yaml", "live/"+shop+"/configmaps/cc.yaml")
+	})
+
+	t.Run("a document that goes takes its files along", func(t *testing.T) {
+		w.apply(t, resource("WatchRule", shop, "maps", `{destinationRef: {name: live}, rules: [{apiGroups: [""], resources: [configmaps], names: ["a"]}]}`))
+		w.apply(t, resource("WatchRule", shop, "more", `{destinationRef: {name: live}, rules: [{apiGroups: [""], resources: [configmaps], names: ["c*"]}]}`))
+		w.kube(t, "wait", "--for=condition=Ready", "--timeout=60s", "-n", shop, "watchrule/more")
+		w.inGit(t, "live/"+shop+"/configmaps/a.yaml", "live/"+shop+"/configmaps/c.yaml", "live/"+shop+"/configmaps/cc.yaml")
+		w.remove(t, resource("WatchRule", shop, "more", "{}"))
+		w.inGit(t, "live/"+shop+"/configmaps/a.yaml")
 	})
 }
 

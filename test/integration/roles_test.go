@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubescribe/kubescribe/services/reconciler"
@@ -309,7 +310,10 @@ func (in *install) selecting(c event.Change) []event.DestinationKey {
 		in.Fatal(err)
 	}
 	of := schema.GroupVersionResource{Group: c.Group, Version: c.APIVersion, Resource: c.Resource}
-	return s.Keys(s.Of(of).Possible(c.Namespace, c.Name))
+	o := &unstructured.Unstructured{Object: map[string]any{}}
+	o.SetNamespace(c.Namespace)
+	o.SetName(c.Name)
+	return s.Keys(s.Of(of).Possible(o))
 }
 
 // publishMark stores a MARK as its lane's owner.

@@ -30,6 +30,7 @@ var traits = map[string]trait{
 	event.ReasonHistoryGap:       {holds: true, replaces: true},
 	event.ReasonTypeAppeared:     {},
 	event.ReasonContentsSkipped:  {},
+	event.ReasonMayHaveLeft:      {},
 	event.ReasonOvertaken:        {},
 	event.ReasonContinued:        {own: true},
 	event.ReasonRequested:        {},

@@ -164,15 +164,16 @@ type Publication struct {
 // selected.
 //
 // Without an index nobody knows what the lane holds. Whatever it may lack is published: the
-// version to all who select it, and a deletion to all others who may have had it, which
-// possible names.
+// version to all who select it, and that it is gone to all who may have had it, which possible
+// names. Whether others had a version before is for a run to find out: a deletion that nobody has
+// seen would go around what a destination says of pruning.
 func (i Index) Publications(key types.NamespacedName, v Version, possible func() selection.Set) (all []Publication) {
 	had := i[key]
 	before, selected := had.To(), v.To()
 	if v.Gone {
 		selected = ""
 	}
-	if i == nil {
+	if i == nil && v.Gone {
 		before = possible()
 	}
 	if leaving := before.Without(selected); leaving != "" {

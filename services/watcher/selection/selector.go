@@ -66,6 +66,7 @@ func (s *Selector) read(r event.Rule) (read rule, err error) {
 		read.except = append(read.except, not)
 	}
 	policy := manifest.Policy(r.Policy)
+	policy.Drop = manifest.SortPointers(policy.Drop)
 	same := func(p manifest.Policy) bool {
 		return p.DropFinalizers == policy.DropFinalizers && p.KeepOwners == policy.KeepOwners &&
 			p.KeepTracking == policy.KeepTracking && slices.Equal(p.Drop, policy.Drop)
@@ -165,11 +166,13 @@ func (t *Type) Select(o *unstructured.Unstructured) []Choice {
 	return chosen
 }
 
-// Possible are the destinations that an object may ever have been selected for: what is
-// said of an object's labels, owners and exclusions may have been otherwise.
-func (t *Type) Possible(namespace, name string) (to Set) {
+// Possible are the destinations that an object may have been selected for in a version before:
+// its labels and owners may have been others. What is excluded now is taken to have been so
+// before, or each heartbeat of a controlled object would count.
+func (t *Type) Possible(o *unstructured.Unstructured) (to Set) {
+	holding := exclusion.Object(t.of.GroupResource(), o)
 	for _, d := range t.wants {
-		if slices.ContainsFunc(d.rules, func(r rule) bool { return r.names(namespace, name) }) {
+		if exclusion.Allows(holding, t.destinations[d.place].Without) && slices.ContainsFunc(d.rules, func(r rule) bool { return r.names(o.GetNamespace(), o.GetName()) }) {
 			to = to.With(Only(d.place))
 		}
 	}

@@ -181,7 +181,7 @@ func TestFollows(t *testing.T) {
 }
 
 // TestPossible: whoever may have had an object, which never changes its name, is among those
-// that a deletion goes to.
+// that are to know that it is gone.
 func TestPossible(t *testing.T) {
 	s, err := New([]event.Destination{
 		destination("all", everything(nil)),
@@ -193,8 +193,11 @@ func TestPossible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := slices.Collect(s.Of(deployments).Possible("shop", "web-1").Places()); !slices.Equal(got, []int{0, 1}) {
+	if got := slices.Collect(s.Of(deployments).Possible(object(nil)).Places()); !slices.Equal(got, []int{0, 1}) {
 		t.Errorf("%v", got)
+	}
+	if got := s.Of(pods).Possible(object(controlled)); got != "" {
+		t.Errorf("of one that is excluded it is %v", slices.Collect(got.Places()))
 	}
 }
 

@@ -212,7 +212,8 @@ type GitDestinationSpec struct {
 	AllowedNamespaces []string `json:"allowedNamespaces,omitempty"`
 
 	// WithoutExclusions names default exclusions that do not hold for the destination, as
-	// kubescribe explain exclusions lists them.
+	// kubescribe explain exclusions lists them. Of a type that is left out whole, and was not
+	// before, the files stay as they are.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:Enum=api-server-service;api-services;bootstrapped;certificate-signing-requests;component-statuses;controlled;controller-revisions;csi-storage-capacities;default-service-accounts;endpoints;events;flow-control;ip-addresses;leases;nodes;root-certificates;volume-attachments

@@ -34,9 +34,10 @@ func (d *Documents) Usable() (*Documents, []Refused) {
 	var all []Refused
 	for { // what refers to a document that is refused is refused, too
 		c := &checker{}
-		c.each(usable)
-		c.overlaps(usable)
-		c.references(usable)
+		if c.each(usable); len(c.found) == 0 { // what is wrong by itself has no folder
+			c.overlaps(usable)
+			c.references(usable)
+		}
 		found := slices.DeleteFunc(c.found, func(p Problem) bool { return p.kind == "" }) // of the documents as a whole
 		if len(found) == 0 {
 			slices.SortFunc(all, func(a, b Refused) int {

@@ -85,7 +85,7 @@ func (w *Worker) afterGone(ctx context.Context) error {
 		o.SetResourceVersion(at)
 		c := w.change(o)
 		c.Time, c.FieldManager = time.Now(), ""
-		if _, err := w.publishAll(ctx, c, index.Version{Gone: true}, nil); err != nil {
+		if _, err := w.publishAll(ctx, c, index.Version{Gone: true}, nil, nil); err != nil {
 			return err
 		}
 	}
@@ -112,6 +112,6 @@ func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured) error 
 	if err := w.cannotRender(ctx, c, next, r); err != nil {
 		return err
 	}
-	_, err := w.publishAll(ctx, c, next, r.contents)
+	_, err := w.publishAll(ctx, c, next, r.contents, nil)
 	return err
 }

@@ -19,9 +19,14 @@ import (
 //
 // Only the last message says that a watch may resume behind the version: a crash before it
 // has all of them published again, by a successor that does not know what the lane holds.
-func (w *Worker) publishAll(ctx context.Context, c event.Change, next index.Version, contents map[index.Digest][]byte) (published bool, err error) {
+func (w *Worker) publishAll(ctx context.Context, c event.Change, next index.Version, contents map[index.Digest][]byte, possible func() selection.Set) (published bool, err error) {
 	key := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
-	all := w.index.Publications(key, next, func() selection.Set { return w.Selection.Possible(c.Namespace, c.Name) })
+	all := w.index.Publications(key, next, possible)
+	if w.index == nil && !next.Gone {
+		if err := w.askWhoHad(ctx, possible().Without(next.To())); err != nil {
+			return false, err
+		}
+	}
 	for i, p := range all {
 		m := c
 		m.Resume = w.rv
@@ -39,6 +44,18 @@ func (w *Worker) publishAll(ctx context.Context, c event.Change, next index.Vers
 		}
 	}
 	return len(all) > 0, nil
+}
+
+// askWhoHad asks for a run of destinations that may have had an object which they do not
+// select: once, since a run waits for the index to be exact.
+func (w *Worker) askWhoHad(ctx context.Context, to selection.Set) error {
+	for _, k := range w.Selection.Keys(to.Without(w.askedFor)) {
+		if err := w.AskRun(ctx, k, event.ReasonMayHaveLeft); err != nil {
+			return err
+		}
+	}
+	w.askedFor = w.askedFor.With(to)
+	return nil
 }
 
 // publish stores a change in the lane, or in the dead letters if it never can. The

@@ -82,10 +82,18 @@ func TestEnterAndLeave(t *testing.T) {
 		frozen("removed", "all b")
 		r.stop(t)
 
-		// What a process before has published nobody knows: whoever may have it is told.
+		// What a process before has published nobody knows: a run finds who had it, once.
 		s.put(labelled("b", 1, "red"))
+		s.put(labelled("c", 1, "red"))
+		l.runs()
 		r = begin(t, s, l, all, red, blue)
-		r.sent(t, "restarted", "DELETE b 106 to blue, 105", "UPDATE b 106 to all red, 106")
+		r.sent(t, "restarted", "UPDATE b 106 to all red, 106", "CREATE c 107 to all red, 107")
+		r.asked(t, "blue MayHaveLeft at 105")
+		s.remove("c")
+		advance(2 * catchUpLength)
+		s.put(labelled("b", 1, "blue"))
+		r.sent(t, "with an exact index again", "DELETE c 108 to all red, 108", "DELETE b 109 to red, 108", "UPDATE b 109 to all blue, 109")
+		r.asked(t)
 		r.stop(t)
 	})
 }
@@ -130,8 +138,10 @@ func TestCrashBetweenPublications(t *testing.T) {
 		<-r.done
 		l.refuse(nil)
 		r.sent(t, "ended", "DELETE a 102 to red, 101")
+		l.runs()
 		r = begin(t, s, l, red, blue)
-		r.sent(t, "begun again", "UPDATE a 102 to blue, 102") // and the deletion, which the lane has
+		r.sent(t, "begun again", "UPDATE a 102 to blue, 102")
+		r.asked(t, "red MayHaveLeft at 101") // it may have had it: the first one's deletion is in the lane
 		r.stop(t)
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubescribe/kubescribe/services/watcher/index"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -147,7 +148,7 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 			return err
 		}
 	}
-	published, err := w.publishAll(ctx, c, next, r.contents)
+	published, err := w.publishAll(ctx, c, next, r.contents, func() selection.Set { return w.Selection.Possible(o) })
 	if err != nil {
 		return err
 	}

@@ -125,14 +125,15 @@ type Config struct {
 // Run's goroutine, and in that of a listing. The exported methods are safe in any.
 type Worker struct {
 	Config
-	rv       string    // the watch's position: everything up to here is in the lane, or needs not to be
-	gone     bool      // the API server forgot rv: the gap must be closed before the next watch
-	listed   bool      // rv is that of a list, and was not watched from yet
-	watched  bool      // it was watched: should it be forbidden now, that is a failure, for a while
-	denied   time.Time // since when it is forbidden without a break; zero while it is not
-	refused  bool      // it was logged that it may not
-	lost     bool      // what came since the last position that was stored cannot be told any more
-	told     bool      // OnExact knows of this index
+	rv       string        // the watch's position: everything up to here is in the lane, or needs not to be
+	gone     bool          // the API server forgot rv: the gap must be closed before the next watch
+	listed   bool          // rv is that of a list, and was not watched from yet
+	watched  bool          // it was watched: should it be forbidden now, that is a failure, for a while
+	denied   time.Time     // since when it is forbidden without a break; zero while it is not
+	refused  bool          // it was logged that it may not
+	lost     bool          // what came since the last position that was stored cannot be told any more
+	told     bool          // OnExact knows of this index
+	askedFor selection.Set // whom a run was asked for, since nobody knows what they had
 	seen     index.Overlay
 	listing  chan listed        // where an index that is being listed arrives; nil while none is
 	unlist   context.CancelFunc // ends that listing

@@ -55,6 +55,12 @@ func TestStatus(t *testing.T) {
 	if again, changed, err := says.status(u); changed || err != nil {
 		t.Errorf("again: %v, %v", again, err)
 	}
+	theirs := map[string]any{"type": "Audited", "status": "True"}
+	u.Object["status"].(map[string]any)["conditions"] = append(first["conditions"].([]any), theirs)
+	if again, changed, err := says.status(u); changed || err != nil {
+		t.Errorf("beside a condition of somebody else's: %v, %v", again, err)
+	}
+	u.Object["status"] = first
 	const began = "2026-03-14T15:09:26Z"
 	conditions := first["conditions"].([]any)
 	conditions[0].(map[string]any)["lastTransitionTime"] = began

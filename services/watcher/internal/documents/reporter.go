@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -52,11 +53,11 @@ type Reporter struct {
 	said string               // what was last logged as wrong
 }
 
-// Run reports until ctx ends. refused are the documents that are not taken, as of now.
-func (r *Reporter) Run(ctx context.Context, refused func() []v1alpha1.Refused) {
+// Run reports until ctx ends: of each document that the verdict, as of now, is on.
+func (r *Reporter) Run(ctx context.Context, verdict func() Verdict) {
 	r.told = map[types.UID]report{}
 	for fault.Wait(ctx, reportEvery) == nil {
-		err := r.all(ctx, refused())
+		err := r.all(ctx, verdict())
 		if err == nil || ctx.Err() != nil {
 			r.said = ""
 			continue
@@ -68,15 +69,18 @@ func (r *Reporter) Run(ctx context.Context, refused func() []v1alpha1.Refused) {
 	}
 }
 
-func (r *Reporter) all(ctx context.Context, refused []v1alpha1.Refused) (err error) {
+func (r *Reporter) all(ctx context.Context, verdict Verdict) (err error) {
 	wrong := map[v1alpha1.Ref]v1alpha1.Problems{}
-	for _, d := range refused {
+	for _, d := range verdict.Refused {
 		wrong[d.Ref] = d.Problems
 	}
 	written := 0
 	for kind, informer := range r.Source.informers {
 		for _, o := range informer.GetStore().List() {
 			u := o.(*unstructured.Unstructured)
+			if !verdict.knows(u) {
+				continue
+			}
 			says, e := r.of(ctx, kind, u, wrong[v1alpha1.Ref{Kind: kind, Namespace: u.GetNamespace(), Name: u.GetName()}])
 			if e != nil {
 				err = errors.Join(err, e)
@@ -155,7 +159,20 @@ func (r report) status(u *unstructured.Unstructured) (status map[string]any, cha
 		return nil, false, err
 	}
 	stands, _, _ := unstructured.NestedMap(u.Object, "status") // none, or of a wrong shape: it is written
-	return status, !reflect.DeepEqual(stands, status), nil
+	return status, !reflect.DeepEqual(ours(stands), status), nil
+}
+
+// ours is what of a status is kubescribe's: others may have put more beside it.
+func ours(status map[string]any) map[string]any {
+	conditions, ok := status["conditions"].([]any)
+	if !ok {
+		return status
+	}
+	status["conditions"] = slices.DeleteFunc(conditions, func(c any) bool {
+		fields, _ := c.(map[string]any)
+		return !slices.Contains([]any{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionPrunePending}, fields["type"])
+	})
+	return status
 }
 
 // write applies a status (server-side apply): what others have put beside it stays.

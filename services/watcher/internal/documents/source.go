@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
+	"github.com/kubescribe/kubescribe/shared/fault"
 )
 
 // kinds are the resources of the documents.
@@ -39,11 +40,18 @@ func of(resource string) schema.GroupVersionResource {
 // means all of them.
 const settle = 300 * time.Millisecond
 
+// settleWithin bounds that: some may go on changing for ever.
+const settleWithin = 3 * time.Second
+
+// installedEvery is how often it is looked whether the kinds are there.
+const installedEvery = 2 * time.Second
+
 // ErrNotInstalled says that the API server does not know the documents' kinds.
 var ErrNotInstalled = errors.New("the custom resources of kubescribe are not installed in the cluster: kubectl apply -f deploy/crds")
 
 // Source is the documents of a cluster. Make it with [New].
 type Source struct {
+	client    dynamic.Interface
 	informers map[string]cache.SharedIndexInformer // by kind
 
 	mu      sync.Mutex
@@ -53,7 +61,7 @@ type Source struct {
 
 // New makes a source that Run reads.
 func New(client dynamic.Interface) (*Source, error) {
-	s := &Source{informers: map[string]cache.SharedIndexInformer{}, changed: make(chan struct{}), wrong: map[string]error{}}
+	s := &Source{client: client, informers: map[string]cache.SharedIndexInformer{}, changed: make(chan struct{}), wrong: map[string]error{}}
 	factory := dynamicinformer.NewDynamicSharedInformerFactory(client, 0)
 	for kind, resource := range kinds {
 		informer := factory.ForResource(resource).Informer()
@@ -111,10 +119,28 @@ func (s *Source) touch(kind string) {
 // Run follows the documents until ctx ends.
 func (s *Source) Run(ctx context.Context) {
 	var all sync.WaitGroup
-	for _, informer := range s.informers {
-		all.Go(func() { informer.RunWithContext(ctx) })
+	for kind, informer := range s.informers {
+		all.Go(func() {
+			if s.installed(ctx, kind) == nil {
+				informer.RunWithContext(ctx)
+			}
+		})
 	}
 	all.Wait()
+}
+
+// installed waits until the API server knows a kind: an informer asks less and less often.
+func (s *Source) installed(ctx context.Context, kind string) error {
+	for {
+		_, err := s.client.Resource(kinds[kind]).List(ctx, metav1.ListOptions{Limit: 1})
+		if !apierrors.IsNotFound(err) {
+			return ctx.Err()
+		}
+		s.fail(kind, err)
+		if err := fault.Wait(ctx, installedEvery); err != nil {
+			return err
+		}
+	}
 }
 
 // Get waits until the documents are known, and gives them with their defaults, oldest first,
@@ -149,6 +175,7 @@ func (s *Source) Settled(ctx context.Context, changed <-chan struct{}) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	latest := time.After(settleWithin)
 	for {
 		s.mu.Lock()
 		changed = s.changed
@@ -157,6 +184,8 @@ func (s *Source) Settled(ctx context.Context, changed <-chan struct{}) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(settle):
+			return nil
+		case <-latest:
 			return nil
 		case <-changed:
 		}

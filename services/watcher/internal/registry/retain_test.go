@@ -9,37 +9,57 @@ import (
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
-// TestRetain: a document that was changed and is wrong now goes on as it is registered; one
-// that is gone does not.
+// TestRetain: a document that was changed and is wrong now goes on as it is registered, in its
+// place; one that is gone, or that is not admitted any more, does not.
 func TestRetain(t *testing.T) {
 	rule := func(of, name string) event.Rule { return event.Rule{Of: of, Names: []string{name}} }
 	live := func(rules ...event.Rule) event.Destination {
 		return event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "shop", Name: "live"}, Rules: rules}
 	}
-	registered := live(rule("WatchRule shop/a", "before"), rule("WatchRule shop/b", "before"))
+	const a, b, team, everywhere = "WatchRule shop/a", "WatchRule shop/b", "WatchRule team/a", "ClusterWatchRule a"
+	registered := live(rule(a, "before"), rule(b, "before"), rule(team, "before"), rule(everywhere, "before"))
 	registered.First = 7
-	kept := registered
-	kept.First = 0
-	refuse := func(kind, name string) []v1alpha1.Refused {
-		return []v1alpha1.Refused{{Ref: v1alpha1.Ref{Kind: kind, Namespace: "shop", Name: name}}}
+	refuse := func(kind, namespace, name string) []v1alpha1.Refused {
+		return []v1alpha1.Refused{{Ref: v1alpha1.Ref{Kind: kind, Namespace: namespace, Name: name}}}
 	}
+	destinationItself := refuse(v1alpha1.KindGitDestination, "shop", "live")
 	for _, tt := range []struct {
 		name     string
 		compiled []event.Destination
 		refused  []v1alpha1.Refused
-		keep     bool
+		change   func(all *v1alpha1.Documents)
 		want     []event.Destination
 	}{
-		{"nothing is wrong", []event.Destination{live(rule("WatchRule shop/a", "now"))}, nil, true, []event.Destination{live(rule("WatchRule shop/a", "now"))}},
-		{"a rule", []event.Destination{live(rule("WatchRule shop/a", "now"))}, refuse(v1alpha1.KindWatchRule, "b"), true, []event.Destination{live(rule("WatchRule shop/a", "now"), rule("WatchRule shop/b", "before"))}},
-		{"a rule that never was right", []event.Destination{live()}, refuse(v1alpha1.KindWatchRule, "c"), true, []event.Destination{live()}},
-		{"a rule of the same name and another kind", []event.Destination{live()}, refuse(v1alpha1.KindClusterWatchRule, "a"), true, []event.Destination{live()}},
-		{"a destination", nil, refuse(v1alpha1.KindGitDestination, "live"), true, []event.Destination{kept}},
-		{"a destination without a remote", nil, refuse(v1alpha1.KindGitDestination, "live"), false, nil},
-		{"a destination that is gone", nil, nil, true, nil},
+		{"nothing is wrong", []event.Destination{live(rule(a, "now"))}, nil, nil, []event.Destination{live(rule(a, "now"))}},
+		{"a rule, in its place", []event.Destination{live(rule(b, "now"), rule(everywhere, "now"))}, refuse(v1alpha1.KindWatchRule, "shop", "a"), nil, []event.Destination{live(rule(a, "before"), rule(b, "now"), rule(everywhere, "now"))}},
+		{"a cluster's rule, in its place", []event.Destination{live(rule(a, "now"))}, refuse(v1alpha1.KindClusterWatchRule, "", "a"), nil, []event.Destination{live(rule(a, "now"), rule(everywhere, "before"))}},
+		{"a rule that never was right", []event.Destination{live()}, refuse(v1alpha1.KindWatchRule, "shop", "c"), nil, []event.Destination{live()}},
+		{"a rule that is not admitted any more", []event.Destination{live(rule(a, "now"))}, refuse(v1alpha1.KindWatchRule, "team", "a"), func(all *v1alpha1.Documents) {
+			all.GitDestinations[0].Spec.AllowedNamespaces = nil
+		}, []event.Destination{live(rule(a, "now"))}},
+		{"a rule that goes elsewhere", []event.Destination{live(rule(a, "now"))}, refuse(v1alpha1.KindWatchRule, "shop", "b"), func(all *v1alpha1.Documents) {
+			all.WatchRules[1].Spec.DestinationRef.Name = "other"
+		}, []event.Destination{live(rule(a, "now"))}},
+		{"a destination", nil, destinationItself, nil, []event.Destination{live(registered.Rules...)}},
+		{"a destination, and a rule of it is gone", nil, destinationItself, func(all *v1alpha1.Documents) { all.WatchRules = all.WatchRules[:2] }, []event.Destination{live(rule(a, "before"), rule(b, "before"), rule(everywhere, "before"))}},
+		{"a destination without a remote", nil, destinationItself, func(all *v1alpha1.Documents) { all.GitRemotes = nil }, nil},
+		{"a destination that is gone", nil, nil, func(all *v1alpha1.Documents) { all.GitDestinations = nil }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Retain(tt.compiled, []event.Destination{registered}, tt.refused, func(v1alpha1.Ref) bool { return tt.keep })
+			everything := v1alpha1.Rule{APIGroups: []string{"*"}, Resources: []string{"*"}}
+			all := &v1alpha1.Documents{
+				GitRemotes:        []v1alpha1.GitRemote{remote("shop", "git", url)},
+				GitDestinations:   []v1alpha1.GitDestination{destination("shop", "live", "git", "live")},
+				WatchRules:        []v1alpha1.WatchRule{watchRule("shop", "a", "live", everything), watchRule("shop", "b", "live", everything), watchRule("team", "a", "live", everything)},
+				ClusterWatchRules: []v1alpha1.ClusterWatchRule{clusterRule("shop", "live", nil, everything)},
+			}
+			all.GitDestinations[0].Spec.AllowedNamespaces = []string{"team"}
+			all.WatchRules[2].Spec.DestinationRef.Namespace = "shop"
+			all.ClusterWatchRules[0].Name = "a"
+			if tt.change != nil {
+				tt.change(all)
+			}
+			got := Retain(tt.compiled, []event.Destination{registered}, tt.refused, all)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
