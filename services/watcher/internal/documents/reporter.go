@@ -37,6 +37,11 @@ const (
 	manager = "kubescribe"
 )
 
+// Records is a bucket to read: bus.ErrNoMessage where there is no record of a key.
+type Records[R any] interface {
+	Get(ctx context.Context, key string) (record R, revision uint64, err error)
+}
+
 // Reporter writes what becomes of documents into their statuses, and tells of pushes and of
 // what fails in Events. What it says decides nothing: a status that cannot be written is
 // written later, an Event that cannot be is lost.
@@ -44,8 +49,8 @@ type Reporter struct {
 	Source   *Source
 	Client   dynamic.Interface
 	Cluster  string
-	Phases   *bus.Bucket[event.PhaseRecord]
-	Statuses *bus.Bucket[event.Status]
+	Phases   Records[event.PhaseRecord]
+	Statuses Records[event.Status]
 	Events   record.EventRecorder
 	Log      *slog.Logger
 
