@@ -17,8 +17,9 @@ import (
 // publishAll publishes a version of an object, whose change it is given without what
 // differs from one destination to another. It reports whether there was anything to do.
 //
-// Only the last message says that a watch may resume behind the version: a crash before it
-// has all of them published again, by a successor that does not know what the lane holds.
+// Only the last message says that a watch may resume behind the version: after a crash before
+// it the successor, who does not know what the lane holds, sends the version again to all who
+// select it, and has a run find who had the one before.
 func (w *Worker) publishAll(ctx context.Context, c event.Change, next index.Version, contents map[index.Digest][]byte, possible func() selection.Set) (published bool, err error) {
 	key := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
 	all := w.index.Publications(key, next, possible)
