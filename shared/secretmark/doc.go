@@ -7,8 +7,8 @@
 // Secret changes, as from its commits; without the key no guess can be tested, and as the
 // cluster and the name are in it, equal passwords of two Secrets do not show.
 //
-//	Keys.Mark ── the watcher, which has the plaintext and the key
-//	Hash      ── mark, recipients and fields as a content hash, like [manifest.Hash] of others
+//	Key.Mark ── the watcher, which has the plaintext and the key
+//	Hash     ── mark, recipients and fields as a content hash, like [manifest.Hash] of others
 //
 // Nothing here but the standard library, and no value of a Secret in any error.
 //

@@ -1,6 +1,10 @@
 package sops
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/kubescribe/kubescribe/shared/recipient"
+)
 
 // BenchmarkEncrypt is of a Secret of a certificate and its key, to two recipients.
 func BenchmarkEncrypt(b *testing.B) {
@@ -8,7 +12,7 @@ func BenchmarkEncrypt(b *testing.B) {
 	mark := markOf(plain)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Encrypt(plain, to, mark, now); err != nil {
+		if _, err := Encrypt(plain, to, mark, now, secretFields); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -25,6 +29,6 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-func certificate(b *testing.B) (plain []byte, to Recipients) {
+func certificate(b *testing.B) (plain []byte, to recipient.List) {
 	return secretOf(b, map[string]any{"tls.crt": base64Of(string(make([]byte, 2000))), "tls.key": base64Of(string(make([]byte, 1700)))}), recipientsOf(b, newReader(b), newReader(b))
 }

@@ -14,6 +14,7 @@ import (
 	"filippo.io/age/armor"
 
 	"github.com/kubescribe/kubescribe/shared/manifest"
+	"github.com/kubescribe/kubescribe/shared/recipient"
 	"github.com/kubescribe/kubescribe/shared/secretmark"
 )
 
@@ -30,12 +31,9 @@ const (
 	metadataKey = "sops" // the field that sops keeps for itself
 )
 
-// The fields of a Secret whose values are sensitive.
-var secretFields = []string{"data", "stringData"}
-
-// What Encrypt refuses, for errors.Is; and [ErrNoRecipient], and what package manifest cannot
-// encode.
+// What Encrypt refuses, for errors.Is; and what package manifest cannot encode.
 var (
+	ErrNoRecipient = errors.New("encrypting: there is nobody who could decrypt it")
 	ErrNotAnObject = errors.New("encrypting: no manifest of an object")
 	ErrNotAMark    = errors.New("encrypting: no mark of an object's content")
 	ErrNotAField   = errors.New("encrypting: that cannot be a field whose values are encrypted")
@@ -46,11 +44,10 @@ var (
 // Encrypt makes the file of an object from its canonical manifest and the mark of that. It
 // differs each time in what is encrypted, and in nothing else.
 //
-// Encrypted are all values at and below the given fields; without any, those of a Secret. As sops
-// has it, a field counts at any depth: a label that is called data is encrypted, too. Names
+// Encrypted are all values at and below the given fields. As sops has it, a field counts at any depth: a label that is called data is encrypted, too. Names
 // of fields stay readable, as do empty texts and nulls.
-func Encrypt(plain []byte, to Recipients, mark string, now time.Time, fields ...string) ([]byte, error) {
-	if len(to.keys) == 0 {
+func Encrypt(plain []byte, to recipient.List, mark string, now time.Time, fields []string) ([]byte, error) {
+	if len(to.Keys()) == 0 {
 		return nil, ErrNoRecipient
 	}
 	if _, ok := secretmark.KeyID(mark); !ok {
@@ -98,19 +95,20 @@ func Encrypt(plain []byte, to Recipients, mark string, now time.Time, fields ...
 
 // encryptTo encrypts the data key to each recipient, as sops does: in a file of age of its
 // own, armored.
-func (k *dataKey) encryptTo(to Recipients) (stanzas []any, err error) {
-	for i, recipient := range to.keys {
+func (k *dataKey) encryptTo(to recipient.List) (stanzas []any, err error) {
+	names := to.Strings()
+	for i, key := range to.Keys() {
 		var b bytes.Buffer
 		armored := armor.NewWriter(&b)
-		w, err := age.Encrypt(armored, recipient)
+		w, err := age.Encrypt(armored, key)
 		if err == nil {
 			_, err = w.Write(k.secret[:])
 			err = errors.Join(err, w.Close(), armored.Close())
 		}
 		if err != nil {
-			return nil, fmt.Errorf("encrypting to %s: %w", to.names[i], err)
+			return nil, fmt.Errorf("encrypting to %s: %w", names[i], err)
 		}
-		stanzas = append(stanzas, map[string]any{"recipient": to.names[i], "enc": b.String()})
+		stanzas = append(stanzas, map[string]any{"recipient": names[i], "enc": b.String()})
 	}
 	return stanzas, nil
 }
@@ -123,7 +121,7 @@ var identity = []string{"apiVersion", "kind", "metadata", metadataKey}
 
 func newRule(fields []string) (rule, error) {
 	if len(fields) == 0 {
-		fields = secretFields
+		return nil, ErrNotAField
 	}
 	for _, f := range fields {
 		if !isName(f) || slices.Contains(identity, f) {

@@ -20,20 +20,24 @@ import (
 	"filippo.io/age/armor"
 
 	"github.com/kubescribe/kubescribe/shared/manifest"
+	"github.com/kubescribe/kubescribe/shared/recipient"
 	"github.com/kubescribe/kubescribe/shared/secretmark"
 )
 
 var (
 	now    = time.Date(2026, 3, 14, 16, 9, 26, 535, time.FixedZone("", 3600))
 	object = secretmark.Object{Cluster: "prod", Resource: "secrets", Namespace: "shop", Name: "db"}
-	marks  = func() secretmark.Keys {
-		keys, err := secretmark.ParseKeys(secretmark.Generate())
+	marks  = func() secretmark.Key {
+		keys, err := secretmark.ParseKey(secretmark.Generate())
 		if err != nil {
 			panic(err)
 		}
 		return keys
 	}()
 )
+
+// secretFields are those of a Secret.
+var secretFields = []string{"data", "stringData"}
 
 func markOf(plain []byte) string { return marks.Mark(object, plain) }
 
@@ -62,13 +66,13 @@ func newHybridReader(t testing.TB) reader {
 	return reader{id, id.Recipient().String(), id.String()}
 }
 
-func recipientsOf(t testing.TB, readers ...reader) Recipients {
+func recipientsOf(t testing.TB, readers ...reader) recipient.List {
 	t.Helper()
 	var keys []string
 	for _, r := range readers {
 		keys = append(keys, r.public)
 	}
-	to, err := ParseRecipients(keys)
+	to, err := recipient.Parse(keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,9 +99,12 @@ func secretOf(t testing.TB, data map[string]any) []byte {
 
 func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-func encrypt(t testing.TB, plain []byte, to Recipients, fields ...string) []byte {
+func encrypt(t testing.TB, plain []byte, to recipient.List, fields ...string) []byte {
 	t.Helper()
-	file, err := Encrypt(plain, to, markOf(plain), now, fields...)
+	if len(fields) == 0 {
+		fields = secretFields
+	}
+	file, err := Encrypt(plain, to, markOf(plain), now, fields)
 	if err != nil {
 		t.Fatal(err)
 	}

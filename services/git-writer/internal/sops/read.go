@@ -25,19 +25,10 @@ type State struct {
 	changedTo string // what tells it from others
 }
 
-// Hash is what to compare with [Hash] of what should be there. That of a file that was changed
+// Hash is what to compare with [secretmark.Hash] of what should be there. That of a file that was changed
 // is no other's.
 func (s State) Hash() string {
 	return secretmark.Hash(s.Mark+s.changedTo, s.Recipients, s.Fields)
-}
-
-// Hash is the content hash of an object that is encrypted to recipients; without any
-// fields, it is a Secret.
-func Hash(mark string, recipients []string, fields ...string) string {
-	if len(fields) == 0 {
-		fields = secretFields
-	}
-	return secretmark.Hash(mark, recipients, fields)
 }
 
 // Read reads a file that Encrypt wrote, or that stock sops has written since (edit, set,

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubescribe/kubescribe/shared/manifest"
+	"github.com/kubescribe/kubescribe/shared/recipient"
+	"github.com/kubescribe/kubescribe/shared/secretmark"
 )
 
 // TestLayout: a file is readable but for values, and differs by nothing but what is random.
@@ -80,7 +82,10 @@ func TestEncrypt(t *testing.T) {
 			}
 		}
 		s := read(t, file)
-		if s.Changed || s.Mark != markOf(plain) || s.Hash() != Hash(s.Mark, recipientsOf(t, readers...).Strings(), fields...) {
+		if len(fields) == 0 {
+			fields = secretFields
+		}
+		if s.Changed || s.Mark != markOf(plain) || s.Hash() != secretmark.Hash(s.Mark, recipientsOf(t, readers...).Strings(), fields) {
 			t.Errorf("%s: it reads as %+v", what, s)
 		}
 	}
@@ -145,7 +150,7 @@ token: hush-4
 		}
 	}
 	s := read(t, file)
-	if got := s.Hash(); got != Hash(s.Mark, s.Recipients, "spec", "token") || got == Hash(s.Mark, s.Recipients) {
+	if got := s.Hash(); got != secretmark.Hash(s.Mark, s.Recipients, []string{"spec", "token"}) || got == secretmark.Hash(s.Mark, s.Recipients, secretFields) {
 		t.Errorf("its fields do not count: %+v", s)
 	}
 }
@@ -156,63 +161,32 @@ func TestEncryptRefuses(t *testing.T) {
 	plain := secretOf(t, map[string]any{"password": "hush-hush"})
 	for what, tt := range map[string]struct {
 		plain  []byte
-		to     Recipients
+		to     recipient.List
 		mark   string
 		fields []string
 		want   error
 	}{
-		"no recipient":         {plain, Recipients{}, markOf(plain), nil, ErrNoRecipient},
-		"no mark":              {plain, to, "", nil, ErrNotAMark},
-		"a mark in two lines":  {plain, to, markOf(plain) + "\nhush-hush: x", nil, ErrNotAMark},
-		"no manifest":          {nil, to, markOf(plain), nil, ErrNotAnObject},
-		"an empty one":         {[]byte("{}\n"), to, markOf(plain), nil, ErrNotAnObject},
-		"a text":               {[]byte("hush-hush"), to, markOf(plain), nil, ErrNotAnObject},
-		"no YAML":              {[]byte("hush: [hush-hush"), to, markOf(plain), nil, ErrNotAnObject},
-		"encrypted already":    {encrypt(t, plain, to), to, markOf(plain), nil, ErrReserved},
-		"too large a value":    {secretOf(t, map[string]any{"a": strings.Repeat("x", 13<<20)}), to, markOf(plain), nil, ErrTooLarge},
+		"no recipient":         {plain, recipient.List{}, markOf(plain), secretFields, ErrNoRecipient},
+		"no mark":              {plain, to, "", secretFields, ErrNotAMark},
+		"a mark in two lines":  {plain, to, markOf(plain) + "\nhush-hush: x", secretFields, ErrNotAMark},
+		"no manifest":          {nil, to, markOf(plain), secretFields, ErrNotAnObject},
+		"an empty one":         {[]byte("{}\n"), to, markOf(plain), secretFields, ErrNotAnObject},
+		"a text":               {[]byte("hush-hush"), to, markOf(plain), secretFields, ErrNotAnObject},
+		"no YAML":              {[]byte("hush: [hush-hush"), to, markOf(plain), secretFields, ErrNotAnObject},
+		"encrypted already":    {encrypt(t, plain, to), to, markOf(plain), secretFields, ErrReserved},
+		"too large a value":    {secretOf(t, map[string]any{"a": strings.Repeat("x", 13<<20)}), to, markOf(plain), secretFields, ErrTooLarge},
 		"the name of a field":  {plain, to, markOf(plain), []string{"spec", "metadata"}, ErrNotAField},
 		"the field of sops":    {plain, to, markOf(plain), []string{"sops"}, ErrNotAField},
 		"an expression":        {plain, to, markOf(plain), []string{".*"}, ErrNotAField},
+		"no field":             {plain, to, markOf(plain), nil, ErrNotAField},
 		"a field without name": {plain, to, markOf(plain), []string{""}, ErrNotAField},
 	} {
-		file, err := Encrypt(tt.plain, tt.to, tt.mark, now, tt.fields...)
+		file, err := Encrypt(tt.plain, tt.to, tt.mark, now, tt.fields)
 		if !errors.Is(err, tt.want) || file != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 		if err != nil && strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: it shows a value: %v", what, err)
-		}
-	}
-}
-
-func TestParseRecipients(t *testing.T) {
-	t.Parallel()
-	a, b, hybrid := newReader(t), newReader(t), newHybridReader(t)
-	to, err := ParseRecipients([]string{b.public, a.public, b.public, hybrid.public})
-	if want := recipientsOf(t, a, hybrid, b).Strings(); err != nil || len(want) != 3 || !cmp.Equal(to.Strings(), want) {
-		t.Errorf("%v, %v", to.Strings(), err)
-	}
-	if _, err := ParseRecipients(nil); !errors.Is(err, ErrNoRecipient) {
-		t.Errorf("none: %v", err)
-	}
-	for key, says := range map[string]string{
-		"":                              "no public key of age",
-		"prod":                          "no public key of age",
-		" " + a.public:                  "no public key of age",
-		strings.ToUpper(a.public):       "no public key of age",
-		a.public[:40]:                   "no public key of age",
-		a.public + "," + b.public:       "a plugin of age",
-		hybrid.public[:400]:             "no public key of age",
-		"age1yubikey1qwertzuiop":        "a plugin of age",
-		"ssh-ed25519 AAAAC3Nza hush":    "an SSH key",
-		"ssh-rsa AAAA":                  "an SSH key",
-		a.private:                       "a private key",
-		strings.ToLower(hybrid.private): "a private key",
-		"0123456789ABCDEF0123456789ABCDEF01234567": "no public key of age",
-	} {
-		_, err := ParseRecipients([]string{b.public, key})
-		if err == nil || !strings.Contains(err.Error(), "recipient 2 of 2: that is ") || !strings.Contains(err.Error(), says) || (len(key) > 10 && strings.Contains(err.Error(), key[6:])) {
-			t.Errorf("%q: %v", key, err)
 		}
 	}
 }
@@ -280,7 +254,7 @@ func TestHash(t *testing.T) {
 	if got := read(t, encrypt(t, plain, recipientsOf(t, b, a))).Hash(); got != hash {
 		t.Error("encrypted again, it has another hash")
 	}
-	if got := Hash(markOf(plain), []string{b.public, a.public}); got != hash {
+	if got := secretmark.Hash(markOf(plain), []string{b.public, a.public}, secretFields); got != hash {
 		t.Error("what should be there has another hash than what is")
 	}
 	other := secretOf(t, map[string]any{"password": base64Of("hush-hash")})
@@ -337,7 +311,7 @@ func FuzzEncrypt(f *testing.F) {
 		if err != nil {
 			return
 		}
-		file, err := Encrypt(plain, to, markOf(plain), now)
+		file, err := Encrypt(plain, to, markOf(plain), now, secretFields)
 		if err != nil {
 			return
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubescribe/kubescribe/shared/manifest"
+	"github.com/kubescribe/kubescribe/shared/recipient"
 )
 
 // stock is the stock sops as somebody with a private key uses it.
@@ -89,7 +90,7 @@ func (s *stock) decrypt(t *testing.T, file []byte) ([]byte, error) {
 
 // check has sops decrypt what is made of a manifest, and compares the object that kubectl
 // would apply with the one that there was: their canonical manifests are the same bytes.
-func (s *stock) check(t *testing.T, what string, plain []byte, to Recipients, fields ...string) {
+func (s *stock) check(t *testing.T, what string, plain []byte, to recipient.List, fields ...string) {
 	t.Helper()
 	out, err := s.decrypt(t, encrypt(t, plain, to, fields...))
 	if err != nil {
@@ -263,7 +264,7 @@ func TestStockRewrites(t *testing.T) {
 	for what, tt := range map[string]struct {
 		args       []string
 		editor     string // a script of sed
-		recipients Recipients
+		recipients recipient.List
 		password   string
 	}{
 		"updatekeys":           {args: []string{"--config", "updated.yaml", "updatekeys", "--yes", "f.sops.yaml"}, recipients: recipientsOf(t, a, b)},

@@ -1,51 +1,55 @@
-package sops
+// Package recipient reads the public keys of those who may read what stands encrypted in Git:
+// age's own kinds, X25519 and the hybrid post-quantum one. Each has a private half, which
+// kubescribe never sees.
+package recipient
 
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"filippo.io/age"
 )
 
-// Recipients are the public keys that files are encrypted to: each of their private halves
-// decrypts them.
-type Recipients struct {
+// List is the public keys that something is encrypted to: each of their private halves
+// decrypts it. The zero value is nobody's.
+type List struct {
 	keys  []age.Recipient
-	names []string // as they stand in files, sorted
+	names []string // as they are written, sorted
 }
 
 // Strings are the public keys, sorted: age1…
-func (r Recipients) Strings() []string { return slices.Clone(r.names) }
+func (l List) Strings() []string { return slices.Clone(l.names) }
 
-// ErrNoRecipient says that there is nobody who could decrypt it.
-var ErrNoRecipient = errors.New("no recipient: without one it would have to stand in clear, or nobody could read it")
+// Keys are the same for age, in the same order.
+func (l List) Keys() []age.Recipient { return slices.Clone(l.keys) }
 
-// ParseRecipients reads public keys as age-keygen prints them, in any order. One that is given
-// twice counts once. Its errors repeat nothing of what they were given: that may be a private
-// key, by mistake.
-func ParseRecipients(keys []string) (Recipients, error) {
+// Parse reads public keys as age-keygen prints them, in any order. One that is given twice
+// counts once. Its errors repeat nothing of what they were given: that may be a private key, by
+// mistake.
+func Parse(keys []string) (List, error) {
 	byName := map[string]age.Recipient{}
 	for i, s := range keys {
-		key, err := parseRecipient(s)
+		key, err := parse(s)
 		if err != nil {
-			return Recipients{}, fmt.Errorf("recipient %d of %d: %w", i+1, len(keys), err)
+			return List{}, fmt.Errorf("recipient %d of %d: %w", i+1, len(keys), err)
 		}
 		byName[s] = key
 	}
-	var r Recipients
-	for name := range byName {
-		r.names = append(r.names, name)
+	var l List
+	l.names = slices.Sorted(maps.Keys(byName))
+	for _, name := range l.names {
+		l.keys = append(l.keys, byName[name])
 	}
-	slices.Sort(r.names)
-	for _, name := range r.names {
-		r.keys = append(r.keys, byName[name])
-	}
-	if len(r.keys) == 0 {
-		return Recipients{}, ErrNoRecipient
-	}
-	return r, nil
+	return l, nil
+}
+
+// Check says what is wrong with a public key, repeating nothing of it.
+func Check(key string) error {
+	_, err := parse(key)
+	return err
 }
 
 const (
@@ -53,10 +57,10 @@ const (
 	hybridPrefix = "age1pq1" // post-quantum: age 1.3, sops 3.12
 )
 
-// parseRecipient reads a key of one of the two kinds that are built into age. Those of its
+// parse reads a key of one of the two kinds that are built into age. Those of its
 // plugins begin with age1 and the plugin's name and 1, which no built-in key has: bech32
 // (BIP 173) has no 1 but one behind its prefix.
-func parseRecipient(s string) (age.Recipient, error) {
+func parse(s string) (age.Recipient, error) {
 	var key interface {
 		age.Recipient
 		fmt.Stringer
