@@ -59,7 +59,8 @@ func (o Object) Key() string {
 // when Op is not DELETE; Run is set exactly when Origin is Reconcile; To names destinations
 // of the change's own cluster; ClusterID,
 // Resource, Name, UID and ResourceVersion are set, but for a DELETE that a run
-// found: the object is gone, so nothing is known but where its file stands.
+// found: the object is gone, so nothing is known but where its file stands. SealedTo is of
+// a manifest whose file has a Path of its own.
 type Change struct {
 	Object
 	Op              Op
@@ -67,16 +68,20 @@ type Change struct {
 	ClusterID       string // uid of its kube-system namespace
 	UID             string
 	ResourceVersion string
-	Hash            string    // content hash: the Git blob id of Manifest
-	Sanitizer       int       // generation of the rules that made Manifest
-	Time            time.Time // when the change was made, as far as the object tells
-	FieldManager    string    // who made it, as far as the object tells
-	Origin          Origin
-	Run             string // the run that found it, if one did
-	Attempt         uint64
-	Path            string // of the file, below the base folder: set by a run
-	Replaces        string // content hash of the file that a run found without an object: no other is removed
-	More            bool   // the run has further results behind this one
+	// Hash is the content hash: the Git blob id of Manifest. Of one that is sealed it is what
+	// secretmark.Hash makes, and nobody can try guesses at the content against it.
+	Hash         string
+	Sanitizer    int       // generation of the rules that made Manifest
+	Time         time.Time // when the change was made, as far as the object tells
+	FieldManager string    // who made it, as far as the object tells
+	Origin       Origin
+	Run          string // the run that found it, if one did
+	Attempt      uint64
+	// Path is that of the file, below the base folder: set by a run, and where the file is
+	// encrypted. Otherwise it is the object's.
+	Path     string
+	Replaces string // content hash of the file that a run found without an object: no other is removed
+	More     bool   // the run has further results behind this one
 	// To are the destinations that it is for, while it stands in KS_EVENTS: those whose rules
 	// select this version, and have it look so, or, of a DELETE, those that selected the
 	// version before. Who sent it knew all that were registered at Registry.
@@ -89,9 +94,15 @@ type Change struct {
 	// Resume is the version a watch of this type may resume from once this
 	// message is stored. It is the change's own only when a watch delivered it;
 	// while a list is being published it stays at what stood before the list.
-	Resume   string
+	Resume string
+	// SealedTo is the public key of the git-writer that Manifest is sealed to (see shared/seal),
+	// of a sensitive object: its file is encrypted. "": Manifest is what is to stand there.
+	SealedTo string
 	Manifest []byte
 }
+
+// SealedAs is whose manifest it is, as what is sealed of it says it.
+func (c Change) SealedAs() string { return c.Cluster + "/" + c.Object.Key() }
 
 // Message encodes the change. ID and Cursor are the publisher's to add.
 func (c Change) Message() (Header, []byte) {
@@ -122,6 +133,7 @@ func (c Change) Message() (Header, []byte) {
 	put(h, HeaderTo, joinTo(c.To))
 	putUint(h, HeaderRegistry, c.Registry)
 	put(h, HeaderResume, c.Resume)
+	put(h, HeaderSealedTo, c.SealedTo)
 	return h, c.Manifest
 }
 
@@ -160,6 +172,7 @@ func ParseChange(h Header, body []byte) (Change, error) {
 		UID: get(h, HeaderUID), ResourceVersion: get(h, HeaderRevision), Hash: get(h, HeaderHash),
 		FieldManager: get(h, HeaderFieldManager), Origin: Origin(get(h, HeaderOrigin)),
 		Run: get(h, HeaderRun), Path: get(h, HeaderPath), Replaces: get(h, HeaderReplaces), More: get(h, HeaderMore) == "true", Resume: get(h, HeaderResume),
+		SealedTo: get(h, HeaderSealedTo),
 	}
 	if len(body) > 0 {
 		c.Manifest = body
@@ -205,6 +218,9 @@ func (c Change) check() error {
 	}
 	if due := c.Op != Delete; (c.Hash != "") != due || (len(c.Manifest) > 0) != due {
 		return fmt.Errorf("%w: a %s with %d bytes of manifest and hash %q", ErrMalformed, c.Op, len(c.Manifest), c.Hash)
+	}
+	if c.SealedTo != "" && (c.Path == "" || len(c.Manifest) == 0) {
+		return fmt.Errorf("%w: sealed to %q, with %d bytes of manifest, for the path %q", ErrMalformed, c.SealedTo, len(c.Manifest), c.Path)
 	}
 	if (c.Origin == Reconcile) != (c.Run != "") {
 		return fmt.Errorf("%w: origin %q and run %q", ErrMalformed, c.Origin, c.Run)

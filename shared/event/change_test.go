@@ -22,22 +22,28 @@ func set(c Change, name, value string) (Header, []byte) {
 func TestMalformedChanges(t *testing.T) {
 	deletion := changed(func(c *Change) { c.Op, c.Hash, c.Manifest = Delete, "", nil })
 	tests := map[string]func() (Header, []byte){
-		"no op":            func() (Header, []byte) { return set(goldenChange(), HeaderOp, "") },
-		"unknown op":       func() (Header, []byte) { return set(goldenChange(), HeaderOp, "PATCH") },
-		"op in lower case": func() (Header, []byte) { return set(goldenChange(), HeaderOp, "update") },
-		"no cluster id":    func() (Header, []byte) { return set(goldenChange(), HeaderClusterID, "") },
-		"no resource":      func() (Header, []byte) { return set(goldenChange(), HeaderResource, "") },
-		"no name":          func() (Header, []byte) { return set(goldenChange(), HeaderName, "") },
-		"no uid":           func() (Header, []byte) { return set(goldenChange(), HeaderUID, "") },
-		"no version":       func() (Header, []byte) { return set(goldenChange(), HeaderRevision, "") },
-		"no hash":          func() (Header, []byte) { return set(goldenChange(), HeaderHash, "") },
-		"no manifest":      func() (Header, []byte) { h, _ := goldenChange().Message(); return h, nil },
-		"neither":          func() (Header, []byte) { h, _ := set(goldenChange(), HeaderHash, ""); return h, nil },
-		"delete with hash": func() (Header, []byte) { return set(deletion, HeaderHash, "abc") },
-		"delete with body": func() (Header, []byte) { h, _ := deletion.Message(); return h, []byte("x") },
-		"delete with both": func() (Header, []byte) { h, _ := set(deletion, HeaderHash, "abc"); return h, []byte("x") },
-		"run no origin":    func() (Header, []byte) { return set(goldenChange(), HeaderRun, "run-1") },
-		"origin no run":    func() (Header, []byte) { return set(goldenChange(), HeaderOrigin, "reconcile") },
+		"no op":                 func() (Header, []byte) { return set(goldenChange(), HeaderOp, "") },
+		"unknown op":            func() (Header, []byte) { return set(goldenChange(), HeaderOp, "PATCH") },
+		"op in lower case":      func() (Header, []byte) { return set(goldenChange(), HeaderOp, "update") },
+		"no cluster id":         func() (Header, []byte) { return set(goldenChange(), HeaderClusterID, "") },
+		"no resource":           func() (Header, []byte) { return set(goldenChange(), HeaderResource, "") },
+		"no name":               func() (Header, []byte) { return set(goldenChange(), HeaderName, "") },
+		"no uid":                func() (Header, []byte) { return set(goldenChange(), HeaderUID, "") },
+		"no version":            func() (Header, []byte) { return set(goldenChange(), HeaderRevision, "") },
+		"no hash":               func() (Header, []byte) { return set(goldenChange(), HeaderHash, "") },
+		"no manifest":           func() (Header, []byte) { h, _ := goldenChange().Message(); return h, nil },
+		"neither":               func() (Header, []byte) { h, _ := set(goldenChange(), HeaderHash, ""); return h, nil },
+		"delete with hash":      func() (Header, []byte) { return set(deletion, HeaderHash, "abc") },
+		"delete with body":      func() (Header, []byte) { h, _ := deletion.Message(); return h, []byte("x") },
+		"delete with both":      func() (Header, []byte) { h, _ := set(deletion, HeaderHash, "abc"); return h, []byte("x") },
+		"run no origin":         func() (Header, []byte) { return set(goldenChange(), HeaderRun, "run-1") },
+		"origin no run":         func() (Header, []byte) { return set(goldenChange(), HeaderOrigin, "reconcile") },
+		"sealed without a path": func() (Header, []byte) { return set(goldenChange(), HeaderSealedTo, "age1qyq") },
+		"sealed without a manifest": func() (Header, []byte) {
+			c := deletion
+			c.Path = "shop/secrets/db.sops.yaml"
+			return set(c, HeaderSealedTo, "age1qyq")
+		},
 		"orphan no path": func() (Header, []byte) {
 			return changed(func(c *Change) { *c = Change{Op: Delete, Origin: Reconcile, Run: "run-1"} }).Message()
 		},

@@ -54,6 +54,10 @@ var goldenChanges = map[string]Change{
 	"change-to": changed(func(c *Change) {
 		c.To = []DestinationKey{{"prod", "gitops", "live"}, {"prod", "shop", "apps.only"}}
 	}),
+	"change-sealed": changed(func(c *Change) {
+		c.Resource, c.Kind, c.Name, c.Path = "secrets", "Secret", "db", "shop/secrets/db.sops.yaml"
+		c.SealedTo, c.Manifest = "age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq", []byte("age-encryption.org/v1\n-> X25519 sealed")
+	}),
 	"change-delete": changed(func(c *Change) { c.Op, c.Hash, c.Manifest = Delete, "", nil }),
 	"change-cluster-scoped": changed(func(c *Change) {
 		c.Group, c.Resource, c.Kind, c.Namespace, c.Name = "rbac.authorization.k8s.io", "clusterroles", "ClusterRole", "", "system:100%"

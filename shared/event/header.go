@@ -39,6 +39,7 @@ const (
 	HeaderAttempt      = "Ks-Attempt"
 	HeaderDestination  = "Ks-Destination"
 	HeaderPath         = "Ks-Path"
+	HeaderSealedTo     = "Ks-Sealed-To"
 	HeaderReplaces     = "Ks-Replaces"
 	HeaderMore         = "Ks-More"
 	HeaderTo           = "Ks-To"

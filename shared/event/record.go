@@ -44,6 +44,13 @@ type Destination struct {
 	Rules      []Rule         `json:"rules"`
 	// Without names the default exclusions that do not hold for it.
 	Without []string `json:"without,omitempty"`
+	// Recipients are the public keys that its sensitive objects are encrypted to, sorted.
+	Recipients []string `json:"recipients,omitempty"`
+	// Sensitive are the types whose objects are written encrypted, beside Secrets.
+	Sensitive []Sensitive `json:"sensitive,omitempty"`
+	// Withheld is why its rules select sensitive objects that are neither watched nor
+	// written: their files stay as they are. "": they are written, or it selects none.
+	Withheld Withheld `json:"withheld,omitempty"`
 	// Credentials names the Secret that opens the remote, as cluster/namespace/name; empty: what
 	// the git-writer's environment knows does.
 	Credentials string `json:"credentials,omitempty"`

@@ -1,5 +1,6 @@
-// Package seal hands a Secret from the watcher, which may read it, to the git-writer, which
-// uses it and has no rights in Kubernetes. What lies between them on the bus only the
+// Package seal hands Secrets from the watcher, which may read them, to the git-writer, which has
+// no rights in Kubernetes: those that open remotes ([Secret]), and the objects that it writes
+// encrypted ([Content]). What lies between them on the bus only the
 // git-writer can read: it is encrypted (age, X25519) to the one key that the git-writer has
 // the identity of.
 //
@@ -33,6 +34,7 @@ var (
 	ErrOtherKey    = errors.New("it is sealed to another key")
 	ErrDamaged     = errors.New("what was sealed is damaged")
 	ErrOtherSecret = errors.New("it was sealed as another Secret")
+	ErrOtherObject = errors.New("it was sealed as another object")
 	ErrOtherRemote = errors.New("it was not sealed for this remote")
 )
 
@@ -72,13 +74,9 @@ func Seal(to *Recipient, s Secret) ([]byte, error) {
 // Open reads what was sealed: the data of the Secret of that name, for a remote that it
 // may open.
 func (ids Identities) Open(sealed []byte, name, remote string) (map[string][]byte, error) {
-	r, err := age.Decrypt(bytes.NewReader(sealed), ids.keys...)
-	var other *age.NoIdentityMatchError
-	switch {
-	case errors.As(err, &other):
-		return nil, ErrOtherKey
-	case err != nil:
-		return nil, ErrDamaged
+	r, err := ids.decrypt(sealed)
+	if err != nil {
+		return nil, err
 	}
 	plain, err := io.ReadAll(io.LimitReader(r, maxSealed+1))
 	defer clear(plain)
@@ -93,4 +91,17 @@ func (ids Identities) Open(sealed []byte, name, remote string) (map[string][]byt
 		return nil, ErrOtherRemote
 	}
 	return s.Data, nil
+}
+
+// decrypt fails with ErrOtherKey or ErrDamaged.
+func (ids Identities) decrypt(sealed []byte) (io.Reader, error) {
+	r, err := age.Decrypt(bytes.NewReader(sealed), ids.keys...)
+	var other *age.NoIdentityMatchError
+	switch {
+	case errors.As(err, &other):
+		return nil, ErrOtherKey
+	case err != nil:
+		return nil, ErrDamaged
+	}
+	return r, nil
 }

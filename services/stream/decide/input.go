@@ -50,6 +50,9 @@ func (in Input) IsMark() bool { return in.mark != nil }
 // Path is where the file of a change's object stands.
 func (in Input) Path() string {
 	c := in.change
+	if c.Path != "" {
+		return c.Path
+	}
 	return manifest.Identity{Group: c.Group, Resource: c.Resource, Namespace: c.Namespace, Name: c.Name}.Path()
 }
 
