@@ -35,7 +35,7 @@ type Config struct {
 // Flags declares the flags; what is set is the default.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.Credentials.Dir, "git-credentials", c.Credentials.Dir, "`directory` of the Secrets that remotes name, with cluster/namespace/name/key; else $KUBESCRIBE_GIT_CREDENTIALS_DIR")
-	fs.StringVar(&c.Credentials.Identity, "credentials-identity", c.Credentials.Identity, "`file` with the private key (age-keygen -o FILE) that the watcher seals other Secrets to; else $KUBESCRIBE_CREDENTIALS_IDENTITY_FILE")
+	fs.StringVar(&c.Credentials.Identity, "credentials-identity", c.Credentials.Identity, "`file` with the private key (age-keygen -o FILE) that the watcher seals Secrets to: others that remotes name, and those that are mirrored; else $KUBESCRIBE_CREDENTIALS_IDENTITY_FILE")
 	fs.StringVar(&c.CacheDir, "cache-dir", c.CacheDir, "`directory` of the caches of remotes")
 }
 
@@ -205,7 +205,7 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	r.Worker = branch.New(branch.Config{
 		BranchKey: d.BranchKey, URL: d.URL, Branch: d.Branch, CacheDir: filepath.Join(w.opener.CacheDir, d.BranchKey),
-		Credentials: d.Credentials, Auth: w.auth(d), Sign: w.signer.sign, Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
+		Credentials: d.Credentials, Auth: w.auth(d), Identities: w.opener.identities, Sign: w.signer.sign, Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
 		Log: w.log, Metrics: w.metrics, Now: w.now,
 	})
 	go func() {

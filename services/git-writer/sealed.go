@@ -79,6 +79,14 @@ func damaged(name string) error {
 	return fmt.Errorf("what stands in %s is of no use: change the Secret in any way, and it is sealed anew (kubectl -n %s annotate --overwrite secret %s sealed-anew=\"$(date)\")", subject.BucketCredential, k.Namespace, k.Name)
 }
 
+// identities open what the watcher has sealed.
+func (o opener) identities() (seal.Identities, error) {
+	if o.Credentials.Identity == "" {
+		return seal.Identities{}, errors.New("it runs without one: give it --credentials-identity FILE, with the private half of what the watcher has as --credentials-recipient")
+	}
+	return readIdentities(o.Credentials.Identity)
+}
+
 // recipients are the public halves of keys, for people.
 func recipients(ids seal.Identities) string {
 	var all []string

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +17,6 @@ import (
 	"github.com/kubescribe/kubescribe/services/router"
 	"github.com/kubescribe/kubescribe/services/stream"
 	"github.com/kubescribe/kubescribe/services/watcher"
-	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/service"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -186,15 +184,14 @@ func (p *Process) Close() error {
 	return nil
 }
 
-// share gives watcher and git-writer one key between them, of a data directory, if any
-// remote names a Secret, or may come to. What comes as files is not read from the cluster, where it may
+// share gives watcher and git-writer the keys of a data directory: what waits on the bus may be
+// sealed, whatever is mirrored now. What comes as files is not read from the cluster, where it may
 // not even be.
 func (c *Config) share(dir *datadir.Dir) (err error) {
-	names := func(r v1alpha1.GitRemote) bool { return r.Spec.SecretRef != nil }
-	if docs := c.Watcher.Documents; docs != nil && !slices.ContainsFunc(docs.GitRemotes, names) {
-		return nil
-	}
 	if c.Watcher.Recipient, err = dir.Key(); err != nil {
+		return err
+	}
+	if c.Watcher.MarkKey, err = dir.MarkKey(); err != nil {
 		return err
 	}
 	c.Watcher.Skip = c.Credentials.HasFiles

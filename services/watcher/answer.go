@@ -18,7 +18,6 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
-	"github.com/kubescribe/kubescribe/shared/exclusion"
 	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/manifest"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -210,7 +209,7 @@ func touches(d event.Destination, t discover.Type, namespace string) bool {
 // file holds of them was selected before an upgrade preferred another version, or
 // before the rules were changed: they are not followed, and may well be there.
 func leaves(d event.Destination, t discover.Type) bool {
-	return !exclusion.Type(t.GroupResource(), d.Without) && slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
+	return !selection.LeftOut(d, t.GroupResource()) && slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
 		r.Versions = nil
 		in := r.Namespaces
 		switch {
@@ -292,7 +291,7 @@ func (s *session) answerFrozen(ctx context.Context, d event.Destination, q event
 	}
 	slices.Sort(missing)
 	missing = slices.Compact(missing)
-	unmirrored := exclusion.Types(d.Without)
+	unmirrored := selection.AllLeftOut(d)
 	for _, gr := range found.Others {
 		if subject.Part(s.cfg.Cluster, gr.Group, gr.Resource) == q.Part {
 			unmirrored = append(unmirrored, gr.String())
@@ -302,7 +301,7 @@ func (s *session) answerFrozen(ctx context.Context, d event.Destination, q event
 
 	w := s.bus.WriteSeries(series)
 	n := 0
-	for _, e := range f.entries() {
+	for _, e := range f.entries(d) {
 		n++
 		if err := w.Entry(ctx, event.Entry{Path: e.path, Hash: e.Hash(), Version: e.Version}); err != nil {
 			return err
@@ -342,17 +341,21 @@ type pathOf struct {
 	capture.Frozen
 }
 
-// entries are the objects in the order of their paths.
-func (f frozen) entries() []pathOf {
+// entries are the objects in the order of the paths that they have for a destination.
+func (f frozen) entries(d event.Destination) []pathOf {
 	n := 0
 	for _, t := range f.types {
 		n += len(t.objects)
 	}
 	all := make([]pathOf, 0, n)
 	for _, t := range f.types {
+		path := manifest.Identity.Path
+		if _, sensitive := d.Encrypts(t.Group, t.Resource); sensitive {
+			path = manifest.Identity.SealedPath
+		}
 		for _, o := range t.objects {
 			id := manifest.Identity{Group: t.Group, Resource: t.Resource, Namespace: o.Namespace, Name: o.Name}
-			all = append(all, pathOf{id.Path(), o})
+			all = append(all, pathOf{path(id), o})
 		}
 	}
 	slices.SortFunc(all, func(a, b pathOf) int { return cmp.Compare(a.path, b.path) })

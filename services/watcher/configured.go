@@ -12,6 +12,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/kubescribe/kubescribe/services/watcher/internal/capture"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/documents"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
@@ -52,6 +53,7 @@ func (w *Watcher) configured(ctx context.Context, id string) (p plan, err error)
 		if p.destinations, err = registry.Compile(w.cfg.Documents, w.cfg.Cluster, id); err != nil {
 			return p, fault.As(fault.Terminate, err)
 		}
+		w.withhold(p.destinations)
 		return p, nil
 	}
 	all, changed, err := w.source.Get(ctx, documentsWait)
@@ -78,7 +80,34 @@ func (w *Watcher) configured(ctx context.Context, id string) (p plan, err error)
 	}
 	p.verdict.Refused = refused
 	p.destinations = registry.Retain(compiled, registered, refused, all)
+	w.withhold(p.destinations)
 	return p, nil
+}
+
+// withhold has destinations say what they do not get of what is sensitive.
+func (w *Watcher) withhold(destinations []event.Destination) {
+	s := registry.Secrecy{Never: w.cfg.NoSecrets, Keys: w.sealing() != nil}
+	for i, d := range destinations {
+		destinations[i] = s.Withhold(d)
+	}
+}
+
+// sayWithheld logs which destinations have begun to get nothing of what is sensitive.
+func (w *Watcher) sayWithheld(destinations []event.Destination) {
+	for _, d := range destinations {
+		if d.Withheld != "" && d.Withheld != w.withheld[d.Key] {
+			w.log.Warn("sensitive objects are not mirrored", "destination", d.Key.String(), "why", d.Withheld.Message())
+		}
+		w.withheld[d.Key] = d.Withheld
+	}
+}
+
+// sealing is what sensitive objects are sealed with, nil if a key is missing.
+func (w *Watcher) sealing() *capture.Sealing {
+	if w.cfg.Recipient == nil || w.cfg.MarkKey == nil {
+		return nil
+	}
+	return &capture.Sealing{To: w.cfg.Recipient, Key: *w.cfg.MarkKey}
 }
 
 // leastSession is how long a session lasts before another configuration ends it: documents that

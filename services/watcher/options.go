@@ -18,15 +18,20 @@ type Options struct {
 	Context    string
 	Config     string
 	Resources  bool // the documents are the cluster's custom resources
-	// CredentialsRecipient is the git-writer's public key; empty: no Secret is read.
+	// CredentialsRecipient is the git-writer's public key; empty: no remote's Secret is read, and
+	// no Secret is mirrored.
 	CredentialsRecipient string
+	MarkKeyFile          string // of the key that mirrored Secrets are marked with; empty: none is mirrored
+	Secrets              SecretOptions
 	Rate                 Rate
 	loaded               Config
 }
 
 // Flags declares the options; what they are set to is the default.
 func (o *Options) Flags(fs *flag.FlagSet) {
-	fs.StringVar(&o.CredentialsRecipient, "credentials-recipient", o.CredentialsRecipient, "public `key` (age1...) of the git-writer, to which the Secrets that remotes name are sealed; else $KUBESCRIBE_CREDENTIALS_RECIPIENT; without one no Secret is read")
+	fs.StringVar(&o.CredentialsRecipient, "credentials-recipient", o.CredentialsRecipient, "public `key` (age1...) of the git-writer, to which Secrets are sealed: those that remotes name, and those that are mirrored; else $KUBESCRIBE_CREDENTIALS_RECIPIENT; without one no remote's is read and none is mirrored")
+	fs.StringVar(&o.MarkKeyFile, "mark-key", o.MarkKeyFile, "`file` with the key (kubescribe keygen watcher FILE) that mirrored Secrets are marked with; else $KUBESCRIBE_MARK_KEY_FILE; without one none is mirrored")
+	o.Secrets.Flags(fs)
 	fs.StringVar(&o.Cluster, "cluster", "", "`name` of the cluster on the bus and in Git (default: as the kubeconfig calls it)")
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig `file`")
 	o.Rate.Flags(fs)
@@ -63,6 +68,14 @@ func (o *Options) Load() error {
 		return err
 	}
 	o.loaded = Config{Cluster: name, Documents: docs, REST: rc}
+	if o.loaded.NoSecrets, err = o.Secrets.Never(); err != nil {
+		return err
+	}
+	if o.MarkKeyFile != "" {
+		if o.loaded.MarkKey, err = ReadMarkKey(o.MarkKeyFile); err != nil {
+			return err
+		}
+	}
 	if o.CredentialsRecipient != "" {
 		if o.loaded.Recipient, err = seal.ParseRecipient(o.CredentialsRecipient); err != nil {
 			return fmt.Errorf("--credentials-recipient or KUBESCRIBE_CREDENTIALS_RECIPIENT: %w", err)

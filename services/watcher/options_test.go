@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kubescribe/kubescribe/shared/secretmark"
 )
 
 const configuration = `apiVersion: kubescribe.dev/v1alpha1
@@ -78,6 +80,10 @@ func TestOptions(t *testing.T) {
 	// A context whose cluster is none, beside those of the other tests.
 	file := write("kubeconfig", strings.Replace(kubeconfig, "contexts:\n", "contexts:\n- {name: none, context: {user: me}}\n", 1))
 	config := write("config.yaml", configuration)
+	open := write("open", string(secretmark.Generate()))
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	invalid := write("invalid.yaml", "apiVersion: kubescribe.dev/v1alpha1\nkind: GitRemote\nmetadata: {name: git, namespace: shop}\nspec: {url: nonsense}\n")
 	for name, tt := range map[string]struct {
 		args    []string
@@ -96,6 +102,11 @@ func TestOptions(t *testing.T) {
 		},
 		"a public key that is none": {[]string{"--config", config, "--kubeconfig", file, "--credentials-recipient", "age1x"}, "", []string{"--credentials-recipient", "KUBESCRIBE_CREDENTIALS_RECIPIENT", "age-keygen -y"}},
 		"a private key for it":      {[]string{"--config", config, "--kubeconfig", file, "--credentials-recipient", "AGE-SECRET-KEY-1X"}, "", []string{"--credentials-recipient", "that is a private key"}},
+		"a mark key":                {[]string{"--config", config, "--kubeconfig", file, "--mark-key", write("marks", string(secretmark.Generate())), "--mirror-secrets", "Never"}, "prod", nil},
+		"a mark key that is none":   {[]string{"--config", config, "--kubeconfig", file, "--mark-key", write("none", "hush-hush")}, "", []string{"the key that Secrets are marked with", "line 1 is no key", "keygen watcher"}},
+		"no such mark key":          {[]string{"--config", config, "--kubeconfig", file, "--mark-key", file + "-none"}, "", []string{"the key that Secrets are marked with", file + "-none", "keygen watcher"}},
+		"a mark key for all to see": {[]string{"--config", config, "--kubeconfig", file, "--mark-key", open}, "", []string{"others may read", "chmod 600"}},
+		"a word for Secrets":        {[]string{"--config", config, "--kubeconfig", file, "--mirror-secrets", "never"}, "", []string{`--mirror-secrets "never"`, "Encrypted nor Never"}},
 		"a name that is no key":     {[]string{"--config", config, "--kubeconfig", file, "--cluster", "a/b"}, "", []string{`"a/b"`, "--cluster"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,6 +120,9 @@ func TestOptions(t *testing.T) {
 			if tt.says == nil {
 				if err != nil || o.loaded.Cluster != tt.cluster || o.loaded.REST.Host != "https://prod.example.com" || len(o.loaded.Documents.GitDestinations) != 1 {
 					t.Errorf("it watches %s, %v", o.loaded.Cluster, err)
+				}
+				if named := strings.Contains(name, "mark key"); (o.loaded.MarkKey != nil) != named || o.loaded.NoSecrets != named {
+					t.Errorf("it has the key of marks: %t; it mirrors no Secrets: %t", o.loaded.MarkKey != nil, o.loaded.NoSecrets)
 				}
 				return
 			}

@@ -295,7 +295,7 @@ func (s *session) start(ctx context.Context, lost context.CancelCauseFunc, key w
 	r.Worker = capture.New(capture.Config{
 		Type: t, Namespace: key.namespace, Cluster: s.cfg.Cluster, ClusterID: s.clusterID, Part: part,
 		Client: client, Namespaced: namespaced, Lane: s.lanes[part], Bus: s.bus, Bookmarks: s.bookmarks,
-		Destinations: destinations, Selection: s.selector.Of(t.GroupVersionResource),
+		Destinations: destinations, Selection: s.selector.Of(t.GroupVersionResource), Sealing: s.sealing(),
 		AskRun: func(ctx context.Context, d event.DestinationKey, reason string) error {
 			return s.askRun(ctx, part, d, reason)
 		},

@@ -27,6 +27,7 @@ import (
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/seal"
+	"github.com/kubescribe/kubescribe/shared/secretmark"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -48,8 +49,13 @@ type Config struct {
 	Documents *v1alpha1.Documents // nil: the custom resources of the cluster
 	REST      *rest.Config        // its Host is printed: as LoadREST makes it, without a password
 	Owner     string              // who this is, for those who look at a lane's fence
-	// Recipient is whom the Secrets of remotes are sealed to; nil: none is read.
+	// Recipient is the git-writer, to whom the Secrets of remotes are sealed, and those that are
+	// mirrored; nil: no remote's is read, and none is mirrored.
 	Recipient *seal.Recipient
+	// MarkKey marks what is mirrored of Secrets; nil: none is.
+	MarkKey *secretmark.Key
+	// NoSecrets is whether Secrets are not mirrored, whatever documents say.
+	NoSecrets bool
 	// Skip is whether a Secret, cluster/namespace/name, is not read either; nil: none is
 	// skipped.
 	Skip func(secret string) bool
@@ -79,8 +85,9 @@ type Watcher struct {
 	phases        *bus.Bucket[event.PhaseRecord]
 	statuses      *bus.Bucket[event.Status]
 	credentials   *bus.Bucket[event.Credential]
-	source        *documents.Source // nil: the documents are given
-	refused       map[string]bool   // what was said of documents; the follower's of the session alone
+	source        *documents.Source                       // nil: the documents are given
+	refused       map[string]bool                         // what was said of documents; the follower's of the session alone
+	withheld      map[event.DestinationKey]event.Withheld // as it was said last; Run's
 	events        *prometheus.CounterVec
 	freezes       *prometheus.CounterVec
 	entries       prometheus.Counter
@@ -96,7 +103,7 @@ type Watcher struct {
 
 // New makes a watcher of one cluster. It does not talk to the API server yet.
 func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
-	w := &Watcher{Patience: patience, cfg: cfg, bus: d.Bus, log: d.Log.With("role", "watcher"), why: errors.New("starting")}
+	w := &Watcher{Patience: patience, cfg: cfg, bus: d.Bus, log: d.Log.With("role", "watcher"), why: errors.New("starting"), withheld: map[event.DestinationKey]event.Withheld{}}
 	rc := clientOf(cfg.REST)
 	var err error
 	if w.dynamic, err = dynamic.NewForConfig(rc); err != nil {
@@ -200,7 +207,6 @@ func (w *Watcher) types(state string, of func(watched, waiting, forbidden int) i
 // Run captures until ctx ends, then stores where it stands and returns nil.
 // Whatever goes wrong, it begins a new session: the lanes tell it where to go on.
 func (w *Watcher) Run(ctx context.Context) error {
-	w.log.Info("Secrets are not mirrored by this version: none is written, and none is read but what a GitRemote names")
 	if w.source != nil {
 		var followed sync.WaitGroup
 		defer followed.Wait()
@@ -288,6 +294,7 @@ func (w *Watcher) capture(ctx context.Context) error {
 		return err
 	}
 	destinations := plan.destinations
+	w.sayWithheld(destinations)
 	synced, err := registry.Sync(ctx, w.bus, w.cfg.Cluster, destinations, w.source != nil)
 	if errors.Is(err, registry.ErrMoved) {
 		return fault.As(fault.Terminate, err)

@@ -17,8 +17,6 @@ type Exclusion struct {
 	Why  string
 	// Types are left out whole, as resource.group.
 	Types []string
-	// Always is whether no destination can lift it.
-	Always bool
 
 	holds func(of schema.GroupResource, o *unstructured.Unstructured) bool // of an object; nil: of types
 }
@@ -26,9 +24,9 @@ type Exclusion struct {
 // All is the list, sorted by name.
 func All() []Exclusion { return slices.Clone(all) }
 
-// Lifts reports whether there is an exclusion by a name that can be lifted.
+// Lifts reports whether there is an exclusion by a name.
 func Lifts(name string) bool {
-	return slices.ContainsFunc(all, func(e Exclusion) bool { return e.Name == name && !e.Always })
+	return slices.ContainsFunc(all, func(e Exclusion) bool { return e.Name == name })
 }
 
 // Type reports whether a type is left out whole, where some exclusions are lifted.
@@ -40,7 +38,7 @@ func Type(of schema.GroupResource, lifted []string) bool {
 // resource.group.
 func Types(lifted []string) (types []string) {
 	for _, e := range all {
-		if e.Always || !slices.Contains(lifted, e.Name) {
+		if !slices.Contains(lifted, e.Name) {
 			types = append(types, e.Types...)
 		}
 	}

@@ -65,6 +65,10 @@ var all = []Exclusion{
 		},
 	},
 	{
+		Name: "helm-releases", What: "Secrets of the type helm.sh/release.v1", Why: "Helm keeps the history of its releases in them",
+		holds: isSecretOf("helm.sh/release.v1"),
+	},
+	{
 		Name: "ip-addresses", What: "IPAddresses", Why: "the server allocates them for Services",
 		Types: []string{"ipaddresses.networking.k8s.io"},
 	},
@@ -83,13 +87,20 @@ var all = []Exclusion{
 		},
 	},
 	{
-		Name: "secrets", What: "Secrets", Why: "this version would write them in clear", Always: true,
-		Types: []string{"secrets"},
+		Name: "service-account-tokens", What: "Secrets of the type kubernetes.io/service-account-token", Why: "the control plane fills them in, for one cluster",
+		holds: isSecretOf("kubernetes.io/service-account-token"),
 	},
 	{
 		Name: "volume-attachments", What: "VolumeAttachments", Why: "the attach controller makes them",
 		Types: []string{"volumeattachments.storage.k8s.io"},
 	},
+}
+
+// isSecretOf holds for Secrets of a type.
+func isSecretOf(kind string) func(schema.GroupResource, *unstructured.Unstructured) bool {
+	return func(of schema.GroupResource, o *unstructured.Unstructured) bool {
+		return of == schema.GroupResource{Resource: "secrets"} && o.Object["type"] == kind
+	}
 }
 
 // isControlled reports whether an owner is marked as controlling.

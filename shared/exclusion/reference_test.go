@@ -36,21 +36,18 @@ func reference() string {
 # What is not mirrored by default
 
 Rules that select everything leave these out. A GitDestination lifts an exclusion by its name
-(` + "`spec.withoutExclusions`" + `), but for those that hold always. What a rule is to leave out besides
+(` + "`spec.withoutExclusions`" + `). What a rule is to leave out besides
 stands in its ` + "`spec.exclude`" + `. ` + "`kubescribe explain exclusions`" + ` prints this list.
 
 | name | left out | because | types |
 |---|---|---|---|
 `)
 	for _, e := range All() {
-		name, types := "`"+e.Name+"`", "by what is in the object"
-		if e.Always {
-			name += " (always)"
-		}
+		types := "by what is in the object"
 		if len(e.Types) > 0 {
 			types = "`" + strings.Join(e.Types, "`, `") + "`"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, e.What, e.Why, types)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", e.Name, e.What, e.Why, types)
 	}
 	return b.String()
 }

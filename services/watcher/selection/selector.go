@@ -22,6 +22,13 @@ type Selector struct {
 	policies     []manifest.Policy
 }
 
+// Audience is who may read the objects of a sensitive type in Git, and what of them is for
+// nobody else.
+type Audience struct {
+	Recipients []string // public keys, sorted
+	Fields     []string // whose values are encrypted
+}
+
 // rule is a rule with its selectors read.
 type rule struct {
 	event.Rule
@@ -94,7 +101,7 @@ func (s *Selector) Place(k event.DestinationKey) int {
 // Follows reports whether rules of a destination select a type, so that it is to be watched
 // for it, in a namespace or, with "", in any.
 func Follows(d event.Destination, t schema.GroupVersionResource, namespaced bool, namespace string) bool {
-	return !exclusion.Type(t.GroupResource(), d.Without) && slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
+	return !LeftOut(d, t.GroupResource()) && slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
 		if !r.SelectsType(t.Group, t.Version, t.Resource) {
 			return false
 		}
@@ -102,11 +109,30 @@ func Follows(d event.Destination, t schema.GroupVersionResource, namespaced bool
 	})
 }
 
+// LeftOut reports whether a destination has nothing of a type, whatever its rules select: by
+// default, or because it is sensitive and withheld. Nothing of it is watched then, and its files
+// stay as they are.
+func LeftOut(d event.Destination, of schema.GroupResource) bool {
+	return slices.Contains(AllLeftOut(d), of.String())
+}
+
+// AllLeftOut names the types that LeftOut reports, sorted, as resource.group.
+func AllLeftOut(d event.Destination) []string {
+	all := exclusion.Types(d.Without)
+	if d.Withheld != "" {
+		for _, s := range d.AllSensitive() {
+			all = append(all, schema.GroupResource{Group: s.Group, Resource: s.Resource}.String())
+		}
+		slices.Sort(all)
+	}
+	return all
+}
+
 // Of is what the rules say of one type.
 func (s *Selector) Of(t schema.GroupVersionResource) *Type {
 	of := &Type{Selector: s, of: t}
 	for place, rules := range s.rules {
-		if exclusion.Type(t.GroupResource(), s.destinations[place].Without) {
+		if LeftOut(s.destinations[place], t.GroupResource()) {
 			continue
 		}
 		var some []rule
@@ -117,29 +143,59 @@ func (s *Selector) Of(t schema.GroupVersionResource) *Type {
 			}
 		}
 		if len(some) > 0 {
-			of.wants = append(of.wants, wants{place, some})
+			audience := of.audience(s.destinations[place])
+			of.wants = append(of.wants, wants{place, some, audience})
+			if audience != 0 {
+				of.sensitive = of.sensitive.With(Only(place))
+			}
 		}
 	}
 	return of
 }
 
+// audience is that of a destination, as its place among all; 0 where the type is not sensitive.
+func (t *Type) audience(d event.Destination) int {
+	if t.audiences == nil {
+		t.audiences = []*Audience{nil}
+	}
+	fields, sensitive := d.Encrypts(t.of.Group, t.of.Resource)
+	if !sensitive {
+		return 0
+	}
+	a := &Audience{Recipients: d.Recipients, Fields: fields}
+	for i, other := range t.audiences {
+		if other != nil && slices.Equal(other.Recipients, a.Recipients) && slices.Equal(other.Fields, a.Fields) {
+			return i
+		}
+	}
+	t.audiences = append(t.audiences, a)
+	return len(t.audiences) - 1
+}
+
 // Type is the rules that select objects of one type.
 type Type struct {
 	*Selector
-	of    schema.GroupVersionResource
-	wants []wants
+	of        schema.GroupVersionResource
+	wants     []wants
+	audiences []*Audience // the first is nil: everybody who reads the repository
+	sensitive Set
 }
+
+// Sensitive are the destinations to which the type is sensitive.
+func (t *Type) Sensitive() Set { return t.sensitive }
 
 // wants is a destination's rules for a type.
 type wants struct {
-	place int
-	rules []rule
+	place    int
+	rules    []rule
+	audience int
 }
 
-// Choice is destinations that have an object by one policy.
+// Choice is destinations that have an object by one policy, for one audience.
 type Choice struct {
-	To     Set
-	Policy manifest.Policy
+	To       Set
+	Policy   manifest.Policy
+	Audience *Audience // nil: it is written in clear
 }
 
 // Select decides about an object: of each destination the first rule counts that selects
@@ -147,7 +203,7 @@ type Choice struct {
 func (t *Type) Select(o *unstructured.Unstructured) []Choice {
 	holding := exclusion.Object(t.of.GroupResource(), o)
 	var chosen []Choice
-	var by []int // the policy of each
+	var by [][2]int // the policy and the audience of each
 	for _, d := range t.wants {
 		if !exclusion.Allows(holding, t.destinations[d.place].Without) {
 			continue
@@ -156,12 +212,12 @@ func (t *Type) Select(o *unstructured.Unstructured) []Choice {
 		if i < 0 {
 			continue
 		}
-		policy, to := d.rules[i].policy, Only(d.place)
-		if n := slices.Index(by, policy); n >= 0 {
+		how, to := [2]int{d.rules[i].policy, d.audience}, Only(d.place)
+		if n := slices.Index(by, how); n >= 0 {
 			chosen[n].To = chosen[n].To.With(to)
 			continue
 		}
-		by, chosen = append(by, policy), append(chosen, Choice{to, t.policies[policy]})
+		by, chosen = append(by, how), append(chosen, Choice{to, t.policies[how[0]], t.audiences[how[1]]})
 	}
 	return chosen
 }

@@ -1,6 +1,7 @@
 package selection
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -124,11 +125,10 @@ func TestChoices(t *testing.T) {
 	}
 }
 
-// TestLifted: an exclusion that one destination lifts holds for the others, and Secrets are
-// for nobody.
+// TestLifted: an exclusion that one destination lifts holds for the others.
 func TestLifted(t *testing.T) {
 	lifting := destination("lifting", everything(nil))
-	lifting.Without = []string{"controlled", "leases", "secrets"}
+	lifting.Without = []string{"controlled", "leases"}
 	plain := destination("plain", everything(nil))
 	s, err := New([]event.Destination{plain, lifting})
 	if err != nil {
@@ -139,7 +139,7 @@ func TestLifted(t *testing.T) {
 		of   schema.GroupVersionResource
 		o    func(*unstructured.Unstructured)
 		want bool
-	}{{"type", leases, nil, true}, {"object", pods, controlled, true}, {"Secrets", secrets, nil, false}} {
+	}{{"type", leases, nil, true}, {"object", pods, controlled, true}} {
 		got := s.Of(tt.of).Select(object(tt.o))
 		if (len(got) == 1 && got[0].To == Only(1)) != tt.want || !tt.want && len(got) > 0 {
 			t.Errorf("%s: %+v", tt.name, got)
@@ -147,6 +147,56 @@ func TestLifted(t *testing.T) {
 		if tt.o == nil && (Follows(plain, tt.of, true, "") || Follows(lifting, tt.of, true, "") != tt.want) {
 			t.Errorf("%s: who follows it is wrong", tt.name)
 		}
+	}
+}
+
+// TestSensitive: Secrets are for those that recipients are named for, who have them apart where
+// they are others; another type is sensitive where a destination says so.
+func TestSensitive(t *testing.T) {
+	to := func(name string, recipients ...string) event.Destination {
+		d := destination(name, everything(nil))
+		d.Recipients = recipients
+		return d
+	}
+	withheld := to("withheld")
+	withheld.Withheld = event.WithheldNoRecipient
+	more := to("more", "age1a")
+	more.Sensitive = []event.Sensitive{{Group: "apps", Resource: "deployments", Fields: []string{"env"}}}
+	all := []event.Destination{to("one", "age1a"), withheld, to("other", "age1a", "age1b"), more}
+	s, err := New(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	show := func(of schema.GroupVersionResource) (shown []string) {
+		for _, c := range s.Of(of).Select(object(nil)) {
+			text := fmt.Sprint(slices.Collect(c.To.Places()))
+			if c.Audience != nil {
+				text += fmt.Sprint(" ", c.Audience.Recipients, c.Audience.Fields)
+			}
+			shown = append(shown, text)
+		}
+		return shown
+	}
+	if got := show(secrets); !slices.Equal(got, []string{"[0 3] [age1a] [data stringData]", "[2] [age1a age1b] [data stringData]"}) {
+		t.Errorf("Secrets: %q", got)
+	}
+	if got := show(deployments); !slices.Equal(got, []string{"[0 1 2]", "[3] [age1a] [env]"}) {
+		t.Errorf("another type: %q", got)
+	}
+	if got := show(pods); !slices.Equal(got, []string{"[0 1 2 3]"}) {
+		t.Errorf("one that is not sensitive: %q", got)
+	}
+	if got := s.Of(deployments).Sensitive(); got != Only(3) {
+		t.Errorf("sensitive to %v", slices.Collect(got.Places()))
+	}
+	for place, d := range all {
+		if Follows(d, secrets, true, "") != (place != 1) || LeftOut(d, secrets.GroupResource()) != (place == 1) || !LeftOut(d, leases.GroupResource()) {
+			t.Errorf("%s: follows Secrets: %t", d.Key.Name, Follows(d, secrets, true, ""))
+		}
+	}
+	more.Withheld = event.WithheldNoKeys
+	if got := AllLeftOut(more); !slices.IsSorted(got) || !slices.Contains(got, "secrets") || !slices.Contains(got, "deployments.apps") {
+		t.Errorf("left out: %q", got)
 	}
 }
 

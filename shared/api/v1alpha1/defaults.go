@@ -76,15 +76,15 @@ func SetDefaults(d *Documents) {
 		o := &d.WatchRules[i]
 		setDefault(&o.Namespace, DefaultNamespace)
 		setDefault(&o.Spec.DestinationRef.Namespace, o.Namespace)
-		setRuleDefaults(o.Spec.Rules, o.Spec.Exclude, &o.Spec.Sanitize)
+		setRuleDefaults(o.Spec.Rules, o.Spec.Exclude, &o.Spec.Sanitize, &o.Spec.MirrorSecrets)
 	}
 	for i := range d.ClusterWatchRules {
 		o := &d.ClusterWatchRules[i]
-		setRuleDefaults(o.Spec.Rules, o.Spec.Exclude, &o.Spec.Sanitize)
+		setRuleDefaults(o.Spec.Rules, o.Spec.Exclude, &o.Spec.Sanitize, &o.Spec.MirrorSecrets)
 	}
 }
 
-func setRuleDefaults(rules, exclude []Rule, sanitize *Sanitize) {
+func setRuleDefaults(rules, exclude []Rule, sanitize *Sanitize, secrets *MirrorSecrets) {
 	for _, list := range [][]Rule{rules, exclude} {
 		for i := range list {
 			if len(list[i].APIVersions) == 0 {
@@ -95,6 +95,7 @@ func setRuleDefaults(rules, exclude []Rule, sanitize *Sanitize) {
 	setDefault(&sanitize.Finalizers, KeepIt)
 	setDefault(&sanitize.OwnerReferences, RemoveIt)
 	setDefault(&sanitize.TrackingMarks, RemoveIt)
+	setDefault(secrets, MirrorSecretsEncrypted)
 }
 
 func setDefault[T ~string](field *T, value T) {

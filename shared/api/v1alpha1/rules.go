@@ -11,13 +11,16 @@ import (
 	"github.com/kubescribe/kubescribe/shared/manifest"
 )
 
-func (c *checker) rules(rules, exclude []Rule, sanitize Sanitize) {
+func (c *checker) rules(rules, exclude []Rule, sanitize Sanitize, secrets MirrorSecrets) {
 	if len(rules) == 0 {
 		c.add("spec.rules", `is required; add a rule such as {apiGroups: ["*"], resources: ["*"]}`)
 	}
 	c.ruleList("spec.rules", rules)
 	c.ruleList("spec.exclude", exclude)
 	c.sanitize(sanitize)
+	if secrets != MirrorSecretsEncrypted && secrets != MirrorSecretsNever {
+		c.add("spec.mirrorSecrets", "%s; write Encrypted or Never", unknownText(string(secrets)))
+	}
 }
 
 func (c *checker) ruleList(list string, rules []Rule) {

@@ -216,7 +216,7 @@ type GitDestinationSpec struct {
 	// before, the files stay as they are.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:Enum=api-server-service;api-services;bootstrapped;certificate-signing-requests;component-statuses;controlled;controller-revisions;csi-storage-capacities;default-service-accounts;endpoints;events;flow-control;ip-addresses;leases;nodes;root-certificates;volume-attachments
+	// +kubebuilder:validation:items:Enum=api-server-service;api-services;bootstrapped;certificate-signing-requests;component-statuses;controlled;controller-revisions;csi-storage-capacities;default-service-accounts;endpoints;events;flow-control;helm-releases;ip-addresses;leases;nodes;root-certificates;service-account-tokens;volume-attachments
 	WithoutExclusions []string `json:"withoutExclusions,omitempty"`
 
 	// Prune says what may remove files.
@@ -228,7 +228,65 @@ type GitDestinationSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Commit Commit `json:"commit,omitzero"`
+
+	// Encryption says who may read Secrets in Git, and what is encrypted beside them.
+	// +optional
+	Encryption Encryption `json:"encryption,omitzero"`
 }
+
+// Encryption says who may read what stands encrypted in Git. Such files are SOPS's, whose name
+// ends in .sops.yaml: sops -d FILE prints the resource to whoever has the private half of a
+// recipient.
+type Encryption struct {
+	// Recipients are public keys of age, which age-keygen or kubescribe keygen reader makes:
+	// age1…, or age1pq1… Each of their private halves decrypts all that is encrypted. Without
+	// any, Secrets are not mirrored, and what of them is in Git stays as it is. Files are
+	// encrypted anew where the list changes; nothing that was pushed before is taken back.
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +kubebuilder:validation:items:Pattern=`^age1[0-9a-z]+$`
+	Recipients []string `json:"recipients,omitempty"`
+
+	// Types are further ones that are sensitive, beside Secrets.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	Types []SensitiveType `json:"types,omitempty"`
+}
+
+// SensitiveType is a type whose resources are encrypted as Secrets are.
+type SensitiveType struct {
+	// APIGroup such as "external-secrets.io"; "" is the core group.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$`
+	APIGroup string `json:"apiGroup,omitempty"`
+
+	// Resource in the plural, such as "configmaps".
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Resource string `json:"resource"`
+
+	// Fields are those whose values are encrypted, with all below them, wherever in a
+	// resource they stand, such as "data". The rest can be read.
+	// +required
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.exists(f, f in ['apiVersion', 'kind', 'metadata', 'name', 'namespace', 'sops'])",message="a resource is known by apiVersion, kind, metadata, name and namespace, and sops is the tool's own; leave these out"
+	Fields []string `json:"fields"`
+}
+
+// MirrorSecrets is a word for what becomes of Secrets.
+type MirrorSecrets string
+
+// What becomes of Secrets.
+const (
+	MirrorSecretsEncrypted MirrorSecrets = "Encrypted"
+	MirrorSecretsNever     MirrorSecrets = "Never"
+)
 
 // Commit says what becomes a commit of a destination, and how it looks.
 type Commit struct {
@@ -400,6 +458,12 @@ type WatchRuleSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Sanitize Sanitize `json:"sanitize,omitzero"`
+
+	// MirrorSecrets: Encrypted, or Never, which selects no Secrets, whatever the rules say.
+	// +optional
+	// +kubebuilder:default=Encrypted
+	// +kubebuilder:validation:Enum=Encrypted;Never
+	MirrorSecrets MirrorSecrets `json:"mirrorSecrets,omitempty"`
 }
 
 // ClusterWatchRule selects resources of any namespace, and those that have none, for
@@ -458,6 +522,12 @@ type ClusterWatchRuleSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Sanitize Sanitize `json:"sanitize,omitzero"`
+
+	// MirrorSecrets: Encrypted, or Never, which selects no Secrets, whatever the rules say.
+	// +optional
+	// +kubebuilder:default=Encrypted
+	// +kubebuilder:validation:Enum=Encrypted;Never
+	MirrorSecrets MirrorSecrets `json:"mirrorSecrets,omitempty"`
 
 	// Namespaces narrows the rules to resources of these namespaces, without
 	// cluster-scoped ones. Empty means all namespaces and cluster-scoped resources.

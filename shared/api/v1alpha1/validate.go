@@ -194,6 +194,7 @@ func (c *checker) gitDestination(o *GitDestination) {
 		}
 	}
 	c.commit(o.Spec.Commit)
+	c.encryption(o.Spec.Encryption)
 }
 
 func exclusionProblem(name string) string {
@@ -202,9 +203,6 @@ func exclusionProblem(name string) string {
 	}
 	var names []string
 	for _, e := range exclusion.All() {
-		if e.Name == name {
-			return "cannot be lifted: " + e.Why
-		}
 		names = append(names, e.Name)
 	}
 	if near := nearest(name, names); near != "" {
@@ -272,7 +270,7 @@ func (c *checker) watchRule(o *WatchRule) {
 	ref := o.Spec.DestinationRef
 	c.objectName("spec.destinationRef.name", ref.Name)
 	c.namespace("spec.destinationRef.namespace", ref.Namespace)
-	c.rules(o.Spec.Rules, o.Spec.Exclude, o.Spec.Sanitize)
+	c.rules(o.Spec.Rules, o.Spec.Exclude, o.Spec.Sanitize, o.Spec.MirrorSecrets)
 }
 
 func (c *checker) clusterWatchRule(o *ClusterWatchRule) {
@@ -283,7 +281,7 @@ func (c *checker) clusterWatchRule(o *ClusterWatchRule) {
 	} else {
 		c.namespace("spec.destinationRef.namespace", ref.Namespace)
 	}
-	c.rules(o.Spec.Rules, o.Spec.Exclude, o.Spec.Sanitize)
+	c.rules(o.Spec.Rules, o.Spec.Exclude, o.Spec.Sanitize, o.Spec.MirrorSecrets)
 	for i, namespace := range o.Spec.Namespaces {
 		path := fmt.Sprintf("spec.namespaces[%d]", i)
 		if namespace == "*" {

@@ -22,6 +22,9 @@ func spoil(t *testing.T, replacements ...string) string {
 	return file
 }
 
+// reader is a public key of age.
+const reader = "age1gklgqt3xk5q5smrkfhp7hwg5rsx5wpy67ldh8vrs5q92myeqa37q27gtyh"
+
 func TestValidateObjects(t *testing.T) {
 	const email, name = "spec: {url: /srv/git, committer: {email: %q}}", "spec: {url: /srv/git, committer: {name: %q}}"
 	remote := `spec: {url: "https://git.example.com/a/b.git"}`
@@ -93,8 +96,28 @@ func TestValidateObjects(t *testing.T) {
 		{"allowed namespaces", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, allowedNamespaces: ["team-*", "a/b"]}`), []string{
 			`f.yaml:9 (document 2, GitDestination default/live): spec.allowedNamespaces[1]: "a/b" matches no name; write one, with * for any characters and ? for any one, such as "web-*"`,
 		}},
+		{"sound encryption", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, encryption: {recipients: ["+reader+"], types: [{apiGroup: example.com, resource: vaults, fields: [token]}, {resource: configmaps, fields: [data]}]}}"), nil},
+		{"recipients", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, encryption: {recipients: ["+reader+", AGE-SECRET-KEY-1HUSH, ssh-rsa]}}"), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.encryption.recipients[1]: is wrong: that is a private key, which only those may have who are to read it: give the public one, which age-keygen -y FILE prints, and make a new key if others have seen this one",
+			"f.yaml:9 (document 2, GitDestination default/live): spec.encryption.recipients[2]: is wrong: that is an SSH key, which age can encrypt to, but kubescribe does not: make a key with age-keygen and give its public half, which begins with age1",
+		}},
+		{"too many recipients", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, encryption: {recipients: ["+strings.Repeat(reader+", ", 33)+"]}}"), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.encryption.recipients: are 33, and 32 are taken",
+		}},
+		{"sensitive types", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, encryption: {types: [{resource: secrets, fields: [data]}, {apiGroup: core, resource: Vaults, fields: []}, {apiGroup: a, resource: b, fields: [spec.token, name]}, {apiGroup: a, resource: b, fields: [c]}]}}"), []string{
+			"f.yaml:9 (document 2, GitDestination default/live): spec.encryption.types[0]: is Secrets, which are encrypted anyway; remove it",
+			`f.yaml:9 (document 2, GitDestination default/live): spec.encryption.types[1].apiGroup: "core" is not how the API calls it; write "" for the core group`,
+			`f.yaml:9 (document 2, GitDestination default/live): spec.encryption.types[1].resource: "Vaults" is not a resource; write the lower-case plural that kubectl api-resources shows, such as "deployments"`,
+			`f.yaml:9 (document 2, GitDestination default/live): spec.encryption.types[1].fields: is required; name those that are to be encrypted, such as ["data"]`,
+			`f.yaml:9 (document 2, GitDestination default/live): spec.encryption.types[2].fields[0]: "spec.token" is no name of a field; write one such as data, without a path`,
+			`f.yaml:9 (document 2, GitDestination default/live): spec.encryption.types[2].fields[1]: "name" has to be readable; leave it out`,
+			"f.yaml:9 (document 2, GitDestination default/live): spec.encryption.types[3]: is a type that stands above, too; write all of its fields there",
+		}},
+		{"mirrored Secrets", spoil(t, `  rules:`, "  mirrorSecrets: never\n  rules:"), []string{
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.mirrorSecrets: "never" is not known; write Encrypted or Never`,
+		}},
 		{"exclusions", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, withoutExclusions: [leases, secrets, lease, workloads]}"), []string{
-			`f.yaml:9 (document 2, GitDestination default/live): spec.withoutExclusions[1]: "secrets" cannot be lifted: this version would write them in clear`,
+			`f.yaml:9 (document 2, GitDestination default/live): spec.withoutExclusions[1]: "secrets" is no default exclusion; kubescribe explain exclusions lists them`,
 			`f.yaml:9 (document 2, GitDestination default/live): spec.withoutExclusions[2]: "lease" is no default exclusion; did you mean leases?`,
 			`f.yaml:9 (document 2, GitDestination default/live): spec.withoutExclusions[3]: "workloads" is no default exclusion; kubescribe explain exclusions lists them`,
 		}},

@@ -19,6 +19,7 @@ type ZeroConfigOptions struct {
 	BaseFolder string   // --base-folder, by default DefaultBaseFolder
 	Namespaces []string // --namespace, repeated: if any, only resources of these
 	Adopt      bool     // --adopt
+	Recipients []string // --recipient, repeated: who may read Secrets
 }
 
 // ZeroConfig is the configuration that flags alone mean: everything, or everything in
@@ -48,6 +49,7 @@ func ZeroConfig(opts ZeroConfigOptions) *Documents {
 				Branch:     opts.Branch,
 				BaseFolder: opts.BaseFolder,
 				Adopt:      opts.Adopt,
+				Encryption: Encryption{Recipients: slices.Clone(opts.Recipients)},
 			},
 		}},
 		ClusterWatchRules: []ClusterWatchRule{{

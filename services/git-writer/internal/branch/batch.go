@@ -38,16 +38,39 @@ func newWrite(c event.Change, m bus.Message, d event.Destination) write {
 	return w
 }
 
+// contentHash is that of a file, by its blob: see event.Change.
+func contentHash(blob plumbing.Hash, holds map[plumbing.Hash]file.Contents) string {
+	if c := holds[blob]; !c.Encrypted.IsZero() {
+		return c.Encrypted.String()
+	}
+	return blob.String()
+}
+
 // outdated is whether a run wants a file removed that was changed since it was seen: its
 // last write is newer than what the run knows.
-func (w write) outdated() bool {
-	return w.Replaces != "" && !w.stood.IsZero() && w.Replaces != w.stood.String()
+func (w write) outdated(holds map[plumbing.Hash]file.Contents) bool {
+	return w.Replaces != "" && !w.stood.IsZero() && w.Replaces != contentHash(w.stood, holds)
+}
+
+// encryptedAlready is whether the file that stands is the same content for the same readers. As
+// it is encrypted to something else each time, its blob does not tell.
+func (w write) encryptedAlready(holds map[plumbing.Hash]file.Contents) bool {
+	return w.SealedTo != "" && w.Hash == contentHash(w.stood, holds)
 }
 
 // leaves is whether the file that stands is left as it is: it is what it should be, or
 // not for the write to change.
 func (w write) leaves(holds map[plumbing.Hash]file.Contents) bool {
-	return w.stood == w.blob || w.outdated() || holds[w.stood].Resources > 1
+	return w.stood == w.blob || w.encryptedAlready(holds) || w.outdated(holds) || holds[w.stood].Resources > 1
+}
+
+// holds is what the file of a write holds once it is written.
+func (w write) holds() file.Contents {
+	c := file.Contents{Resources: 1}
+	if w.SealedTo != "" {
+		c.Encrypted = plumbing.NewHash(w.Hash)
+	}
+	return c
 }
 
 // blockedBy is whether what is in the way of one path is in the way of the write: it is

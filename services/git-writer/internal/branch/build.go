@@ -41,7 +41,7 @@ func (s *session) commit(ctx context.Context, g ledger.Commit[write]) (err error
 	}
 	for _, w := range g.Writes {
 		if !w.blob.IsZero() {
-			s.seen.put(w.blob, file.Contents{Resources: 1}) // no need to read what we wrote
+			s.seen.put(w.blob, w.holds()) // no need to read what we wrote
 		}
 	}
 	return nil
@@ -136,7 +136,9 @@ func (s *session) spare(ctx context.Context, g []write) ([]write, error) {
 		switch {
 		case holds[w.stood].Resources > 1:
 			s.leave(w, "foreign", "it holds several resources")
-		case w.outdated():
+		case w.encryptedAlready(holds):
+			s.tally.add("unchanged", w.Origin, 1)
+		case w.outdated(holds):
 			s.leave(w, "outdated", "it was changed since the run looked at it: the next one decides")
 		default:
 			kept = append(kept, w)

@@ -11,6 +11,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/seal"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -28,6 +29,7 @@ type session struct {
 	inFlight map[placed]flight               // what was committed and not pushed yet
 	made     int                             // how many commits were
 	looked   bool                            // at the remote, since the batch was gathered
+	keys     *seal.Identities                // once something sealed has come
 	sign     repo.Sign                       // the commits of the batch; nil: they are not signed
 	tally    tally                           // of what was read since the last push
 	dirty    map[event.DestinationKey]landed // to be shown

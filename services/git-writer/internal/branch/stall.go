@@ -26,6 +26,7 @@ const (
 	ReasonHostKey        = "HostKeyNotTrusted"
 	ReasonUnreachable    = "RemoteUnreachable"
 	ReasonBadURL         = "InvalidURL"
+	ReasonNoKey          = "EncryptionKeyMissing"
 	ReasonOther          = "Failed"
 )
 
@@ -86,6 +87,7 @@ func reason(err error) string {
 		{repo.ErrProxy, ReasonUnreachable},
 		{repo.ErrUnreachable, ReasonUnreachable},
 		{errAlone, ReasonUnreachable},
+		{ErrNoKey, ReasonNoKey},
 	} {
 		if errors.Is(err, r.is) {
 			return r.word

@@ -62,6 +62,9 @@ func isManifest(p string) bool {
 	return false
 }
 
+// isEncrypted is whether a path is that of an encrypted file, whose content hash stands within.
+func isEncrypted(p string) bool { return strings.HasSuffix(p, ".sops.yaml") }
+
 // state looks at a folder as it is on the remote now.
 func (s *session) state(ctx context.Context, a *admission) (state, error) {
 	if err := s.refresh(ctx); err != nil {
@@ -81,7 +84,7 @@ func (s *session) state(ctx context.Context, a *admission) (state, error) {
 		if f.kind == resource && s.seen.several(f.blob) {
 			f.kind = suspect // and not a change that a run would leave again each time
 		}
-		if f.kind == suspect {
+		if f.kind == suspect || f.kind == resource && isEncrypted(f.path) {
 			look = append(look, f.blob)
 		}
 		files = append(files, f)
@@ -133,10 +136,10 @@ func describe(files []listed, holds map[plumbing.Hash]file.Contents) state {
 		case f.kind == other, f.kind == suspect && holds[f.blob].Resources == 0, inside(within, f.path):
 			st.others++
 			continue
-		case f.kind == suspect:
+		case f.kind == suspect, holds[f.blob].Resources > 1:
 			what = event.Foreign
 		}
-		st.entries = append(st.entries, event.Entry{Path: f.path, Hash: f.blob.String(), What: what})
+		st.entries = append(st.entries, event.Entry{Path: f.path, Hash: contentHash(f.blob, holds), What: what})
 	}
 	return st
 }

@@ -62,10 +62,18 @@ func TestDescribe(t *testing.T) {
 	add("shop/rbac/roles/.kubescribe.yaml", file.Contents{Resources: 1}) // no marker
 	add("shop/rbac/roles/web.yaml", file.Contents{Resources: 1})
 	add("values.yaml", file.Contents{})
+	encrypted := plumbing.NewHash("00112233445566778899aabbccddeeff00112233")
+	add("vault/secrets/db.sops.yaml", file.Contents{Resources: 1, Encrypted: encrypted})
+	add("vault/secrets/more.sops.yaml", file.Contents{Resources: 2})
+	add("vault/secrets/other.sops.yaml", file.Contents{Resources: 1}) // somebody else's
 	st := describe(files, holds)
 	var got []string
 	for _, e := range st.entries {
-		if e.Hash != plumbing.ComputeHash(plumbing.BlobObject, []byte(e.Path)).String() {
+		if want := plumbing.ComputeHash(plumbing.BlobObject, []byte(e.Path)).String(); e.Path == "vault/secrets/db.sops.yaml" {
+			if e.Hash != encrypted.String() {
+				t.Errorf("%s has the hash %s", e.Path, e.Hash)
+			}
+		} else if e.Hash != want {
 			t.Errorf("%s has the hash %s", e.Path, e.Hash)
 		}
 		got = append(got, fmt.Sprint(e.What, " ", e.Path))
@@ -73,6 +81,7 @@ func TestDescribe(t *testing.T) {
 	want := []string{
 		"FOREIGN all.yaml", "RESOURCE others/configmaps/web.yaml",
 		"FOREIGN shop/rbac/roles/.kubescribe.yaml", "RESOURCE shop/rbac/roles/web.yaml",
+		"RESOURCE vault/secrets/db.sops.yaml", "FOREIGN vault/secrets/more.sops.yaml", "RESOURCE vault/secrets/other.sops.yaml",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) || st.others != 5 {
 		t.Errorf("%q and %d others", got, st.others)

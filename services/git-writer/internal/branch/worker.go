@@ -12,6 +12,7 @@ import (
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/seal"
 )
 
 // Config is what a worker writes and with what.
@@ -23,8 +24,9 @@ type Config struct {
 	// Credentials names the Secret that opens the remote; empty: the environment does.
 	Credentials string
 	Auth        func(ctx context.Context) (repo.Access, error)
-	Sign        func() (repo.Sign, error) // gives what signs the commits that are made now; nil: nothing does
-	Pace        *Pace                     // of the remote
+	Identities  func() (seal.Identities, error) // open what the watcher has sealed
+	Sign        func() (repo.Sign, error)       // gives what signs the commits that are made now; nil: nothing does
+	Pace        *Pace                           // of the remote
 	Bus         *bus.Bus
 	Registry    *bus.Registry
 	Hints       *bus.Bucket[event.Hint]

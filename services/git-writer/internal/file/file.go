@@ -6,15 +6,32 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"go.yaml.in/yaml/v2"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/marker"
+	"github.com/kubescribe/kubescribe/services/git-writer/internal/sops"
 )
 
 // Contents is what a file holds.
 type Contents struct {
-	Resources int  // Kubernetes resources, of all its documents
-	Marker    bool // it is one of a base folder
+	Resources int           // Kubernetes resources, of all its documents
+	Marker    bool          // it is one of a base folder
+	Encrypted plumbing.Hash // the content hash of one that we encrypted; zero: it is none
+}
+
+// Parse tells what a file holds, encrypted or not.
+func Parse(b []byte) Contents {
+	s, err := sops.Read(b)
+	switch {
+	case err != nil:
+		return parse(b)
+	case s.Changed: // by anybody, into anything
+		c := parse(b)
+		c.Encrypted = plumbing.NewHash(s.Hash())
+		return c
+	}
+	return Contents{Resources: 1, Encrypted: plumbing.NewHash(s.Hash())}
 }
 
 // document is what tells a resource: every one has both (the API conventions,
@@ -28,9 +45,9 @@ type document struct {
 // kustomize is the API group of files that no cluster is given.
 const kustomize = "kustomize.config.k8s.io/"
 
-// Parse reads YAML or JSON, as far as it is some: a template's first line that is
+// parse reads YAML or JSON, as far as it is some: a template's first line that is
 // none ends it.
-func Parse(b []byte) (c Contents) {
+func parse(b []byte) (c Contents) {
 	in := yaml.NewDecoder(bytes.NewReader(b))
 	for {
 		var d document

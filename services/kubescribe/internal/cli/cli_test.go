@@ -134,7 +134,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	r := command(t, "run", "--help")
-	for _, want := range []string{"--repo URL", "--config file", "--listen", "KUBESCRIBE_GIT_PASSWORD_FILE", "--git-credentials directory", "KUBESCRIBE_GIT_SIGNING_KEY_FILE", "Secrets are not mirrored"} {
+	for _, want := range []string{"--repo URL", "--config file", "--listen", "KUBESCRIBE_GIT_PASSWORD_FILE", "--git-credentials directory", "KUBESCRIBE_GIT_SIGNING_KEY_FILE", "Secrets are mirrored encrypted"} {
 		if r.code != service.ExitOK || !strings.Contains(r.stdout, want) {
 			t.Errorf("run --help ends with %d and does not mention %s", r.code, want)
 		}

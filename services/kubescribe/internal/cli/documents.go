@@ -21,7 +21,7 @@ func documents(cmd *cobra.Command, f runFlags) (*v1alpha1.Documents, error) {
 	case f.crds && (f.repo != "" || f.config != ""):
 		return nil, usage("--crds excludes --repo and --config: the cluster says what goes where")
 	case f.repo == "":
-		for _, name := range []string{"branch", "base-folder", "namespace", "adopt"} {
+		for _, name := range []string{"branch", "base-folder", "namespace", "adopt", "recipient"} {
 			if cmd.Flags().Changed(name) {
 				return nil, usage("--%s goes with --repo: with --config or --crds the documents say what goes where", name)
 			}
@@ -37,6 +37,7 @@ func documents(cmd *cobra.Command, f runFlags) (*v1alpha1.Documents, error) {
 	}
 	docs := v1alpha1.ZeroConfig(v1alpha1.ZeroConfigOptions{
 		Repo: absolute(f.repo), Branch: f.branch, BaseFolder: f.baseFolder, Namespaces: f.namespaces, Adopt: f.adopt,
+		Recipients: f.recipients,
 	})
 	return docs, asFlags(docs.Validate())
 }
@@ -65,6 +66,7 @@ func asFlags(err error) error {
 		flag := p.Path
 		for path, name := range map[string]string{
 			"spec.url": "--repo", "spec.branch": "--branch", "spec.baseFolder": "--base-folder", "spec.namespaces": "--namespace",
+			"spec.encryption.recipients": "--recipient",
 		} {
 			if strings.HasPrefix(p.Path, path) {
 				flag = name

@@ -28,11 +28,7 @@ func explainExclusions(out io.Writer) error {
 	var lines strings.Builder
 	lines.WriteString("NAME\tLEFT OUT\tBECAUSE\tTYPES\n")
 	for _, e := range exclusion.All() {
-		name := e.Name
-		if e.Always {
-			name += " (always)"
-		}
-		fmt.Fprintf(&lines, "%s\t%s\t%s\t%s\n", name, e.What, e.Why, strings.Join(e.Types, ", "))
+		fmt.Fprintf(&lines, "%s\t%s\t%s\t%s\n", e.Name, e.What, e.Why, strings.Join(e.Types, ", "))
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if _, err := io.WriteString(table, lines.String()); err != nil {

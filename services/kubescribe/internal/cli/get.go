@@ -165,6 +165,9 @@ func row(now time.Time, s shown) []string {
 			incomplete = few(p.Outcome.Incomplete)
 		}
 	}
+	if why := s.Destination.Withheld; why != "" {
+		incomplete = strings.TrimPrefix(incomplete+",secrets ("+string(why)+")", none+",")
+	}
 	commit, stalled := none, none
 	if st := s.Status; st != nil {
 		if st.Commit != "" {

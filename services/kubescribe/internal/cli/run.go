@@ -26,6 +26,8 @@ type runFlags struct {
 	repo, branch, baseFolder string
 	namespaces               []string
 	adopt                    bool
+	recipients               []string
+	secrets                  watcher.SecretOptions
 	config                   string
 	crds                     bool
 	gitCredentials           string
@@ -53,7 +55,9 @@ the agent, and hosts must stand in known_hosts. Commits are signed with the SSH
 private key in the file that KUBESCRIBE_GIT_SIGNING_KEY_FILE names, if it names one;
 KUBESCRIBE_GIT_SIGNING_PASSPHRASE_FILE names a file with its passphrase.
 
-Secrets are not mirrored by this version.`
+Secrets are mirrored encrypted (SOPS with age), to whoever --recipient or a destination's
+spec.encryption.recipients names; without a recipient they are not mirrored. What of the
+installation's own keys is needed for that is made in --data-dir, below keys.`
 
 func runCommand(env Env) *cobra.Command {
 	var f runFlags
@@ -69,6 +73,7 @@ func runCommand(env Env) *cobra.Command {
 	fs.StringVar(&f.baseFolder, "base-folder", v1alpha1.DefaultBaseFolder, "`folder` of the repository that is written to, . for its root")
 	fs.StringArrayVar(&f.namespaces, "namespace", nil, "mirror only this `namespace`; may be given several times")
 	fs.BoolVar(&f.adopt, "adopt", false, "take over a base folder that holds resources already")
+	fs.StringArrayVar(&f.recipients, "recipient", nil, "public `key` (age1...) of one who may read Secrets in Git; may be given several times")
 	fs.StringVar(&f.config, "config", "", "`file` with GitRemote, GitDestination, WatchRule and ClusterWatchRule documents")
 	fs.BoolVar(&f.crds, "crds", false, "take these documents from the cluster's custom resources, and follow their changes")
 	gitCredentials(fs, &f.gitCredentials, env)
@@ -77,6 +82,7 @@ func runCommand(env Env) *cobra.Command {
 	fs.StringVar(&f.context, "context", "", "`name` of the kubeconfig context (default: the current one)")
 	rate := flag.NewFlagSet("", flag.ContinueOnError)
 	f.rate.Flags(rate)
+	f.secrets.Flags(rate)
 	fs.AddGoFlagSet(rate)
 	fs.StringVar(&f.dataDir, "data-dir", "", "`directory` of the message bus (default: ~/.local/share/kubescribe/cluster-CLUSTER)")
 	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "`address` of /healthz, /readyz and /metrics")
@@ -94,6 +100,10 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 		return usageError{err}
 	}
 	if err := f.rate.Apply(rc); err != nil {
+		return usageError{err}
+	}
+	never, err := f.secrets.Never()
+	if err != nil {
 		return usageError{err}
 	}
 	if f.cluster != "" {
@@ -125,7 +135,7 @@ func run(ctx context.Context, env Env, cmd *cobra.Command, f runFlags) error {
 	log.Info("starting", "version", env.Version, "cluster", cluster, "server", rc.Host)
 	cfg := kubescribe.Config{
 		DataDir: f.dataDir, Listen: f.listen,
-		Watcher:     watcher.Config{Cluster: cluster, Documents: docs, REST: rc, Owner: env.Owner},
+		Watcher:     watcher.Config{Cluster: cluster, Documents: docs, REST: rc, Owner: env.Owner, NoSecrets: never},
 		Credentials: creds, Signing: key,
 	}
 	return service.Bounded(ctx, log, func() error { return serve(ctx, cfg, f.repo != "", scr, log) })

@@ -8,23 +8,24 @@ import (
 	"path/filepath"
 
 	"github.com/kubescribe/kubescribe/shared/seal"
+	"github.com/kubescribe/kubescribe/shared/secretmark"
 )
 
-// keyFile is where the key is that the watcher seals Secrets to for the git-writer.
-var keyFile = filepath.Join("keys", "credentials")
+// The keys of a data directory: of the git-writer, to which the watcher seals Secrets, and of
+// the watcher, which marks with it what is mirrored of them.
+var (
+	keyFile     = filepath.Join("keys", "credentials")
+	markKeyFile = filepath.Join("keys", "marks")
+)
 
-// KeyFile is where a data directory has that key.
+// KeyFile is where a data directory has the git-writer's key.
 func KeyFile(dir string) string { return filepath.Join(dir, keyFile) }
 
-// Key is the public half of that key. The first call makes it. A crash before it has its
-// name leaves none, or a file that nobody reads; where it is lost, another one is made, and
+// Key is the public half of the git-writer's key. The first call makes it. A crash before it has
+// its name leaves none, or a file that nobody reads; where it is lost, another one is made, and
 // the watcher seals anew to that.
 func (d *Dir) Key() (*seal.Recipient, error) {
-	file := d.Join(keyFile)
-	b, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		b, err = d.newKey()
-	}
+	file, b, err := d.key(keyFile, seal.Generate)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key that Secrets are sealed to: %w", err)
 	}
@@ -35,13 +36,31 @@ func (d *Dir) Key() (*seal.Recipient, error) {
 	return ids.Recipients()[0], nil
 }
 
-func (d *Dir) newKey() ([]byte, error) {
-	if err := os.MkdirAll(d.Join(filepath.Dir(keyFile)), 0o700); err != nil {
-		return nil, err
-	}
-	b, err := seal.Generate()
+// MarkKey is the watcher's key. The first call makes it, as Key does. Where it is lost, another
+// one is made, and the next comparison writes all that is encrypted anew.
+func (d *Dir) MarkKey() (*secretmark.Key, error) {
+	file, b, err := d.key(markKeyFile, func() ([]byte, error) { return secretmark.Generate(), nil })
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading the key that Secrets are marked with: %w", err)
 	}
-	return b, d.Write(keyFile, b)
+	key, err := secretmark.ParseKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("the key that Secrets are marked with: %s: %w: remove it, and another one is made", file, err)
+	}
+	return &key, nil
+}
+
+// key reads a key's file, and makes it where there is none.
+func (d *Dir) key(name string, generate func() ([]byte, error)) (file string, b []byte, err error) {
+	file = d.Join(name)
+	if b, err = os.ReadFile(file); !errors.Is(err, fs.ErrNotExist) {
+		return file, b, err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return file, nil, err
+	}
+	if b, err = generate(); err != nil {
+		return file, nil, err
+	}
+	return file, b, d.Write(name, b)
 }

@@ -14,7 +14,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	o := watcher.Options{CredentialsRecipient: os.Getenv("KUBESCRIBE_CREDENTIALS_RECIPIENT")}
+	o := watcher.Options{
+		CredentialsRecipient: os.Getenv("KUBESCRIBE_CREDENTIALS_RECIPIENT"), MarkKeyFile: os.Getenv("KUBESCRIBE_MARK_KEY_FILE"),
+	}
 	host, _ := os.Hostname() // "" names nobody, which is all it costs
 	code := service.Process{
 		Name: "watcher", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,

@@ -39,8 +39,9 @@ func (q Wanted) dropped(path string) bool { return q.Dropped != nil && q.Dropped
 // goroutine. An error of the API server fails it, and of each too.
 func (w *Worker) Fetch(ctx context.Context, wanted Wanted, each func(event.Change) error) error {
 	place := w.Selection.Place(wanted.For)
+	sensitive := w.Selection.Sensitive().Has(place)
 	take := func(o *unstructured.Unstructured) error {
-		path := w.path(o)
+		path := w.path(w.object(o.GetNamespace(), o.GetName()), sensitive)
 		hash, ok := wanted.Hashes[path]
 		if !ok || wanted.dropped(path) {
 			return nil
@@ -49,12 +50,15 @@ func (w *Worker) Fetch(ctx context.Context, wanted Wanted, each func(event.Chang
 			if !choice.To.Has(place) {
 				continue
 			}
-			content, err := w.render(o, choice.Policy)
-			if err != nil || manifest.Hash(content) != hash {
+			content, is, err := w.render(o, choice)
+			if err != nil || is != hash {
 				return nil //nolint:nilerr // one that cannot be rendered was dead-lettered when it came
 			}
 			c := w.change(o)
-			c.Path, c.Hash, c.Manifest = path, hash, content
+			c.Path = path
+			if err := w.fill(&c, hash, content); err != nil {
+				return err
+			}
 			return each(c)
 		}
 		return nil
@@ -75,7 +79,7 @@ func (w *Worker) Fetch(ctx context.Context, wanted Wanted, each func(event.Chang
 		if ns := ids[0].Namespace; ns != w.Namespace {
 			client = w.Namespaced(ns)
 		}
-		if wanted.dropped(ids[0].Path()) {
+		if wanted.dropped(w.path(w.object(ids[0].Namespace, ids[0].Name), sensitive)) {
 			break
 		}
 		if _, err := w.list(ctx, client, func() {}, take); err != nil {
@@ -109,11 +113,6 @@ func (w *Worker) get(ctx context.Context, id manifest.Identity) (*unstructured.U
 		client = w.Namespaced(id.Namespace)
 	}
 	return client.Get(ctx, id.Name, metav1.GetOptions{})
-}
-
-// path is where an object's file stands, below the base folder.
-func (w *Worker) path(o *unstructured.Unstructured) string {
-	return manifest.Identity{Group: w.Type.Group, Resource: w.Type.Resource, Namespace: o.GetNamespace(), Name: o.GetName()}.Path()
 }
 
 // byNamespace cuts objects, which are in the order of their paths, where the namespace

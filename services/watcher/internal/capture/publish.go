@@ -20,9 +20,9 @@ import (
 // Only the last message says that a watch may resume behind the version: after a crash before
 // it the successor, who does not know what the lane holds, sends the version again to all who
 // select it, and has a run find who had the one before.
-func (w *Worker) publishAll(ctx context.Context, c event.Change, next index.Version, contents map[index.Digest][]byte, possible func() selection.Set) (published bool, err error) {
+func (w *Worker) publishAll(ctx context.Context, c event.Change, next index.Version, contents map[index.Digest]content, possible func() selection.Set) (published bool, err error) {
 	key := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
-	all := w.index.Publications(key, next, possible)
+	all := w.bySensitivity(w.index.Publications(key, next, possible))
 	if w.index == nil && !next.Gone {
 		if err := w.askWhoHad(ctx, possible().Without(next.To())); err != nil {
 			return false, err
@@ -35,16 +35,35 @@ func (w *Worker) publishAll(ctx context.Context, c event.Change, next index.Vers
 			m.Resume = next.RV
 		}
 		m.To = w.Selection.Keys(p.To)
-		if p.Delete {
+		switch sensitive := w.Selection.Sensitive(); {
+		case !p.Delete:
+			if err := w.fill(&m, p.Hash.String(), contents[p.Hash]); err != nil {
+				return i > 0, err
+			}
+		case p.To.Without(sensitive) == "": // its file has a path of its own
+			m.Op, m.Path = event.Delete, w.path(c.Object, true)
+		default:
 			m.Op = event.Delete
-		} else {
-			m.Hash, m.Manifest = p.Hash.String(), contents[p.Hash]
 		}
 		if err := w.publish(ctx, m, key, &next, p); err != nil {
 			return true, err
 		}
 	}
 	return len(all) > 0, nil
+}
+
+// bySensitivity keeps destinations apart to which the type is sensitive and others: the files
+// have other paths.
+func (w *Worker) bySensitivity(all []index.Publication) (apart []index.Publication) {
+	for _, p := range all {
+		open := p.To.Without(w.Selection.Sensitive())
+		for _, to := range []selection.Set{p.To.Without(open), open} {
+			if p.To = to; to != "" {
+				apart = append(apart, p)
+			}
+		}
+	}
+	return apart
 }
 
 // askWhoHad asks for a run of destinations that may have had an object which they do not

@@ -66,6 +66,17 @@ func begin(t *testing.T, s *server, l *lane, destinations ...event.Destination) 
 // start is begin, on the cluster of an id.
 func start(t *testing.T, s *server, l *lane, clusterID string, destinations ...event.Destination) *running {
 	t.Helper()
+	return startWith(t, s, l, clusterID, nil, destinations...)
+}
+
+// beginWith is begin, with keys for what is sensitive.
+func beginWith(t *testing.T, s *server, l *lane, keys *Sealing, destinations ...event.Destination) *running {
+	t.Helper()
+	return startWith(t, s, l, "c-1", keys, destinations...)
+}
+
+func startWith(t *testing.T, s *server, l *lane, clusterID string, keys *Sealing, destinations ...event.Destination) *running {
+	t.Helper()
 	if len(destinations) == 0 {
 		destinations = []event.Destination{live, elsewhere}
 	}
@@ -75,7 +86,7 @@ func start(t *testing.T, s *server, l *lane, clusterID string, destinations ...e
 	r.Worker = New(Config{
 		Type:    discover.Type{GroupVersionResource: widgetType, Kind: "Widget", Namespaced: true},
 		Cluster: "prod", ClusterID: clusterID, Part: 3, Client: s, Namespaced: s.in, Lane: l, Bus: reader{l}, Bookmarks: l,
-		Destinations: destinations, Selection: selectionOf(t, destinations...), AskRun: l.askRun, CaughtUp: l.caughtUp, OnExact: r.onExact,
+		Destinations: destinations, Selection: selectionOf(t, destinations...), Sealing: keys, AskRun: l.askRun, CaughtUp: l.caughtUp, OnExact: r.onExact,
 		Registry: 7, Log: slog.New(slog.DiscardHandler), Events: counts,
 	})
 	go func() { r.done <- r.Run(ctx) }()

@@ -20,6 +20,8 @@ import (
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/seal"
+	"github.com/kubescribe/kubescribe/shared/secretmark"
 )
 
 const (
@@ -91,6 +93,12 @@ type Bookmarks interface {
 	Put(ctx context.Context, key string, b event.Bookmark, revision uint64) (uint64, error)
 }
 
+// Sealing is the keys of the watcher.
+type Sealing struct {
+	To  *seal.Recipient // the git-writer
+	Key secretmark.Key
+}
+
 // Config is what a worker follows and with what.
 type Config struct {
 	Type      discover.Type
@@ -107,6 +115,8 @@ type Config struct {
 	// Destinations are those whose rules touch what is followed.
 	Destinations []event.Destination
 	Selection    *selection.Type // of the type, for them
+	// Sealing is what sensitive objects are sealed with; nil where all are withheld.
+	Sealing *Sealing
 	// AskRun asks for a run of one of them, unless one is to come that will hold
 	// what is listed now. It is durable once it returns.
 	AskRun func(ctx context.Context, d event.DestinationKey, reason string) error

@@ -44,6 +44,7 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 			Committer: event.Person{Name: remote.Committer.Name, Email: remote.Committer.Email},
 			Author:    author(d.Spec.Commit.Author, remote.Committer),
 			Without:   d.Spec.WithoutExclusions,
+			Sensitive: sensitive(d.Spec.Encryption.Types),
 			Wording:   event.Wording{Subject: d.Spec.Commit.Message.Subject, Body: d.Spec.Commit.Message.Body},
 
 			MinPushInterval: remote.MinPushInterval.Duration,
@@ -52,6 +53,7 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 		if ref := remote.SecretRef; ref != nil {
 			dest.Credentials = event.DestinationKey{Cluster: cluster, Namespace: d.Namespace, Name: ref.Name}.String()
 		}
+		dest.Recipients = slices.Compact(slices.Sorted(slices.Values(d.Spec.Encryption.Recipients)))
 		var err error
 		if dest.Prune, err = prune(d.Spec.Prune); err != nil {
 			return nil, fmt.Errorf("GitDestination %s/%s: spec.prune.maxDeletions: %w", d.Namespace, d.Name, err)
@@ -62,12 +64,12 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 		to := v1alpha1.DestinationRef{Namespace: d.Namespace, Name: d.Name}
 		for _, r := range docs.WatchRules {
 			if r.Spec.DestinationRef == to && d.Admits(r.Namespace) {
-				dest.Rules = append(dest.Rules, rules(v1alpha1.Ref{Kind: v1alpha1.KindWatchRule, Namespace: r.Namespace, Name: r.Name}, r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, []string{r.Namespace})...)
+				dest.Rules = append(dest.Rules, rules(v1alpha1.Ref{Kind: v1alpha1.KindWatchRule, Namespace: r.Namespace, Name: r.Name}, r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, r.Spec.MirrorSecrets, []string{r.Namespace})...)
 			}
 		}
 		for _, r := range docs.ClusterWatchRules {
 			if r.Spec.DestinationRef == to {
-				dest.Rules = append(dest.Rules, rules(v1alpha1.Ref{Kind: v1alpha1.KindClusterWatchRule, Name: r.Name}, r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, r.Spec.Namespaces)...)
+				dest.Rules = append(dest.Rules, rules(v1alpha1.Ref{Kind: v1alpha1.KindClusterWatchRule, Name: r.Name}, r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, r.Spec.MirrorSecrets, r.Spec.Namespaces)...)
 			}
 		}
 		all = append(all, dest)
@@ -99,10 +101,13 @@ func prune(p v1alpha1.Prune) (event.Prune, error) {
 }
 
 // rules are those of one document, within namespaces.
-func rules(of v1alpha1.Ref, from, exclude []v1alpha1.Rule, sanitize v1alpha1.Sanitize, namespaces []string) []event.Rule {
+func rules(of v1alpha1.Ref, from, exclude []v1alpha1.Rule, sanitize v1alpha1.Sanitize, secrets v1alpha1.MirrorSecrets, namespaces []string) []event.Rule {
 	var all, except []event.Rule
 	for _, r := range exclude {
 		except = append(except, rule(r))
+	}
+	if secrets == v1alpha1.MirrorSecretsNever {
+		except = append(except, allSecrets())
 	}
 	for _, r := range from {
 		to := rule(r)
@@ -123,6 +128,14 @@ func rule(r v1alpha1.Rule) event.Rule {
 		Groups: r.APIGroups, Versions: r.APIVersions, Resources: r.Resources,
 		Labels: labelsOf(r.ObjectSelector), Names: r.Names, Owners: r.Owners,
 	}
+}
+
+func sensitive(types []v1alpha1.SensitiveType) (all []event.Sensitive) {
+	for _, t := range types {
+		fields := slices.Compact(slices.Sorted(slices.Values(t.Fields)))
+		all = append(all, event.Sensitive{Group: t.APIGroup, Resource: t.Resource, Fields: fields})
+	}
+	return all
 }
 
 // labelsOf is a label selector that was found right, as kubectl's -l takes it.

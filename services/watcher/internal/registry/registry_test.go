@@ -144,11 +144,16 @@ func TestCompile(t *testing.T) {
 func TestCompileSelection(t *testing.T) {
 	d := destination("shop", "live", "git", "live")
 	d.Spec.WithoutExclusions = []string{"controlled"}
+	d.Spec.Encryption = v1alpha1.Encryption{
+		Recipients: []string{"age1b", "age1a", "age1b"},
+		Types:      []v1alpha1.SensitiveType{{APIGroup: "example.com", Resource: "vaults", Fields: []string{"token", "key", "token"}}},
+	}
 	w := watchRule("shop", "a", "live", v1alpha1.Rule{
 		APIGroups: []string{"apps"}, Resources: []string{"*"}, Names: []string{"web-*"}, Owners: []string{"ConfigMap/c"},
 		ObjectSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "shop"}, MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "legacy", Operator: metav1.LabelSelectorOpDoesNotExist}}},
 	}, v1alpha1.Rule{APIGroups: []string{""}, Resources: []string{"services"}})
 	w.Spec.Exclude = []v1alpha1.Rule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Names: []string{"*-test"}}}
+	w.Spec.MirrorSecrets = v1alpha1.MirrorSecretsNever
 	w.Spec.Sanitize = v1alpha1.Sanitize{Finalizers: v1alpha1.RemoveIt, OwnerReferences: v1alpha1.KeepIt, TrackingMarks: v1alpha1.KeepIt, Fields: []string{"/spec/replicas"}}
 	got, err := Compile(&v1alpha1.Documents{
 		GitRemotes: []v1alpha1.GitRemote{remote("shop", "git", url)}, GitDestinations: []v1alpha1.GitDestination{d}, WatchRules: []v1alpha1.WatchRule{w},
@@ -156,7 +161,7 @@ func TestCompileSelection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	except := []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}, Names: []string{"*-test"}}}
+	except := []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}, Names: []string{"*-test"}}, {Groups: []string{""}, Resources: []string{"secrets"}}}
 	policy := event.Policy{DropFinalizers: true, KeepOwners: true, KeepTracking: true, Drop: []string{"/spec/replicas"}}
 	want := []event.Rule{
 		{Groups: []string{"apps"}, Resources: []string{"*"}, Namespaces: []string{"shop"}, Labels: "!legacy,team=shop", Names: []string{"web-*"}, Owners: []string{"ConfigMap/c"}, Except: except, Policy: policy, Of: "WatchRule shop/a"},
@@ -166,6 +171,12 @@ func TestCompileSelection(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"controlled"}, got[0].Without); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"age1a", "age1b"}, got[0].Recipients); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]event.Sensitive{{Group: "example.com", Resource: "vaults", Fields: []string{"key", "token"}}}, got[0].Sensitive); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -13,7 +13,9 @@ import (
 // documents, refused or not.
 //
 // Consent is never retained: a rule whose document is gone, or refers to another destination
-// now, or that the destination does not admit any more, does not count. What never was
+// now, or that the destination does not admit any more, does not count; a recipient that the
+// document does not name any more reads nothing new; where the document says that Secrets are
+// not mirrored, they are not. What never was
 // registered means nothing yet, and of a destination whose remote is gone nothing is written
 // any more. Rules come in the order of their documents, as if none were wrong: the first one
 // that selects an object decides what stands in Git of it.
@@ -22,6 +24,7 @@ func Retain(compiled, registered []event.Destination, refused []v1alpha1.Refused
 	for _, r := range refused {
 		wrong[r.Ref.String()] = true
 	}
+	never := neverSecrets(all)
 	kept := slices.Clone(compiled)
 	for _, was := range registered {
 		d := find(all, was.Key)
@@ -37,10 +40,16 @@ func Retain(compiled, registered []event.Destination, refused []v1alpha1.Refused
 			i = len(kept)
 			kept = append(kept, was)
 			kept[i].First, kept[i].Rules = 0, nil // as it is written: see put
+			kept[i].Recipients = slices.DeleteFunc(slices.Clone(was.Recipients), func(key string) bool {
+				return !slices.Contains(d.Spec.Encryption.Recipients, key)
+			})
 		}
 		rules := slices.Clone(kept[i].Rules)
 		for _, r := range was.Rules {
 			if _, stands := places[r.Of]; stands && (wrong[r.Of] || wrong[refOf(d).String()]) {
+				if never[r.Of] {
+					r = withoutSecrets(r)
+				}
 				rules = append(rules, r)
 			}
 		}
@@ -48,6 +57,18 @@ func Retain(compiled, registered []event.Destination, refused []v1alpha1.Refused
 		kept[i].Rules = rules
 	}
 	return kept
+}
+
+// neverSecrets names the documents with rules that say that Secrets are not mirrored.
+func neverSecrets(all *v1alpha1.Documents) map[string]bool {
+	never := map[string]bool{}
+	for _, r := range all.WatchRules {
+		never[v1alpha1.Ref{Kind: v1alpha1.KindWatchRule, Namespace: r.Namespace, Name: r.Name}.String()] = r.Spec.MirrorSecrets == v1alpha1.MirrorSecretsNever
+	}
+	for _, r := range all.ClusterWatchRules {
+		never[v1alpha1.Ref{Kind: v1alpha1.KindClusterWatchRule, Name: r.Name}.String()] = r.Spec.MirrorSecrets == v1alpha1.MirrorSecretsNever
+	}
+	return never
 }
 
 func find(all *v1alpha1.Documents, k event.DestinationKey) *v1alpha1.GitDestination {

@@ -23,6 +23,15 @@ func TestRetain(t *testing.T) {
 		return []v1alpha1.Refused{{Ref: v1alpha1.Ref{Kind: kind, Namespace: namespace, Name: name}}}
 	}
 	destinationItself := refuse(v1alpha1.KindGitDestination, "shop", "live")
+	registered.Recipients = []string{"age1a", "age1b"}
+	readBy := func(d event.Destination, recipients ...string) event.Destination {
+		d.Recipients = recipients
+		return d
+	}
+	without := func(r event.Rule) event.Rule {
+		r.Except = []event.Rule{{Groups: []string{""}, Resources: []string{"secrets"}}}
+		return r
+	}
 	for _, tt := range []struct {
 		name     string
 		compiled []event.Destination
@@ -40,8 +49,14 @@ func TestRetain(t *testing.T) {
 		{"a rule that goes elsewhere", []event.Destination{live(rule(a, "now"))}, refuse(v1alpha1.KindWatchRule, "shop", "b"), func(all *v1alpha1.Documents) {
 			all.WatchRules[1].Spec.DestinationRef.Name = "other"
 		}, []event.Destination{live(rule(a, "now"))}},
-		{"a destination", nil, destinationItself, nil, []event.Destination{live(registered.Rules...)}},
-		{"a destination, and a rule of it is gone", nil, destinationItself, func(all *v1alpha1.Documents) { all.WatchRules = all.WatchRules[:2] }, []event.Destination{live(rule(a, "before"), rule(b, "before"), rule(everywhere, "before"))}},
+		{"a destination", nil, destinationItself, nil, []event.Destination{readBy(live(registered.Rules...), "age1a", "age1b")}},
+		{"a destination that names one reader less, and one more", nil, destinationItself, func(all *v1alpha1.Documents) {
+			all.GitDestinations[0].Spec.Encryption.Recipients = []string{"age1c", "age1b"}
+		}, []event.Destination{readBy(live(registered.Rules...), "age1b")}},
+		{"a rule that says that Secrets are not mirrored", []event.Destination{live(rule(b, "now"))}, refuse(v1alpha1.KindWatchRule, "shop", "a"), func(all *v1alpha1.Documents) {
+			all.WatchRules[0].Spec.MirrorSecrets = v1alpha1.MirrorSecretsNever
+		}, []event.Destination{live(without(rule(a, "before")), rule(b, "now"))}},
+		{"a destination, and a rule of it is gone", nil, destinationItself, func(all *v1alpha1.Documents) { all.WatchRules = all.WatchRules[:2] }, []event.Destination{readBy(live(rule(a, "before"), rule(b, "before"), rule(everywhere, "before")), "age1a", "age1b")}},
 		{"a destination without a remote", nil, destinationItself, func(all *v1alpha1.Documents) { all.GitRemotes = nil }, nil},
 		{"a destination that is gone", nil, nil, func(all *v1alpha1.Documents) { all.GitDestinations = nil }, nil},
 	} {
@@ -54,6 +69,7 @@ func TestRetain(t *testing.T) {
 				ClusterWatchRules: []v1alpha1.ClusterWatchRule{clusterRule("shop", "live", nil, everything)},
 			}
 			all.GitDestinations[0].Spec.AllowedNamespaces = []string{"team"}
+			all.GitDestinations[0].Spec.Encryption.Recipients = []string{"age1a", "age1b"}
 			all.WatchRules[2].Spec.DestinationRef.Namespace = "shop"
 			all.ClusterWatchRules[0].Name = "a"
 			if tt.change != nil {
