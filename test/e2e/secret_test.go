@@ -13,7 +13,7 @@ import (
 	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
 
-// TestSecrets: where no GitRemote names one, Secrets are neither listed, nor watched, nor
+// TestSecrets: where no GitRemote names one, and nobody is to read them, Secrets are neither listed, nor watched, nor
 // written anywhere, and the log says so at start.
 func TestSecrets(t *testing.T) {
 	w := newWorld(t, cluster)
@@ -30,8 +30,11 @@ func TestSecrets(t *testing.T) {
 	secret("old", after)
 	w.sentinel(t, ns)
 	w.settle(t, scope()) // which has no Secrets either
-	if !strings.Contains(string(k.Output()), "Secrets are not mirrored by this version") {
-		t.Error("the log does not say that Secrets are not mirrored")
+	if said := strings.Count(string(k.Output()), "Secrets are not mirrored, because nobody could read them"); said != 1 {
+		t.Errorf("the log says %d times that Secrets are not mirrored", said)
+	}
+	if why := w.get(t).Destination.Withheld; why != "NoRecipient" {
+		t.Errorf("kubescribe get says %q", why)
 	}
 	stop(t, k)
 

@@ -18,8 +18,8 @@ import (
 // pollCompare is how often a whole cluster is listed while waiting.
 const pollCompare = 250 * time.Millisecond
 
-// listCluster reads all objects that belong into Git.
-func listCluster(ctx context.Context, cfg *rest.Config, namespaces []string) (map[Identity]map[string]any, error) {
+// listCluster reads all objects that belong into Git, Secrets among them or not.
+func listCluster(ctx context.Context, cfg *rest.Config, namespaces []string, secrets bool) (map[Identity]map[string]any, error) {
 	types, err := servedTypes(cfg)
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func listCluster(ctx context.Context, cfg *rest.Config, namespaces []string) (ma
 	}
 	found := map[Identity]map[string]any{}
 	for _, t := range types {
-		if slices.Contains(derivedTypes, t.gvr.GroupResource().String()) || (len(namespaces) > 0 && !t.namespaced) {
+		if slices.Contains(derivedTypes, t.gvr.GroupResource().String()) || (t.gvr.GroupResource() == schema.GroupResource{Resource: "secrets"} && !secrets) || (len(namespaces) > 0 && !t.namespaced) {
 			continue
 		}
 		list, err := client.Resource(t.gvr).List(ctx, metav1.ListOptions{})
@@ -82,9 +82,8 @@ func servedTypes(cfg *rest.Config) ([]servedType, error) {
 	return types, nil
 }
 
-// derivedTypes hold no intent of anybody's, or a secret.
+// derivedTypes hold no intent of anybody's.
 var derivedTypes = []string{
-	"secrets",
 	"events", "events.events.k8s.io", "leases.coordination.k8s.io",
 	"endpoints", "endpointslices.discovery.k8s.io", "ipaddresses.networking.k8s.io",
 	"nodes", "csinodes.storage.k8s.io", "csistoragecapacities.storage.k8s.io", "volumeattachments.storage.k8s.io",
@@ -102,6 +101,8 @@ func derived(r schema.GroupResource, o *unstructured.Unstructured) bool {
 	switch r.String() {
 	case "configmaps":
 		return o.GetName() == "kube-root-ca.crt"
+	case "secrets":
+		return o.Object["type"] == "kubernetes.io/service-account-token" || o.Object["type"] == "helm.sh/release.v1"
 	case "services":
 		return o.GetNamespace() == "default" && o.GetName() == "kubernetes"
 	case "serviceaccounts":

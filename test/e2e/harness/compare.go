@@ -20,6 +20,8 @@ type Scope struct {
 	// Others reports whether a file below the base folder, named by its path
 	// from there, belongs to somebody else. Nil: none does.
 	Others func(path string) bool
+	// Decrypt makes the manifest of an encrypted file. Nil: Secrets do not belong into Git.
+	Decrypt func(content string) (string, error)
 }
 
 // Comparison is what [Compare] found.
@@ -51,7 +53,7 @@ const marker = ".kubescribe.yaml"
 // says something else than it does. While something changes, they may differ for
 // a moment.
 func Compare(ctx context.Context, cfg *rest.Config, repo Repository, scope Scope) (Comparison, error) {
-	objects, err := listCluster(ctx, cfg, scope.Namespaces)
+	objects, err := listCluster(ctx, cfg, scope.Namespaces, scope.Decrypt != nil)
 	if err != nil {
 		return Comparison{}, err
 	}
@@ -62,7 +64,11 @@ func Compare(ctx context.Context, cfg *rest.Config, repo Repository, scope Scope
 	if err != nil {
 		return Comparison{}, err
 	}
-	return compare(objects, below(scope.Folder, files), scope.Others), nil
+	inside, err := decrypted(below(scope.Folder, files), scope.Decrypt)
+	if err != nil {
+		return Comparison{}, err
+	}
+	return compare(objects, inside, scope.Others), nil
 }
 
 // AwaitEqual waits until Compare finds no difference.
@@ -91,6 +97,27 @@ func below(folder string, files map[string]File) map[string]File {
 		}
 	}
 	return inside
+}
+
+// encryptedExtension is what the names of encrypted files end in.
+const encryptedExtension = ".sops.yaml"
+
+// decrypted has the manifests of encrypted files for these.
+func decrypted(files map[string]File, decrypt func(string) (string, error)) (map[string]File, error) {
+	if decrypt == nil {
+		return files, nil
+	}
+	clear := make(map[string]File, len(files))
+	for path, f := range files {
+		if strings.HasSuffix(path, encryptedExtension) {
+			var err error
+			if f.Content, err = decrypt(f.Content); err != nil {
+				return nil, fmt.Errorf("decrypting %s: %w", path, err)
+			}
+		}
+		clear[path] = f
+	}
+	return clear, nil
 }
 
 // compare does the comparing. Files are named from the base folder.

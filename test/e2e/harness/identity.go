@@ -28,14 +28,14 @@ func (id Identity) String() string {
 
 // identify reads the identity off a path below the base folder:
 //
-//	<namespace or _cluster>/<group, left out for core>/<resource>/<name>.yaml
+//	<namespace or _cluster>/<group, left out for core>/<resource>/<name>.yaml, or .sops.yaml
 //
 // with %-escapes undone, and checks it against the content's own words. A
 // component that had to be cut ends in "~" and a hash; there the content's word
 // is taken if it begins the same.
 func identify(path string, content map[string]any) (Identity, error) {
 	stem, ok := strings.CutSuffix(path, ".yaml")
-	parts := strings.Split(stem, "/")
+	parts := strings.Split(strings.TrimSuffix(stem, ".sops"), "/")
 	if !ok || len(parts) < 3 || len(parts) > 4 {
 		return Identity{}, errors.New("no object has such a path")
 	}
