@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/base64"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,31 @@ func newReader(t *testing.T, w *world, name string) reader {
 // decrypt is what the stock sops makes of a file, by the reader's key alone.
 func (r reader) decrypt(content string) (string, error) {
 	return harness.Decrypt(bins, r.file, content)
+}
+
+// decryptAll decrypts what is encrypted below a folder, where it stands.
+func (r reader) decryptAll(t *testing.T, folder string) {
+	t.Helper()
+	n := 0
+	must(t, filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".sops.yaml") {
+			return err
+		}
+		n++
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		plain, err := r.decrypt(string(content))
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		return os.WriteFile(path, []byte(plain), 0o600)
+	}))
+	t.Logf("%d files were decrypted", n)
+	if n == 0 {
+		t.Error("nothing is encrypted")
+	}
 }
 
 // secret is a manifest.

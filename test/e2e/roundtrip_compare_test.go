@@ -67,7 +67,7 @@ func keyOfObject(object map[string]any) objectKey {
 var leftOut = []string{
 	"CSINode.storage.k8s.io", "CSIStorageCapacity.storage.k8s.io", "CertificateSigningRequest.certificates.k8s.io",
 	"ComponentStatus", "ControllerRevision.apps", "EndpointSlice.discovery.k8s.io", "Endpoints", "Event", "Event.events.k8s.io",
-	"IPAddress.networking.k8s.io", "Lease.coordination.k8s.io", "Node", "Secret", "VolumeAttachment.storage.k8s.io",
+	"IPAddress.networking.k8s.io", "Lease.coordination.k8s.io", "Node", "VolumeAttachment.storage.k8s.io",
 	"APIService.apiregistration.k8s.io",         // one that is not the API server's takes a server of its own
 	"PodCertificateRequest.certificates.k8s.io", // of a kubelet, for a Pod that it runs
 }

@@ -27,15 +27,19 @@ const (
 // half while it looks on; what it wrote is applied to an empty cluster, by kubectl alone;
 // and every object of the corpus is there as in the first one, but for what is [assigned].
 //
-// What was applied is what is compared, not what was mirrored. Three things are not in the
-// corpus: Secrets, which come to Git with their encryption; what kubescribe leaves out by
-// default; and owner references and generated names, which mean nothing in another cluster.
+// Secrets are decrypted in the checkout, by the stock sops.
+//
+// What was applied is what is compared, not what was mirrored. Two things are not in the
+// corpus: what kubescribe leaves out by default; and owner references and generated names,
+// which mean nothing in another cluster.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	files := readCorpus(t)
 	corpus := checkCorpus(t, files)
 	first := ownCluster(t)
 	w := newWorld(t, first)
+	owner := newReader(t, w, "owner")
+	w.options.Args = []string{"--recipient", owner.recipient}
 	var k *harness.Daemon
 	for n, file := range files {
 		if n == len(files)/2 {
@@ -46,7 +50,9 @@ func TestRoundTrip(t *testing.T) {
 	if t.Failed() {
 		t.FailNow() // the corpus is not what the API server takes
 	}
-	w.settle(t, scope())
+	everything := scope()
+	everything.Decrypt = owner.decrypt
+	w.settle(t, everything)
 	stop(t, k)
 	w.history(t)
 	there, served, err := everyObject(within(t, stepLimit), w.cfg)
@@ -57,6 +63,7 @@ func TestRoundTrip(t *testing.T) {
 	clone := filepath.Join(t.TempDir(), "clone")
 	_, err = gittest.Git(w.dir, "clone", "-q", w.remote.Dir, clone)
 	must(t, err)
+	owner.decryptAll(t, filepath.Join(clone, "live"))
 	second := ownCluster(t)
 	applyCheckout(t, second, filepath.Join(clone, "live"))
 	cfg, err := second.REST()
