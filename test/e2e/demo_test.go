@@ -2,11 +2,13 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"io/fs"
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubescribe/kubescribe/shared/gittest"
 	"github.com/kubescribe/kubescribe/test/e2e/demo"
+	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
 
 // demoMedian is what the demonstration's median must be below here, whatever else
@@ -48,6 +52,16 @@ func TestDemoKept(t *testing.T) {
 		if err := dial(t, address); err != nil {
 			t.Error(err)
 		}
+	}
+	clone := filepath.Join(t.TempDir(), "clone")
+	_, err := gittest.Git(t.TempDir(), "clone", "-q", addresses[0], clone)
+	must(t, err)
+	encrypted, err := os.ReadFile(filepath.Join(clone, one(t, said, `sops --decrypt (\S+)`)))
+	must(t, err)
+	plain, err := harness.Decrypt(bins, one(t, said, `SOPS_AGE_KEY_FILE=(\S+) sops`), string(encrypted))
+	must(t, err)
+	if want := base64.StdEncoding.EncodeToString([]byte("correct-horse-battery-staple")); !strings.Contains(plain, "password: "+want) {
+		t.Errorf("it decrypts to\n%s", plain)
 	}
 	if code, got := runToEnd(t, "get", "--data-dir", one(t, said, `kubescribe get --data-dir (\S+)`)); code != 0 || !strings.Contains(got, "LIVE_PROCESSING") {
 		t.Errorf("kubescribe get ends with %d: %s", code, got)

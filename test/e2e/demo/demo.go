@@ -91,6 +91,9 @@ func play(ctx context.Context, o Options, s *stage) error {
 	}
 	s.say("")
 	summary(&s.printer, lander.times(), len(history), final)
+	if err := s.showSecret(); err != nil {
+		return err
+	}
 	if wrong := harness.Doubles(history); len(wrong) > 0 {
 		return fmt.Errorf("the history is wrong:\n  %s", strings.Join(wrong, "\n  "))
 	}

@@ -25,6 +25,7 @@ type stage struct {
 	objects *harness.Objects
 	remote  *harness.Remote
 	scribe  *harness.Daemon
+	reader  string // the public key of who may read Secrets
 }
 
 // set starts everything.
@@ -52,7 +53,11 @@ func (s *stage) set(ctx context.Context) (err error) {
 	}
 	s.say("Serving a Git repository at %s", s.remote.URL)
 	s.say("  in its folder %s somebody left %d files of resources that are no more, and %d that are not ours", folder, orphans, len(others))
-	return s.step("Starting kubescribe run --adopt --repo "+s.remote.URL+", which compares both", func() error { return s.startScribe(ctx) })
+	if err := s.makeReader(); err != nil {
+		return err
+	}
+	s.say("Making a key for who may read Secrets, with kubescribe keygen reader: %s", s.reader)
+	return s.step("Starting kubescribe run --adopt --recipient age1… --repo "+s.remote.URL+", which compares both", func() error { return s.startScribe(ctx) })
 }
 
 func (s *stage) startCluster(ctx context.Context) (err error) {
@@ -69,7 +74,7 @@ func (s *stage) startCluster(ctx context.Context) (err error) {
 func (s *stage) startScribe(ctx context.Context) (err error) {
 	s.scribe, err = harness.StartKubescribe(ctx, harness.KubescribeOptions{
 		Bins: s.bins, Kubeconfig: s.cluster.Kubeconfig(), Repo: s.remote.URL, DataDir: s.data(), Cluster: "demo",
-		Args: []string{"--adopt"},
+		Args: []string{"--adopt", "--recipient", s.reader},
 	})
 	if err != nil {
 		return err
@@ -81,7 +86,9 @@ func (s *stage) startScribe(ctx context.Context) (err error) {
 func (s *stage) equal(ctx context.Context) (harness.Comparison, error) {
 	ctx, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
-	return harness.AwaitEqual(ctx, s.cfg, s.remote.Repository, harness.Scope{Folder: folder, Others: othersFile})
+	return harness.AwaitEqual(ctx, s.cfg, s.remote.Repository, harness.Scope{Folder: folder, Others: func(file string) bool {
+		return othersFile(file) || isEncrypted(file)
+	}})
 }
 
 // data is the data directory of kubescribe run.
@@ -104,6 +111,7 @@ func (s *stage) keep(ctx context.Context) {
 	s.say("  export KUBECONFIG=%s", s.cluster.Kubeconfig())
 	s.say("  %s create configmap hello --from-literal=to=git", s.program("kubectl"))
 	s.say("  git clone %s && cd demo && git log --stat", s.remote.URL)
+	s.say("  %s", s.decryptCommand())
 	s.say("  %s get --data-dir %s    # and diff, reconcile with the NAME it shows", s.program("kubescribe"), s.data())
 	s.say("  curl %s/readyz %s/metrics", s.scribe.URL, s.scribe.URL)
 	s.say("  tail -f %s", s.scribe.Log)

@@ -18,7 +18,7 @@ func summary(out *printer, took []time.Duration, commits int, c harness.Comparis
 	out.say("From the API server's answer to the remote branch: median %s, p90 %s, max %s.",
 		round(harness.Quantile(took, 0.5)), round(harness.Quantile(took, 0.9)), round(harness.Quantile(took, 1)))
 	out.say("Target for the median on an idle machine: %s, %s.", target, verdict)
-	out.say("Git equals the cluster: %d objects, %d files.", c.Objects, c.Files)
+	out.say("Git equals the cluster: %d objects, %d files, beside those that are encrypted.", c.Objects, c.Files)
 }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
