@@ -22,7 +22,6 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
-	"github.com/kubescribe/kubescribe/shared/exclusion"
 	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
@@ -256,7 +255,7 @@ func leftBy(d event.Destination, served []discover.Type) (left []string) {
 func (s *session) namespacesOf(t discover.Type) []string {
 	var some []string
 	for _, d := range s.destinations {
-		if exclusion.Type(t.GroupResource(), d.Without) {
+		if selection.LeftOut(d, t.GroupResource()) {
 			continue
 		}
 		for _, r := range d.Rules {

@@ -29,11 +29,6 @@ func Lifts(name string) bool {
 	return slices.ContainsFunc(all, func(e Exclusion) bool { return e.Name == name })
 }
 
-// Type reports whether a type is left out whole, where some exclusions are lifted.
-func Type(of schema.GroupResource, lifted []string) bool {
-	return slices.Contains(Types(lifted), of.String())
-}
-
 // Types names all types that are left out whole where some exclusions are lifted, sorted, as
 // resource.group.
 func Types(lifted []string) (types []string) {

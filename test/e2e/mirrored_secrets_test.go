@@ -112,16 +112,15 @@ func TestMirroredSecrets(t *testing.T) {
 	stop(t, k)
 
 	// Another reader: all Secrets in one commit, and both read them. Then the first one goes.
-	for n, readers := range [][]reader{{alice, bob}, {bob}} {
+	for _, readers := range [][]reader{{alice, bob}, {bob}} {
 		before, in = w.tip(t), as(readers...)
 		k = w.startReady(t)
 		for _, r := range readers {
 			in.Decrypt = r.decrypt
 			w.settle(t, in)
 		}
-		if commits, err := w.remote.History(before + "..HEAD"); err != nil || len(commits) != 1 || len(commits[0].Files) != 2 {
-			t.Errorf("rotation %d: %s", n, w.between(t, before, w.tip(t)))
-		}
+		w.reconcile(t)
+		w.writtenAnew(t, before)
 		stop(t, k)
 	}
 	files, err := w.remote.Files("live")
@@ -136,9 +135,7 @@ func TestMirroredSecrets(t *testing.T) {
 	k = w.startReady(t)
 	w.settle(t, in)
 	w.reconcile(t)
-	if commits, err := w.remote.History(before + "..HEAD"); err != nil || len(commits) != 1 || len(commits[0].Files) != 2 {
-		t.Errorf("another key of marks: %s", w.between(t, before, w.tip(t)))
-	}
+	w.writtenAnew(t, before)
 	// Somebody writes another value into a file: it is put right.
 	edit(t, w, bob, "live/"+ns+"/secrets/db.sops.yaml")
 	w.reconcile(t)
@@ -149,6 +146,14 @@ func TestMirroredSecrets(t *testing.T) {
 	stop(t, k)
 	if dead := strings.Count(string(k.Output()), "dead letters"); dead > 0 {
 		t.Errorf("%d were sent to the dead letters", dead)
+	}
+}
+
+// writtenAnew checks that behind a commit stands one more, of both Secrets.
+func (w *world) writtenAnew(t *testing.T, before string) {
+	t.Helper()
+	if commits, err := w.remote.History(before + "..HEAD"); err != nil || len(commits) != 1 || len(commits[0].Files) != 2 {
+		t.Errorf("%d commits, %v: %s", len(commits), err, w.between(t, before, w.tip(t)))
 	}
 }
 

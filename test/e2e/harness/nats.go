@@ -14,15 +14,15 @@ import (
 type NATS struct {
 	*Process
 	URL string
+	Dir string // where it keeps all
 
 	bins Bins
-	dir  string
 }
 
 // StartNATS starts a server that keeps all of its state in a directory, on a port of
 // its own, and returns once it takes clients.
 func StartNATS(ctx context.Context, bins Bins, dir string, maxPayload int) (*NATS, error) {
-	n := &NATS{bins: bins, dir: dir}
+	n := &NATS{bins: bins, Dir: dir}
 	config := fmt.Sprintf("listen: \"127.0.0.1:-1\"\nmax_payload: %d\njetstream {store_dir: %q, sync_interval: always}\n", maxPayload, filepath.Join(dir, "store"))
 	if err := os.WriteFile(n.config(), []byte(config), 0o600); err != nil {
 		return nil, fmt.Errorf("starting the NATS server: %w", err)
@@ -47,7 +47,7 @@ func StartNATS(ctx context.Context, bins Bins, dir string, maxPayload int) (*NAT
 // natsAddress is how the server's log says where it listens.
 var natsAddress = regexp.MustCompile(`Listening for client connections on (127\.0\.0\.1:\d+)`)
 
-func (n *NATS) config() string { return filepath.Join(n.dir, "nats.conf") }
+func (n *NATS) config() string { return filepath.Join(n.Dir, "nats.conf") }
 
 // Restart kills the server and starts it on the same state and address.
 func (n *NATS) Restart(ctx context.Context) error {
@@ -57,7 +57,7 @@ func (n *NATS) Restart(ctx context.Context) error {
 
 func (n *NATS) start(ctx context.Context) error {
 	p, err := StartProcess(Command{
-		Bins: n.bins, Program: "nats-server", Args: []string{"-c", n.config()}, Log: filepath.Join(n.dir, "nats.log"),
+		Bins: n.bins, Program: "nats-server", Args: []string{"-c", n.config()}, Log: filepath.Join(n.Dir, "nats.log"),
 	})
 	if err != nil {
 		return err
