@@ -118,7 +118,7 @@ controlplane: ## the control plane that the tests run on
 sops: bin/sops ## what is encrypted, read and rewritten by the stock sops
 	cd services/git-writer/internal/sops && KUBESCRIBE_SOPS='$(CURDIR)/bin/sops' $(GO) test -count=1 -run '^TestStock'
 
-e2e: ## the binaries on a real API server and real Git servers
+e2e: bin/sops ## the binaries on a real API server and real Git servers
 	cd test/e2e && GOWORK=off $(GO) test -count=1 -parallel 3 -timeout 20m ./...
 
 cover: need unit integration ## what these two reach: over 90 % of all statements, 80 % of each package
