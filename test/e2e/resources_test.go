@@ -212,6 +212,7 @@ var rightSpecs = map[string][]string{
 		`{remoteRef: {name: a}, prune: {maxDeletions: 2147483647}, allowedNamespaces: ["*", "team-?"]}`,
 		`{remoteRef: {name: a}, prune: {maxDeletions: 0%}, commit: {author: {name: a}}}`,
 		`{remoteRef: {name: a}, prune: {maxDeletions: 100%}, withoutExclusions: []}`,
+		`{remoteRef: {name: a}, encryption: {recipients: [age1gklgqt3xk5q5smrkfhp7hwg5rsx5wpy67ldh8vrs5q92myeqa37q27gtyh], types: [{resource: configmaps, fields: [data, binaryData]}, {apiGroup: a.b, resource: c, fields: [d]}]}}`,
 	},
 	"WatchRule": {
 		`{destinationRef: {name: a, namespace: b}, rules: [{apiGroups: ["", a.b], apiVersions: [], resources: [pods, 1s]}]}`,
@@ -300,6 +301,10 @@ var wrongSpecs = []wrongSpec{
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, interval: 9s}`, field: "spec.interval", words: "must not be shorter than 10s"},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, interval: 99999999999h}`, field: "spec.interval", words: "Duration"},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, allowedNamespaces: ["a/b"]}`, field: "spec.allowedNamespaces[0]", words: "should match"},
+	{kind: "GitDestination", spec: `{remoteRef: {name: a}, encryption: {recipients: [` + password + `]}}`, field: "spec.encryption.recipients", words: "no public key of age"},
+	{kind: "GitDestination", spec: `{remoteRef: {name: a}, encryption: {types: [{resource: b, fields: [name]}]}}`, field: "spec.encryption.types[0].fields", words: "leave these out"},
+	{kind: "GitDestination", spec: `{remoteRef: {name: a}, encryption: {types: [{resource: b, fields: []}]}}`, field: "spec.encryption.types[0].fields", words: "at least 1 items"},
+	{kind: "WatchRule", spec: `{destinationRef: {name: a}, rules: [{apiGroups: [""], resources: ["*"]}], mirrorSecrets: never}`, field: "spec.mirrorSecrets", words: `"Never"`},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, withoutExclusions: [lease]}`, field: "spec.withoutExclusions[0]", words: `"leases"`},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, withoutExclusions: [secrets]}`, field: "spec.withoutExclusions[0]", words: "supported values"},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, prune: {mode: Sometimes}}`, field: "spec.prune.mode", words: `"OnEvent"`},

@@ -237,6 +237,8 @@ type GitDestinationSpec struct {
 // Encryption says who may read what stands encrypted in Git. Such files are SOPS's, whose name
 // ends in .sops.yaml: sops -d FILE prints the resource to whoever has the private half of a
 // recipient.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.recipients) || self.recipients.all(r, r.matches('^age1[0-9a-z]+$'))",fieldPath=".recipients",message="has what is no public key of age; give what age-keygen -y FILE prints, which begins with age1, and make a new key if this was a private one"
 type Encryption struct {
 	// Recipients are public keys of age, which age-keygen or kubescribe keygen reader makes:
 	// age1…, or age1pq1… Each of their private halves decrypts all that is encrypted. Without
@@ -245,7 +247,6 @@ type Encryption struct {
 	// +optional
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=4096
-	// +kubebuilder:validation:items:Pattern=`^age1[0-9a-z]+$`
 	Recipients []string `json:"recipients,omitempty"`
 
 	// Types are further ones that are sensitive, beside Secrets.
