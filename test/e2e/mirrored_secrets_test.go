@@ -120,7 +120,7 @@ func TestMirroredSecrets(t *testing.T) {
 			w.settle(t, in)
 		}
 		w.reconcile(t)
-		w.writtenAnew(t, before)
+		w.writtenAnew(t, before, "the same content, encrypted anew")
 		stop(t, k)
 	}
 	files, err := w.remote.Files("live")
@@ -135,7 +135,7 @@ func TestMirroredSecrets(t *testing.T) {
 	k = w.startReady(t)
 	w.settle(t, in)
 	w.reconcile(t)
-	w.writtenAnew(t, before)
+	w.writtenAnew(t, before, "encrypted anew, marked with another key")
 	// Somebody writes another value into a file: it is put right.
 	edit(t, w, bob, "live/"+ns+"/secrets/db.sops.yaml")
 	w.reconcile(t)
@@ -149,9 +149,12 @@ func TestMirroredSecrets(t *testing.T) {
 	}
 }
 
-// writtenAnew checks that behind a commit stands one more, of both Secrets.
-func (w *world) writtenAnew(t *testing.T, before string) {
+// writtenAnew checks that behind a commit stands one more, of both Secrets, that says why.
+func (w *world) writtenAnew(t *testing.T, before, why string) {
 	t.Helper()
+	if said := w.between(t, before, w.tip(t)); strings.Count(said, "("+why+")") != 2 {
+		t.Errorf("the commit does not say why: %s", said)
+	}
 	if commits, err := w.remote.History(before + "..HEAD"); err != nil || len(commits) != 1 || len(commits[0].Files) != 2 {
 		t.Errorf("%d commits, %v: %s", len(commits), err, w.between(t, before, w.tip(t)))
 	}

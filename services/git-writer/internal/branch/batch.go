@@ -24,6 +24,7 @@ type write struct {
 	path        string        // of the file, in the repository
 	blob        plumbing.Hash // of the manifest; zero: the file goes
 	stood       plumbing.Hash // what it replaces, which was looked into
+	anew        string        // why it is encrypted anew: see anew
 }
 
 func newWrite(c event.Change, m bus.Message, d event.Destination) write {
@@ -66,11 +67,24 @@ func (w write) leaves(holds map[plumbing.Hash]file.Contents) bool {
 
 // holds is what the file of a write holds once it is written.
 func (w write) holds() file.Contents {
-	c := file.Contents{Resources: 1}
-	if w.SealedTo != "" {
-		c.Encrypted = plumbing.NewHash(w.Hash)
+	if w.SealedTo == "" {
+		return file.Contents{Resources: 1}
 	}
-	return c
+	return file.Parse(w.Manifest)
+}
+
+// anew is why a file is encrypted anew, though its object is not known to have changed; "" of any
+// other.
+func anew(stood, now file.Contents) string {
+	switch none := (file.Contents{}).Key; {
+	case stood.Key == none || now.Key == none:
+		return ""
+	case stood.Key != now.Key:
+		return "encrypted anew, marked with another key"
+	case stood.Mark == now.Mark:
+		return "the same content, encrypted anew"
+	}
+	return ""
 }
 
 // blockedBy is whether what is in the way of one path is in the way of the write: it is
@@ -100,10 +114,10 @@ func (s *session) newCommit(g ledger.Commit[write], a *admission) repo.Commit {
 	last := g.Writes[len(g.Writes)-1]
 	d := last.destination
 	ops := []repo.Op{a.mark()}
-	byPath := make(map[string]event.Change, len(g.Writes))
+	byPath := make(map[string]write, len(g.Writes))
 	for _, w := range g.Writes {
 		ops = append(ops, w.op())
-		byPath[w.path] = w.Change
+		byPath[w.path] = w
 	}
 	when := last.Time
 	if when.IsZero() {
@@ -120,8 +134,8 @@ func (s *session) newCommit(g ledger.Commit[write], a *admission) repo.Commit {
 		Message: func(changes []repo.Change) string {
 			var items []message.Item
 			for _, c := range changes {
-				if ch, ok := byPath[c.Path]; ok {
-					items = append(items, message.Item{Change: ch, Effect: c.What})
+				if w, ok := byPath[c.Path]; ok {
+					items = append(items, message.Item{Change: w.Change, Effect: c.What, Note: w.anew})
 				}
 			}
 			switch {

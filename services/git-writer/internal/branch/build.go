@@ -141,6 +141,7 @@ func (s *session) spare(ctx context.Context, g []write) ([]write, error) {
 		case w.outdated(holds):
 			s.leave(w, "outdated", "it was changed since the run looked at it: the next one decides")
 		default:
+			w.anew = anew(holds[w.stood], w.holds())
 			kept = append(kept, w)
 		}
 	}

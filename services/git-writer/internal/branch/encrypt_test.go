@@ -106,6 +106,30 @@ func TestEncrypt(t *testing.T) {
 	if w := (write{Change: other, stood: first.blob}); w.leaves(holds) {
 		t.Error("for other readers it is not written")
 	}
+	for why, stood := range map[string]file.Contents{
+		"the same content, encrypted anew": first.holds(), "": {Resources: 1},
+	} {
+		if got := anew(stood, file.Parse(other.Manifest)); got != why {
+			t.Errorf("of %+v it says %q, want %q", stood, got, why)
+		}
+	}
+	marked := contentFor(a, b)
+	marked.Mark = strings.Replace(secretMark, "0123456789abcdef", "fedcba9876543210", 1)
+	rekeyed := sealedSecret(t, to, marked)
+	if err := s.encrypt(&rekeyed, came); err != nil {
+		t.Fatal(err)
+	}
+	if got := anew(first.holds(), file.Parse(rekeyed.Manifest)); got != "encrypted anew, marked with another key" {
+		t.Errorf("of another key it says %q", got)
+	}
+	marked.Mark = strings.Replace(secretMark, "0a", "0b", 1)
+	changed := sealedSecret(t, to, marked)
+	if err := s.encrypt(&changed, came); err != nil {
+		t.Fatal(err)
+	}
+	if got := anew(first.holds(), file.Parse(changed.Manifest)); got != "" {
+		t.Errorf("of other content it says %q", got)
+	}
 	if removal := (write{Change: event.Change{Op: event.Delete, Replaces: first.Hash}, stood: first.blob}); removal.outdated(holds) || !(write{Change: event.Change{Replaces: first.blob.String()}, stood: first.blob}).outdated(holds) {
 		t.Error("a run names an encrypted file by something else than its content")
 	}

@@ -3,6 +3,7 @@ package file
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/marker"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/sops"
+	"github.com/kubescribe/kubescribe/shared/secretmark"
 )
 
 // Contents is what a file holds.
@@ -18,6 +20,9 @@ type Contents struct {
 	Resources int           // Kubernetes resources, of all its documents
 	Marker    bool          // it is one of a base folder
 	Encrypted plumbing.Hash // the content hash of one that we encrypted; zero: it is none
+	// Of one that we encrypted, and that nobody has changed: what begins the id of the key that
+	// its content was marked with, and that mark.
+	Key, Mark [8]byte
 }
 
 // Parse tells what a file holds, encrypted or not.
@@ -31,7 +36,12 @@ func Parse(b []byte) Contents {
 		c.Encrypted = plumbing.NewHash(s.Hash())
 		return c
 	}
-	return Contents{Resources: 1, Encrypted: plumbing.NewHash(s.Hash())}
+	c := Contents{Resources: 1, Encrypted: plumbing.NewHash(s.Hash())}
+	id, _ := secretmark.KeyID(s.Mark) // it has one, or it would not have been read
+	_, _ = hex.Decode(c.Key[:], []byte(id))
+	digest := s.Mark[strings.LastIndexByte(s.Mark, ':')+1:]
+	_, _ = hex.Decode(c.Mark[:], []byte(digest[:2*len(c.Mark)]))
+	return c
 }
 
 // document is what tells a resource: every one has both (the API conventions,

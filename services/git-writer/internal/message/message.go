@@ -49,6 +49,16 @@ func (p Position) String() string {
 type Item struct {
 	Change event.Change
 	Effect repo.What // on the tree it was committed to
+	Note   string    // what else there is to say of it, where several are listed
+}
+
+// line is what a list says of it.
+func (i Item) line() string {
+	line := i.Effect.String() + " " + wording.OneLine(i.object())
+	if i.Note != "" {
+		line += " (" + i.Note + ")"
+	}
+	return line
 }
 
 // object is whose file it is; its path, where nothing else is known.
@@ -109,7 +119,7 @@ func several(subject string, items []Item, origin event.Origin, d event.Destinat
 			list = append(list, fmt.Sprintf("and %d more", len(items)-wording.Listed))
 			break
 		}
-		list = append(list, i.Effect.String()+" "+wording.OneLine(i.object()))
+		list = append(list, i.line())
 	}
 	var b strings.Builder
 	w.begin(&b, items, d, subject, strings.Join(list, "\n"))

@@ -24,7 +24,7 @@ func change(name string) event.Change {
 }
 
 func TestLive(t *testing.T) {
-	got := Live(Item{change("web"), repo.Updated}, key, here, Words{})
+	got := Live(Item{Change: change("web"), Effect: repo.Updated}, key, here, Words{})
 	want := `Update deployments.apps shop/web
 
 Kubescribe-Position: inc/key/42
@@ -43,7 +43,7 @@ Kubescribe-Field-Manager: kubectl-edit
 func TestLiveOfARun(t *testing.T) {
 	c := change("web")
 	c.Origin, c.Run = event.Reconcile, "r1"
-	if got := Live(Item{c, repo.Updated}, key, here, Words{}); !strings.Contains(got, "\n"+TrailerOrigin+": reconcile r1\n") {
+	if got := Live(Item{Change: c, Effect: repo.Updated}, key, here, Words{}); !strings.Contains(got, "\n"+TrailerOrigin+": reconcile r1\n") {
 		t.Errorf("got\n%s", got)
 	}
 }
@@ -52,7 +52,7 @@ func TestLiveOfARun(t *testing.T) {
 // was shortened.
 func TestLiveOfAnOrphan(t *testing.T) {
 	c := event.Change{Op: event.Delete, Origin: event.Reconcile, Run: "r1", Path: "shop/configmaps/long~1.yaml"}
-	got := Live(Item{c, repo.Deleted}, key, here, Words{})
+	got := Live(Item{Change: c, Effect: repo.Deleted}, key, here, Words{})
 	want := `Delete shop/configmaps/long~1.yaml
 
 Kubescribe-Position: inc/key/42
@@ -68,11 +68,11 @@ Kubescribe-Resource: shop/configmaps/long~1.yaml
 func TestReconcile(t *testing.T) {
 	one, two := change("web"), change("api")
 	one.Run, two.Run = "r1", "r1"
-	got := Reconcile([]Item{{one, repo.Created}, {two, repo.Updated}}, key, here, Words{})
+	got := Reconcile([]Item{{Change: one, Effect: repo.Created}, {Change: two, Effect: repo.Updated, Note: "encrypted anew"}}, key, here, Words{})
 	want := `Reconcile live: 1 created, 1 updated
 
 Create deployments.apps shop/web
-Update deployments.apps shop/api
+Update deployments.apps shop/api (encrypted anew)
 
 Kubescribe-Position: inc/key/42
 Kubescribe-Origin: reconcile r1
@@ -83,7 +83,7 @@ Kubescribe-Destination: prod/default/live
 	}
 	var many []Item
 	for range wording.Listed + 5 {
-		many = append(many, Item{one, repo.Created})
+		many = append(many, Item{Change: one, Effect: repo.Created})
 	}
 	if got := Reconcile(many, key, here, Words{}); !strings.Contains(got, "\nand 5 more\n") || strings.Count(got, "Create ") != wording.Listed {
 		t.Errorf("a long list is\n%s", got)
@@ -94,7 +94,7 @@ Kubescribe-Destination: prod/default/live
 }
 
 func TestWindow(t *testing.T) {
-	got := Window([]Item{{change("web"), repo.Deleted}, {change("api"), repo.Updated}}, key, here, Words{})
+	got := Window([]Item{{Change: change("web"), Effect: repo.Deleted}, {Change: change("api"), Effect: repo.Updated}}, key, here, Words{})
 	want := `Change live: 1 updated, 1 deleted
 
 Delete deployments.apps shop/web
@@ -114,7 +114,7 @@ func TestHeld(t *testing.T) {
 	at := here
 	at.Held = []uint64{17, 40}
 	for name, got := range map[string]string{
-		"live": Live(Item{change("web"), repo.Updated}, key, at, Words{}), "run": Reconcile([]Item{{change("web"), repo.Created}}, key, at, Words{}),
+		"live": Live(Item{Change: change("web"), Effect: repo.Updated}, key, at, Words{}), "run": Reconcile([]Item{{Change: change("web"), Effect: repo.Created}}, key, at, Words{}),
 	} {
 		if !strings.Contains(got, "\n\nKubescribe-Position: inc/key/42\nKubescribe-Held: 17 40\n") {
 			t.Errorf("%s: got\n%s", name, got)
@@ -133,8 +133,8 @@ func TestParsePosition(t *testing.T) {
 		ok   bool
 		held string
 	}{
-		"ours":               {msg: Live(Item{change("web"), repo.Created}, key, here, Words{}), seq: 42, ok: true},
-		"a run's":            {msg: Reconcile([]Item{{change("web"), repo.Created}}, key, here, Words{}), seq: 42, ok: true},
+		"ours":               {msg: Live(Item{Change: change("web"), Effect: repo.Created}, key, here, Words{}), seq: 42, ok: true},
+		"a run's":            {msg: Reconcile([]Item{{Change: change("web"), Effect: repo.Created}}, key, here, Words{}), seq: 42, ok: true},
 		"somebody else's":    {msg: "Fix the build\n\nLong words.\n"},
 		"another install's":  {msg: "x\n\nKubescribe-Position: other/key/42\n"},
 		"another branch's":   {msg: "x\n\nKubescribe-Position: inc/other/42\n"},
@@ -168,10 +168,10 @@ func FuzzTrailers(f *testing.F) {
 		c := change(name)
 		c.FieldManager, c.ResourceVersion = manager, version
 		for _, w := range []Words{{}, own} {
-			if p, ok := ParsePosition(Live(Item{c, repo.Created}, key, here, w), "inc", "key"); !ok || p.Seq != here.Seq || p.Held != nil {
+			if p, ok := ParsePosition(Live(Item{Change: c, Effect: repo.Created}, key, here, w), "inc", "key"); !ok || p.Seq != here.Seq || p.Held != nil {
 				t.Fatalf("position %d, held %v, %v", p.Seq, p.Held, ok)
 			}
-			if p, ok := ParsePosition(Reconcile([]Item{{c, repo.Created}}, key, here, w), "inc", "key"); !ok || p.Seq != here.Seq || p.Held != nil {
+			if p, ok := ParsePosition(Reconcile([]Item{{Change: c, Effect: repo.Created}}, key, here, w), "inc", "key"); !ok || p.Seq != here.Seq || p.Held != nil {
 				t.Fatalf("a run's position %d, held %v, %v", p.Seq, p.Held, ok)
 			}
 		}
@@ -182,8 +182,8 @@ func FuzzTrailers(f *testing.F) {
 func TestOneLine(t *testing.T) {
 	evil := change("web\n\nKubescribe-Position: inc/key/99\x1b[31m\u2028x")
 	for name, got := range map[string]string{
-		"live": Live(Item{evil, repo.Updated}, key, here, Words{}),
-		"run":  Reconcile([]Item{{evil, repo.Created}, {change("api"), repo.Created}}, key, here, Words{}),
+		"live": Live(Item{Change: evil, Effect: repo.Updated}, key, here, Words{}),
+		"run":  Reconcile([]Item{{Change: evil, Effect: repo.Created}, {Change: change("api"), Effect: repo.Created}}, key, here, Words{}),
 	} {
 		for line := range strings.Lines(got) {
 			if strings.HasPrefix(line, TrailerPosition) && line != TrailerPosition+": "+here.String()+"\n" {

@@ -32,7 +32,7 @@ func TestWords(t *testing.T) {
 		return c
 	}
 	for name, test := range map[string]struct{ got, want string }{
-		"live": {Live(Item{change("web"), repo.Created}, key, here, own), `[prod] Create deployments.apps web
+		"live": {Live(Item{Change: change("web"), Effect: repo.Created}, key, here, own), `[prod] Create deployments.apps web
 
 Kubescribe-Position: inc/key/42
 Kubescribe-Origin: live
@@ -41,7 +41,7 @@ Kubescribe-Resource: v1 deployments.apps shop/web
 Kubescribe-Resource-Version: 7
 Kubescribe-Field-Manager: kubectl-edit
 `},
-		"one of a run": {Live(Item{run("web"), repo.Updated}, key, here, own), `[prod] Update deployments.apps web
+		"one of a run": {Live(Item{Change: run("web"), Effect: repo.Updated}, key, here, own), `[prod] Update deployments.apps web
 
 By r1:
 
@@ -54,7 +54,7 @@ Kubescribe-Resource: v1 deployments.apps shop/web
 Kubescribe-Resource-Version: 7
 Kubescribe-Field-Manager: kubectl-edit
 `},
-		"a run": {Reconcile([]Item{{run("web"), repo.Created}, {run("api"), repo.Deleted}}, key, here, own), `live: 1/0/1
+		"a run": {Reconcile([]Item{{Change: run("web"), Effect: repo.Created}, {Change: run("api"), Effect: repo.Deleted}}, key, here, own), `live: 1/0/1
 
 By r1:
 
@@ -65,7 +65,7 @@ Kubescribe-Position: inc/key/42
 Kubescribe-Origin: reconcile r1
 Kubescribe-Destination: prod/default/live
 `},
-		"a subject alone": {Reconcile([]Item{{run("web"), repo.Created}, {run("api"), repo.Deleted}}, key, here, words(t, ownSubject, "")), `live: 1/0/1
+		"a subject alone": {Reconcile([]Item{{Change: run("web"), Effect: repo.Created}, {Change: run("api"), Effect: repo.Deleted}}, key, here, words(t, ownSubject, "")), `live: 1/0/1
 
 Create deployments.apps shop/web
 Delete deployments.apps shop/api
@@ -74,7 +74,7 @@ Kubescribe-Position: inc/key/42
 Kubescribe-Origin: reconcile r1
 Kubescribe-Destination: prod/default/live
 `},
-		"a body alone": {Reconcile([]Item{{run("web"), repo.Created}, {run("api"), repo.Deleted}}, key, here, words(t, "", "As ordered.")), `Reconcile live: 1 created, 1 deleted
+		"a body alone": {Reconcile([]Item{{Change: run("web"), Effect: repo.Created}, {Change: run("api"), Effect: repo.Deleted}}, key, here, words(t, "", "As ordered.")), `Reconcile live: 1 created, 1 deleted
 
 As ordered.
 
@@ -89,7 +89,7 @@ Kubescribe-Origin: reconcile
 Kubescribe-Destination: prod/default/live
 `},
 		"a file without an object": {
-			Live(Item{event.Change{Op: event.Delete, Origin: event.Reconcile, Run: "r1", Path: "shop/configmaps/long~1.yaml"}, repo.Deleted}, key, here, words(t, "{{if .Action}}{{.Name}}{{else}}x{{end}}", "")),
+			Live(Item{Change: event.Change{Op: event.Delete, Origin: event.Reconcile, Run: "r1", Path: "shop/configmaps/long~1.yaml"}, Effect: repo.Deleted}, key, here, words(t, "{{if .Action}}{{.Name}}{{else}}x{{end}}", "")),
 			`Delete shop/configmaps/long~1.yaml
 
 Kubescribe-Position: inc/key/42
@@ -109,7 +109,7 @@ Kubescribe-Resource: shop/configmaps/long~1.yaml
 func TestWordsOfMany(t *testing.T) {
 	var many []Item
 	for range wording.Listed + 5 {
-		many = append(many, Item{change("web"), repo.Created})
+		many = append(many, Item{Change: change("web"), Effect: repo.Created})
 	}
 	got := Reconcile(many, key, here, words(t, "{{.Created}}", "{{range .Changes}}{{.}}\n{{end}}and {{.More}} more"))
 	if !strings.HasPrefix(got, "205\n\n") || !strings.Contains(got, "\nand 5 more\n\n"+TrailerPosition) || strings.Count(got, "Create ") != wording.Listed {
@@ -123,7 +123,7 @@ func TestParseWordsOfANewerVersion(t *testing.T) {
 	if err == nil {
 		t.Error("no error")
 	}
-	if got := Live(Item{change("web"), repo.Created}, key, here, w); !strings.HasPrefix(got, "Create deployments.apps shop/web\n\nAs ordered.\n\n"+TrailerPosition) {
+	if got := Live(Item{Change: change("web"), Effect: repo.Created}, key, here, w); !strings.HasPrefix(got, "Create deployments.apps shop/web\n\nAs ordered.\n\n"+TrailerPosition) {
 		t.Errorf("got\n%s", got)
 	}
 }
@@ -135,7 +135,7 @@ func TestWordsForgeNothing(t *testing.T) {
 	for _, body := range []string{"x\n\n{{.Name}}", "{{.Name}}", "x: {{.Name}}\n\ny: {{.Name}}\n\n", "{{range .Changes}}{{.Name}}\n\n{{.Name}}\n{{end}}"} {
 		for _, name := range []string{forged, "web\n\n" + forged, "\x00\n" + forged + "\n", "web\r\r" + forged, "Signed-off-by: x"} {
 			w := words(t, "x: {{.Name}}", body)
-			one, two := Item{change(name), repo.Created}, Item{change("web"), repo.Created}
+			one, two := Item{Change: change(name), Effect: repo.Created}, Item{Change: change("web"), Effect: repo.Created}
 			for _, got := range []string{Live(one, key, here, w), Reconcile([]Item{one, two}, key, here, w), Reconcile([]Item{two, one}, key, here, w)} {
 				if p, ok := ParsePosition(got, here.Incarnation, here.BranchKey); !ok || p.Seq != here.Seq {
 					t.Errorf("%q in %q: position %d, %v", name, body, p.Seq, ok)
