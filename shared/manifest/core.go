@@ -45,6 +45,21 @@ func sanitizeServiceAccount(out map[string]any, src *source) {
 	})
 }
 
+// sanitizeSecret removes what the token controller puts into a Secret of a service account's
+// token, which it does again in another cluster, and by which it keeps track of its use.
+func sanitizeSecret(out map[string]any, src *source) {
+	if out["type"] != "kubernetes.io/service-account-token" || !src.fromServer() {
+		return
+	}
+	if metadata, ok := out["metadata"].(map[string]any); ok {
+		prune(metadata, "annotations", func(key string, _ any) bool { return key == "kubernetes.io/service-account.uid" })
+		prune(metadata, "labels", func(key string, _ any) bool { return strings.HasPrefix(key, "kubernetes.io/legacy-token-") })
+	}
+	prune(out, "data", func(key string, _ any) bool {
+		return (key == "token" || key == "ca.crt" || key == "namespace") && !src.asked("data", key)
+	})
+}
+
 // isGenerated reports whether text is what the server appends to a
 // generateName: five characters of apimachinery's util/rand alphabet.
 func isGenerated(suffix string) bool {

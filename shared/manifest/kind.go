@@ -23,6 +23,7 @@ var kindRules = map[objectType]func(out map[string]any, src *source){
 	{"", "PersistentVolume"}:      sanitizeVolume,
 	{"", "Namespace"}:             sanitizeNamespace,
 	{"", "ServiceAccount"}:        sanitizeServiceAccount,
+	{"", "Secret"}:                sanitizeSecret,
 	{"", "Pod"}:                   sanitizePod,
 	{"", "PodTemplate"}:           templatesAt("template"),
 	{"", "ReplicationController"}: templatesAt("spec", "template"),

@@ -51,6 +51,9 @@ func (id Identity) Path() string { return id.stem() + extension }
 // .sops.yaml for .yaml.
 func (id Identity) SealedPath() string { return id.stem() + sealedExtension }
 
+// IsSealedPath reports whether a path is that of a file which is written encrypted.
+func IsSealedPath(p string) bool { return strings.HasSuffix(p, sealedExtension) }
+
 func (id Identity) stem() string {
 	parts := make([]string, 0, 4)
 	parts = append(parts, namespaceFolder(id.Namespace))

@@ -138,6 +138,9 @@ func TestMirroredSecrets(t *testing.T) {
 	w.writtenAnew(t, before, "encrypted anew, marked with another key")
 	// Somebody writes another value into a file: it is put right.
 	edit(t, w, bob, "live/"+ns+"/secrets/db.sops.yaml")
+	if code, said := runToEnd(t, "diff", w.get(t).Destination.Key.Name, "--data-dir", w.options.DataDir); code != 0 || !strings.Contains(said, "\n~ "+ns+"/secrets/db.sops.yaml: content differs\n") {
+		t.Errorf("diff ends with %d: %s", code, said)
+	}
 	w.reconcile(t)
 	w.settle(t, in)
 	w.remove(t, secret(ns, "db", ""))

@@ -32,7 +32,7 @@ func (s *session) encrypt(c *event.Change, came time.Time) error {
 	switch {
 	case len(c.Manifest) == 0:
 		return nil
-	case c.SealedTo == "" && (event.IsSecrets(c.Group, c.Resource) || isEncrypted(c.Path)):
+	case c.SealedTo == "" && (event.IsSecrets(c.Group, c.Resource) || manifest.IsSealedPath(c.Path)):
 		return fmt.Errorf("%w: it came in clear", errNeverWritten)
 	case c.SealedTo == "":
 		return nil

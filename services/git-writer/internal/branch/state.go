@@ -62,9 +62,6 @@ func isManifest(p string) bool {
 	return false
 }
 
-// isEncrypted is whether a path is that of an encrypted file, whose content hash stands within.
-func isEncrypted(p string) bool { return strings.HasSuffix(p, ".sops.yaml") }
-
 // state looks at a folder as it is on the remote now.
 func (s *session) state(ctx context.Context, a *admission) (state, error) {
 	if err := s.refresh(ctx); err != nil {
@@ -84,7 +81,7 @@ func (s *session) state(ctx context.Context, a *admission) (state, error) {
 		if f.kind == resource && s.seen.several(f.blob) {
 			f.kind = suspect // and not a change that a run would leave again each time
 		}
-		if f.kind == suspect || f.kind == resource && isEncrypted(f.path) {
+		if f.kind == suspect || f.kind == resource && manifest.IsSealedPath(f.path) { // its content hash stands within
 			look = append(look, f.blob)
 		}
 		files = append(files, f)

@@ -154,5 +154,5 @@ func (c contents) get(hash string) (content []byte, ok bool) {
 // to be shown.
 func sensitive(path string) bool {
 	id, err := manifest.ParsePath(path)
-	return (err == nil || errors.Is(err, manifest.ErrShortened)) && id.Group == "" && id.Resource == "secrets"
+	return manifest.IsSealedPath(path) || (err == nil || errors.Is(err, manifest.ErrShortened)) && event.IsSecrets(id.Group, id.Resource)
 }

@@ -61,6 +61,7 @@ func TestSensitive(t *testing.T) {
 	for path, want := range map[string]bool{
 		"shop/secrets/web.yaml": true, "shop/configmaps/web.yaml": false, "shop/example.com/secrets/web.yaml": false,
 		"shop/configmaps/secrets.yaml": false, "secrets/configmaps/web.yaml": false, "notes.yaml": false,
+		"shop/secrets/web.sops.yaml": true, "shop/example.com/vaults/web.sops.yaml": true, "notes.sops.yaml": true,
 	} {
 		if got := sensitive(path); got != want {
 			t.Errorf("%s is sensitive: %t", path, got)
