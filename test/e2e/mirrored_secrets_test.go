@@ -34,7 +34,7 @@ func (r reader) decrypt(content string) (string, error) {
 func (r reader) decryptAll(t *testing.T, folder string) {
 	t.Helper()
 	n := 0
-	must(t, filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+	must(t, filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".sops.yaml") {
 			return err
 		}

@@ -107,7 +107,7 @@ func decrypted(files map[string]File, decrypt func(string) (string, error)) (map
 	if decrypt == nil {
 		return files, nil
 	}
-	clear := make(map[string]File, len(files))
+	plain := make(map[string]File, len(files))
 	for path, f := range files {
 		if strings.HasSuffix(path, encryptedExtension) {
 			var err error
@@ -115,9 +115,9 @@ func decrypted(files map[string]File, decrypt func(string) (string, error)) (map
 				return nil, fmt.Errorf("decrypting %s: %w", path, err)
 			}
 		}
-		clear[path] = f
+		plain[path] = f
 	}
-	return clear, nil
+	return plain, nil
 }
 
 // compare does the comparing. Files are named from the base folder.
