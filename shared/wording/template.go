@@ -3,6 +3,7 @@ package wording
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -26,7 +27,12 @@ const (
 
 // reserved begins the trailers, which are kubescribe's own: a line of a template's
 // that looks like one is not for it to write.
-const reserved = "kubescribe-"
+var reserved = []string{"kubescribe-", "field-manager:"}
+
+func isReserved(line string) bool {
+	line = strings.ToLower(strings.TrimSpace(line))
+	return slices.ContainsFunc(reserved, func(begin string) bool { return strings.HasPrefix(line, begin) })
+}
 
 // Template is one that was found right.
 type Template struct {
@@ -69,7 +75,7 @@ func Parse(part Part, text string) (*Template, error) {
 var (
 	errEmpty    = errors.New("gives no text")
 	errLines    = errors.New("gives several lines")
-	errReserved = errors.New("gives a line that begins with Kubescribe-")
+	errReserved = errors.New("gives a line that begins with Kubescribe- or Field-Manager")
 	errFails    = errors.New("compares or counts what cannot be")
 )
 
@@ -109,7 +115,7 @@ func (t *Template) Words(c Commit) (string, error) {
 		words += "…"
 	}
 	for line := range strings.Lines(words) {
-		if strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), reserved) {
+		if isReserved(line) {
 			return "", errReserved
 		}
 	}

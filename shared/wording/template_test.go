@@ -98,9 +98,10 @@ func TestParseRefuses(t *testing.T) {
 		},
 		"none for a window": {Subject, "{{if .Run}}a run{{else}}{{.Object}}{{end}}", "gives no text, for live changes that one commit joins; …"},
 		"two lines":         {Subject, "{{.Action}}\nx", "gives several lines, for a live creation; write a subject of one line, with {{- and -}} where it is long"},
-		"a trailer":         {Body, "x\n\nKubescribe-Position: a/b/9", "gives a line that begins with Kubescribe-, for a live creation; those trailers are kubescribe's own, and are added to every message; begin it otherwise"},
-		"a subject as one":  {Subject, "kubescribe-position: x", "gives a line that begins with Kubescribe-, …"},
-		"one made of parts": {Body, "{{range .Changes}}\n {{\"KUBESCRIBE\"}}-Origin: {{.Name}}{{end}}", "gives a line that begins with Kubescribe-, …"},
+		"a trailer":         {Body, "x\n\nKubescribe-Position: a/b/9", "gives a line that begins with Kubescribe- or Field-Manager, for a live creation; those trailers are kubescribe's own, and are added to every message; begin it otherwise"},
+		"a subject as one":  {Subject, "kubescribe-position: x", "gives a line that begins with Kubescribe- or Field-Manager, …"},
+		"the manager's":     {Body, "x\nField-Manager: {{.Name}}", "gives a line that begins with Kubescribe- or Field-Manager, …"},
+		"one made of parts": {Body, "{{range .Changes}}\n {{\"KUBESCRIBE\"}}-Origin: {{.Name}}{{end}}", "gives a line that begins with Kubescribe- or Field-Manager, …"},
 	} {
 		_, err := Parse(test.part, test.text)
 		if err == nil {
@@ -210,7 +211,7 @@ func FuzzTemplate(f *testing.F) {
 				t.Fatalf("gives %q", words)
 			}
 			for line := range strings.Lines(words) {
-				if strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), reserved) {
+				if isReserved(line) {
 					t.Fatalf("gives %q", words)
 				}
 			}

@@ -207,3 +207,23 @@ func TestGitWriterWords(t *testing.T) {
 	}
 	s.git("fsck", "--strict")
 }
+
+// TestGitReadsTheFieldManager: git knows who made each change by its trailer, whatever words
+// stand before it.
+func TestGitReadsTheFieldManager(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	d.Wording = event.Wording{Body: "Field managers are named below.\n\n{{.Object}}: {{.Action}}"}
+	s.put(d)
+	made, edited, deleted := configMap(event.Create, "web", "a", 1), configMap(event.Update, "web", "b", 2), configMap(event.Delete, "web", "", 3)
+	made.FieldManager, edited.FieldManager = "apiextensions.crossplane.io/composed", "kubectl-edit\nby: hand"
+	s.write(d, made, edited, deleted)
+	s.start()
+	s.wantVersions(3)
+	got := s.git("log", "--reverse", "--format=%s [%(trailers:key=Field-Manager,valueonly,separator=%x2C)]", "main")
+	want := "Create configmaps shop/web [apiextensions.crossplane.io/composed]\nUpdate configmaps shop/web [kubectl-edit by: hand]\nDelete configmaps shop/web []"
+	if got != want {
+		t.Errorf("git reads\n%s\nwant\n%s", got, want)
+	}
+}

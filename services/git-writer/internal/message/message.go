@@ -24,7 +24,7 @@ const (
 	TrailerDestination = "Kubescribe-Destination"
 	TrailerResource    = "Kubescribe-Resource"
 	TrailerVersion     = "Kubescribe-Resource-Version"
-	TrailerManager     = "Kubescribe-Field-Manager"
+	TrailerManager     = "Field-Manager"
 )
 
 // Position says how far a branch has come.

@@ -32,7 +32,7 @@ Kubescribe-Origin: live
 Kubescribe-Destination: prod/default/live
 Kubescribe-Resource: v1 deployments.apps shop/web
 Kubescribe-Resource-Version: 7
-Kubescribe-Field-Manager: kubectl-edit
+Field-Manager: kubectl-edit
 `
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -39,7 +39,7 @@ Kubescribe-Origin: live
 Kubescribe-Destination: prod/default/live
 Kubescribe-Resource: v1 deployments.apps shop/web
 Kubescribe-Resource-Version: 7
-Kubescribe-Field-Manager: kubectl-edit
+Field-Manager: kubectl-edit
 `},
 		"one of a run": {Live(Item{Change: run("web"), Effect: repo.Updated}, key, here, own), `[prod] Update deployments.apps web
 
@@ -52,7 +52,7 @@ Kubescribe-Origin: reconcile r1
 Kubescribe-Destination: prod/default/live
 Kubescribe-Resource: v1 deployments.apps shop/web
 Kubescribe-Resource-Version: 7
-Kubescribe-Field-Manager: kubectl-edit
+Field-Manager: kubectl-edit
 `},
 		"a run": {Reconcile([]Item{{Change: run("web"), Effect: repo.Created}, {Change: run("api"), Effect: repo.Deleted}}, key, here, own), `live: 1/0/1
 
