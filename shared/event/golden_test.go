@@ -162,6 +162,12 @@ var goldenRecords = map[string]record{
 			Policy: Policy{DropFinalizers: true, KeepOwners: true, KeepTracking: true, Drop: []string{"/spec/replicas"}}, Of: "WatchRule shop/web",
 		}},
 	}),
+	"destination-ignoring": of(Destination{
+		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
+		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
+		Committer: Person{"kubescribe", "kubescribe@localhost"}, Prune: Prune{Mode: PruneNever},
+		Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}, Policy: Policy{IgnoreManagers: []string{"kube-controller-manager", "cert-manager-*"}}}},
+	}),
 	"destination-limited": of(Destination{
 		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
 		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",

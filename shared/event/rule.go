@@ -26,6 +26,9 @@ type Policy struct {
 	KeepOwners     bool     `json:"keepOwners,omitempty"`   // ownerReferences
 	KeepTracking   bool     `json:"keepTracking,omitempty"` // marks of GitOps tools
 	Drop           []string `json:"drop,omitempty"`         // JSON pointers (RFC 6901)
+	// IgnoreManagers are patterns of field managers, in which * stands for any characters and ?
+	// for any one: what they alone own is not.
+	IgnoreManagers []string `json:"ignoreManagers,omitempty"`
 }
 
 // SelectsType reports whether the rule selects objects of a type, in whatever

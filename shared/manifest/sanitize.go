@@ -25,26 +25,42 @@ var ErrMetadata = errors.New("sanitizing object: metadata is not a map")
 // for a manifest, in which every value was asked for; hence Sanitize of its own
 // result changes nothing.
 //
+// What managers that the policy ignores own, by the managed fields, and nobody else does, is
+// left out; what nobody owns stays, unless it is in something that is left out. Where no
+// other manager owns anything of the result, there is none, and the error is ErrIgnored.
+//
 // The input is not changed. The result shares with it what did not change and
 // must not be written to.
 func Sanitize(obj map[string]any, policy Policy) (map[string]any, error) {
+	var metadata map[string]any
+	if value, ok := obj["metadata"]; ok {
+		if metadata, ok = value.(map[string]any); !ok {
+			return nil, ErrMetadata
+		}
+	}
+	var by owners
+	if len(policy.IgnoreManagers) > 0 {
+		by = ownersOf(obj, metadata, policy.IgnoreManagers)
+	}
+	if len(by.ignored) > 0 {
+		obj = by.strip(obj)
+	}
 	out := make(map[string]any, len(obj))
 	for key, value := range obj {
 		if key != "status" {
 			out[key] = value
 		}
 	}
-	var metadata map[string]any
-	if value, ok := obj["metadata"]; ok {
-		if metadata, ok = value.(map[string]any); !ok {
-			return nil, ErrMetadata
-		}
-		out["metadata"] = sanitizeMetadata(metadata, policy)
+	if left, ok := obj["metadata"].(map[string]any); ok {
+		out["metadata"] = sanitizeMetadata(left, policy)
 	}
 	if rule, ok := kindRules[typeOf(obj)]; ok {
 		rule(out, &source{metadata: metadata})
 	}
 	policy.apply(out)
+	if len(by.ignored) > 0 && !by.elsewhere && !by.others.own(out) {
+		return nil, ErrIgnored
+	}
 	return out, nil
 }
 

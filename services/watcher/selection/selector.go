@@ -74,9 +74,11 @@ func (s *Selector) read(r event.Rule) (read rule, err error) {
 	}
 	policy := manifest.Policy(r.Policy)
 	policy.Drop = manifest.SortPointers(policy.Drop)
+	policy.IgnoreManagers = slices.Compact(slices.Sorted(slices.Values(policy.IgnoreManagers)))
 	same := func(p manifest.Policy) bool {
 		return p.DropFinalizers == policy.DropFinalizers && p.KeepOwners == policy.KeepOwners &&
-			p.KeepTracking == policy.KeepTracking && slices.Equal(p.Drop, policy.Drop)
+			p.KeepTracking == policy.KeepTracking && slices.Equal(p.Drop, policy.Drop) &&
+			slices.Equal(p.IgnoreManagers, policy.IgnoreManagers)
 	}
 	if read.policy = slices.IndexFunc(s.policies, same); read.policy < 0 {
 		read.policy = len(s.policies)

@@ -125,6 +125,24 @@ func TestChoices(t *testing.T) {
 	}
 }
 
+// TestChoicesOfManagers: policies that ignore the same managers are one.
+func TestChoicesOfManagers(t *testing.T) {
+	ignoring := func(name string, managers ...string) event.Destination {
+		return destination(name, everything(func(r *event.Rule) { r.Policy.IgnoreManagers = managers }))
+	}
+	s, err := New([]event.Destination{ignoring("none"), ignoring("two", "a", "b-*"), ignoring("one", "a"), ignoring("turned", "b-*", "a", "a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[Set][]string{}
+	for _, c := range s.Of(deployments).Select(object(nil)) {
+		got[c.To] = c.Policy.IgnoreManagers
+	}
+	if len(got) != 3 || len(got[Only(0)]) != 0 || !slices.Equal(got[Only(1).With(Only(3))], []string{"a", "b-*"}) || !slices.Equal(got[Only(2)], []string{"a"}) {
+		t.Errorf("%v", got)
+	}
+}
+
 // TestLifted: an exclusion that one destination lifts holds for the others.
 func TestLifted(t *testing.T) {
 	lifting := destination("lifting", everything(nil))

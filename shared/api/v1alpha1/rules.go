@@ -59,8 +59,9 @@ func (c *checker) patterns(path string, patterns []string, problem func(string) 
 
 // The shapes of patterns: what names are made of, * and ?.
 var (
-	namePattern  = regexp.MustCompile(`^[^/\\\[\]\s]{1,253}$`)
-	ownerPattern = regexp.MustCompile(`^[A-Za-z0-9*?]+(\.[a-z0-9.*?-]+)?/[^/\\\[\]\s]{1,253}$`)
+	namePattern    = regexp.MustCompile(`^[^/\\\[\]\s]{1,253}$`)
+	managerPattern = regexp.MustCompile(`^[^\\\[\]\s]{1,128}$`)
+	ownerPattern   = regexp.MustCompile(`^[A-Za-z0-9*?]+(\.[a-z0-9.*?-]+)?/[^/\\\[\]\s]{1,253}$`)
 )
 
 func namePatternProblem(pattern string) string {
@@ -68,6 +69,13 @@ func namePatternProblem(pattern string) string {
 		return ""
 	}
 	return `matches no name; write one, with * for any characters and ? for any one, such as "web-*"`
+}
+
+func managerPatternProblem(pattern string) string {
+	if managerPattern.MatchString(pattern) {
+		return ""
+	}
+	return `matches no field manager; write one, with * for any characters and ? for any one, such as "kubectl-*"`
 }
 
 func ownerPatternProblem(pattern string) string {
@@ -83,6 +91,7 @@ func (c *checker) sanitize(s Sanitize) {
 			c.add("spec.sanitize."+path, "%s; write Keep or Remove", unknownText(string(keep)))
 		}
 	}
+	c.patterns("spec.sanitize.ignoreFieldManagers", s.IgnoreFieldManagers, managerPatternProblem)
 	for i, pointer := range s.Fields {
 		if err := manifest.CheckPointer(pointer); err != nil {
 			c.add(fmt.Sprintf("spec.sanitize.fields[%d]", i), "%sis %v; write one such as /spec/replicas", subject(pointer), err)

@@ -587,6 +587,18 @@ type Sanitize struct {
 	// +kubebuilder:validation:items:Pattern=`^/([^~]|~[01])*$`
 	// +kubebuilder:validation:XValidation:rule="!self.exists(f, f in ['/apiVersion', '/kind', '/metadata', '/metadata/name', '/metadata/namespace'])",message="an object is known by apiVersion, kind, metadata.name and metadata.namespace; leave these out"
 	Fields []string `json:"fields,omitempty"`
+
+	// IgnoreFieldManagers are those whose fields are left out, as kubectl get --show-managed-fields
+	// names them: an autoscaler's replicas (kube-controller-manager, subresource scale) or the
+	// caBundle that cert-manager-cainjector fills in. Patterns, in which * stands for any
+	// characters and ? for any one. A field goes where nobody else owns it, and with it what
+	// nobody owns in it; a field that nobody owns stays. A resource of which nobody else owns
+	// anything that would stand in Git is not mirrored: it leaves Git, or never enters.
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:Pattern=`^[^\\\[\]\s]{1,128}$`
+	IgnoreFieldManagers []string `json:"ignoreFieldManagers,omitempty"`
 }
 
 // Keep is a word for whether something stands in Git.

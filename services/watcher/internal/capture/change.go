@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -97,12 +98,15 @@ type rendered struct {
 	err      error                    // why it cannot be written, or some of it; nil: it can
 }
 
-// renderAll renders an object for all who select it. What cannot be rendered has the zero
-// hash.
+// renderAll renders an object for all who select it, and do not ignore all who own it. What
+// cannot be rendered has the zero hash.
 func (w *Worker) renderAll(o *unstructured.Unstructured) rendered {
 	r := rendered{Entry: index.NewEntry(string(o.GetUID()), o.GetResourceVersion()), contents: map[index.Digest]content{}}
 	for _, choice := range w.Selection.Select(o) {
 		c, hash, err := w.render(o, choice)
+		if errors.Is(err, manifest.ErrIgnored) {
+			continue // as if they did not select it
+		}
 		if err != nil {
 			r.err = err
 			r.Add(choice.To, index.Digest{})

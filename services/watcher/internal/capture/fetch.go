@@ -52,7 +52,7 @@ func (w *Worker) Fetch(ctx context.Context, wanted Wanted, each func(event.Chang
 			}
 			content, is, err := w.render(o, choice)
 			if err != nil || is != hash {
-				return nil //nolint:nilerr // one that cannot be rendered was dead-lettered when it came
+				return nil //nolint:nilerr // one that cannot be rendered was dead-lettered when it came, one that is ignored has left
 			}
 			c := w.change(o)
 			c.Path = path

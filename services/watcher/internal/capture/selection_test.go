@@ -120,6 +120,45 @@ func TestPolicies(t *testing.T) {
 	})
 }
 
+// TestIgnoredManagers: what ignored managers change of what they alone own nobody hears who
+// ignores them; an object leaves those once nobody else owns anything of it, and enters once
+// somebody does.
+func TestIgnoredManagers(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		owned := func(size int64, by map[string]string) *unstructured.Unstructured {
+			o := widget("a", size)
+			o.Object["spec"].(map[string]any)["color"] = "red"
+			var entries []any
+			for manager, field := range by {
+				entries = append(entries, map[string]any{
+					"manager": manager, "operation": "Update", "apiVersion": "example.com/v1",
+					"fieldsV1": map[string]any{"f:spec": map[string]any{"f:" + field: map[string]any{}}},
+				})
+			}
+			o.Object["metadata"].(map[string]any)["managedFields"] = entries
+			return o
+		}
+		quiet := selecting("quiet", "", event.Policy{IgnoreManagers: []string{"robot-*"}})
+		s.put(owned(1, map[string]string{"robot-1": "size"}))
+		r := begin(t, s, l, live, quiet)
+		r.frozen(t, "with one that is a robot's", "shop/a 101")
+		if objects, _ := r.Freeze(quiet.Key); len(objects) > 0 {
+			t.Errorf("who ignores the robot has %v", objects)
+		}
+		s.put(owned(2, map[string]string{"robot-1": "size"}))
+		r.sent(t, "the robot wrote", "UPDATE a 102 to live, 102")
+		s.put(owned(2, map[string]string{"robot-1": "size", "kubectl-edit": "color"}))
+		r.sent(t, "somebody owns a part", "UPDATE a 103 to quiet, 103")
+		s.put(owned(3, map[string]string{"robot-1": "size", "kubectl-edit": "color"}))
+		r.sent(t, "the robot wrote again", "UPDATE a 104 to live, 104")
+		s.put(owned(4, map[string]string{"kubectl-edit": "size"}))
+		r.sent(t, "somebody wrote what was the robot's", "UPDATE a 105 to live quiet, 105")
+		s.put(owned(4, map[string]string{"robot-1": "size", "robot-2": "color"}))
+		r.sent(t, "all are robots", "DELETE a 106 to quiet, 106")
+		r.stop(t)
+	})
+}
+
 // TestCrashBetweenPublications: the successor of a process that published only a part of what
 // a version comes to publishes all of it.
 func TestCrashBetweenPublications(t *testing.T) {

@@ -117,6 +117,7 @@ func rules(of v1alpha1.Ref, from, exclude []v1alpha1.Rule, sanitize v1alpha1.San
 			KeepOwners:     sanitize.OwnerReferences == v1alpha1.KeepIt,
 			KeepTracking:   sanitize.TrackingMarks == v1alpha1.KeepIt,
 			Drop:           sanitize.Fields,
+			IgnoreManagers: sanitize.IgnoreFieldManagers,
 		}
 		all = append(all, to)
 	}

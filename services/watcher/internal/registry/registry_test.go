@@ -154,7 +154,7 @@ func TestCompileSelection(t *testing.T) {
 	}, v1alpha1.Rule{APIGroups: []string{""}, Resources: []string{"services"}})
 	w.Spec.Exclude = []v1alpha1.Rule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Names: []string{"*-test"}}}
 	w.Spec.MirrorSecrets = v1alpha1.MirrorSecretsNever
-	w.Spec.Sanitize = v1alpha1.Sanitize{Finalizers: v1alpha1.RemoveIt, OwnerReferences: v1alpha1.KeepIt, TrackingMarks: v1alpha1.KeepIt, Fields: []string{"/spec/replicas"}}
+	w.Spec.Sanitize = v1alpha1.Sanitize{Finalizers: v1alpha1.RemoveIt, OwnerReferences: v1alpha1.KeepIt, TrackingMarks: v1alpha1.KeepIt, Fields: []string{"/spec/replicas"}, IgnoreFieldManagers: []string{"robot-*"}}
 	got, err := Compile(&v1alpha1.Documents{
 		GitRemotes: []v1alpha1.GitRemote{remote("shop", "git", url)}, GitDestinations: []v1alpha1.GitDestination{d}, WatchRules: []v1alpha1.WatchRule{w},
 	}, "prod", "c-1")
@@ -162,7 +162,7 @@ func TestCompileSelection(t *testing.T) {
 		t.Fatal(err)
 	}
 	except := []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}, Names: []string{"*-test"}}, {Groups: []string{""}, Resources: []string{"secrets"}}}
-	policy := event.Policy{DropFinalizers: true, KeepOwners: true, KeepTracking: true, Drop: []string{"/spec/replicas"}}
+	policy := event.Policy{DropFinalizers: true, KeepOwners: true, KeepTracking: true, Drop: []string{"/spec/replicas"}, IgnoreManagers: []string{"robot-*"}}
 	want := []event.Rule{
 		{Groups: []string{"apps"}, Resources: []string{"*"}, Namespaces: []string{"shop"}, Labels: "!legacy,team=shop", Names: []string{"web-*"}, Owners: []string{"ConfigMap/c"}, Except: except, Policy: policy, Of: "WatchRule shop/a"},
 		{Groups: []string{""}, Resources: []string{"services"}, Namespaces: []string{"shop"}, Except: except, Policy: policy, Of: "WatchRule shop/a"},
