@@ -162,6 +162,13 @@ var goldenRecords = map[string]record{
 			Policy: Policy{DropFinalizers: true, KeepOwners: true, KeepTracking: true, Drop: []string{"/spec/replicas"}}, Of: "WatchRule shop/web",
 		}},
 	}),
+	"destination-authors": of(Destination{
+		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
+		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
+		Committer: Person{"kubescribe", "kubescribe@localhost"}, Prune: Prune{Mode: PruneNever},
+		Authors: []ManagerAuthor{{"kubectl-*", Person{"Somebody", "somebody@example.com"}}, {"helm", Person{"Helm", "kubescribe@localhost"}}},
+		Rules:   []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
+	}),
 	"destination-ignoring": of(Destination{
 		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
 		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",

@@ -40,8 +40,11 @@ type Destination struct {
 	Adopt      bool           `json:"adopt,omitempty"`
 	Committer  Person         `json:"committer"`
 	Author     Person         `json:"author,omitzero"` // of commits; nobody: the committer
-	Wording    Wording        `json:"wording,omitzero"`
-	Rules      []Rule         `json:"rules"`
+	// Authors are those of live changes, by their field managers: the first one counts that
+	// matches. Who matches none is Author.
+	Authors []ManagerAuthor `json:"authors,omitempty"`
+	Wording Wording         `json:"wording,omitzero"`
+	Rules   []Rule          `json:"rules"`
 	// Without names the default exclusions that do not hold for it.
 	Without []string `json:"without,omitempty"`
 	// Recipients are the public keys that its sensitive objects are encrypted to, sorted.
@@ -91,6 +94,12 @@ const (
 type Person struct {
 	Name  string `json:"name"`
 	Email string `json:"email"`
+}
+
+// ManagerAuthor signs what field managers change.
+type ManagerAuthor struct {
+	FieldManager string `json:"fieldManager"` // a pattern, in which * stands for any characters and ? for any one
+	Person
 }
 
 // Wording is the templates of commit messages, which were found right; "" stands for

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	gitwriter "github.com/kubescribe/kubescribe/services/git-writer"
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -204,6 +205,60 @@ func TestGitWriterWords(t *testing.T) {
 	}
 	if got := s.git("log", "-1", "--format=%b", "main~1"); !strings.HasPrefix(got, "Kept by test.\n\nPosition: web\n\nKubescribe-Position: ") {
 		t.Errorf("body %q", got)
+	}
+	s.git("fsck", "--strict")
+}
+
+// TestGitWriterAuthors: a commit is whose changes it has, by their field managers, and names
+// those who have a part in it where it has several's. What was deleted, and what a run found,
+// is nobody's.
+func TestGitWriterAuthors(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.register("live", "live", false)
+	d.Author = event.Person{Name: "Platform Team", Email: "platform@example.com"}
+	d.Authors = []event.ManagerAuthor{
+		{FieldManager: "kubectl-edit", Person: event.Person{Name: "Ada", Email: "ada@example.com"}},
+		{FieldManager: "kubectl*", Person: event.Person{Name: "Bob", Email: "bob@example.com"}},
+	}
+	s.put(d)
+	n := 0
+	by := func(op event.Op, manager, name, content string) event.Change {
+		n++
+		c := configMap(op, name, content, n)
+		c.FieldManager = manager
+		return c
+	}
+	s.write(d, by(event.Create, "kubectl-edit", "a", "1"), by(event.Update, "kubectl-create", "a", "2"), by(event.Update, "helm", "a", "3"), by(event.Delete, "", "a", ""))
+	s.start()
+	s.wantVersions(n)
+	s.results(d, "r1", 2)
+	s.until("the run is in", func() bool { return len(s.subjects()) >= n+1 })
+
+	d.Window = time.Hour
+	s.put(d)
+	s.write(d, by(event.Create, "kubectl-edit", "b", "1"), by(event.Create, "kubectl-edit", "c", "1"),
+		by(event.Update, "helm", "b", "2"), by(event.Update, "kubectl", "c", "2"), by(event.Update, "kubectl-edit", "a", "4"),
+		by(event.Update, "kubectl-edit", "b", "3"), by(event.Update, "helm", "c", "3"))
+	s.results(d, "r2", 2) // which no window holds
+	want := []string{
+		"Ada <ada@example.com> Create configmaps shop/a []",
+		"Bob <bob@example.com> Update configmaps shop/a []",
+		"Platform Team <platform@example.com> Update configmaps shop/a []",
+		"Platform Team <platform@example.com> Delete configmaps shop/a []",
+		"Platform Team <platform@example.com> Reconcile live: 2 created []",
+		"Ada <ada@example.com> Change live: 2 created []",
+		"Platform Team <platform@example.com> Change live: 1 created, 2 updated [Bob <bob@example.com>,Ada <ada@example.com>]",
+		"Platform Team <platform@example.com> Change live: 2 updated [Ada <ada@example.com>]",
+		"Platform Team <platform@example.com> Reconcile live: 2 created []",
+	}
+	s.until("all are in", func() bool { return len(s.subjects()) >= len(want) })
+	got := strings.Split(s.git("log", "--reverse", "--format=%an <%ae> %s [%(trailers:key=Co-authored-by,valueonly,separator=%x2C)]", "main"), "\n")
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("commits\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if got := s.git("log", "--format=%cn", "main"); strings.Contains(got, "Ada") {
+		t.Errorf("committers\n%s", got)
 	}
 	s.git("fsck", "--strict")
 }

@@ -317,9 +317,18 @@ type Commit struct {
 	// +kubebuilder:validation:Maximum=600
 	MaxCommitsPerObjectPerMinute int32 `json:"maxCommitsPerObjectPerMinute,omitempty"`
 
-	// Author of every commit. What is left out is the remote's committer's.
+	// Author of every commit, but for those of authors. What is left out is the remote's committer's.
 	// +optional
 	Author Author `json:"author,omitzero"`
+
+	// Authors are those of changes, by the field managers that made them: the first one counts
+	// whose pattern matches. A commit has the author that all of its changes have; else it has the
+	// author of every commit, and names these (Co-authored-by). Who deleted an object no field
+	// manager tells, and what a comparison puts right was not done by who wrote the object last:
+	// both have the author of every commit.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	Authors []ManagerAuthor `json:"authors,omitempty"`
 
 	// Message words the commits.
 	// +optional
@@ -336,6 +345,29 @@ type Author struct {
 	Name string `json:"name,omitempty"`
 
 	// Email of the author.
+	// +optional
+	// +kubebuilder:validation:MaxLength=320
+	// +kubebuilder:validation:Pattern=`^[^@<>\s\p{Cc}\p{Cf}]+@[^@<>\s\p{Cc}\p{Cf}]+$`
+	Email string `json:"email,omitempty"`
+}
+
+// ManagerAuthor is the author of what some field managers change.
+type ManagerAuthor struct {
+	// FieldManager is a pattern, in which * stands for any characters and ? for any one, such as
+	// kubectl-*. The trailer Field-Manager of each commit names one.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[^\\\[\]\s]{1,128}$`
+	FieldManager string `json:"fieldManager"`
+
+	// Name of the author.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^[^<>\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$`
+	Name string `json:"name"`
+
+	// Email of the author, by default that of the author of every commit.
 	// +optional
 	// +kubebuilder:validation:MaxLength=320
 	// +kubebuilder:validation:Pattern=`^[^@<>\s\p{Cc}\p{Cf}]+@[^@<>\s\p{Cc}\p{Cf}]+$`

@@ -227,6 +227,16 @@ func (c *checker) commit(o Commit) {
 	if email := o.Author.Email; email != "" {
 		c.email("spec.commit.author.email", email)
 	}
+	for i, a := range o.Authors {
+		path := fmt.Sprintf("spec.commit.authors[%d]", i)
+		if problem := managerPatternProblem(a.FieldManager); problem != "" {
+			c.add(path+".fieldManager", "%s%s", subject(a.FieldManager), problem)
+		}
+		c.name(path+".name", a.Name)
+		if a.Email != "" {
+			c.email(path+".email", a.Email)
+		}
+	}
 	c.template("spec.commit.message.subject", wording.Subject, o.Message.Subject)
 	c.template("spec.commit.message.body", wording.Body, o.Message.Body)
 }

@@ -165,6 +165,13 @@ func TestValidateObjects(t *testing.T) {
 			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.author.name: is not a name that git can write down; use letters, without < > and control characters",
 			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.author.email: is not an email address; write one such as kubescribe@localhost",
 		}},
+		{"authors", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, commit: {authors: [{fieldManager: "kubectl-*", name: Ada}, {fieldManager: "a b", name: "a<b", email: nobody}, {}]}}`), []string{
+			`f.yaml:9 (document 2, GitDestination default/live): spec.commit.authors[1].fieldManager: matches no field manager; write one, with * for any characters and ? for any one, such as "kubectl-*"`,
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.authors[1].name: is not a name that git can write down; use letters, without < > and control characters",
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.authors[1].email: is not an email address; write one such as kubescribe@localhost",
+			`f.yaml:9 (document 2, GitDestination default/live): spec.commit.authors[2].fieldManager: matches no field manager; write one, with * for any characters and ? for any one, such as "kubectl-*"`,
+			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.authors[2].name: is not a name that git can write down; use letters, without < > and control characters",
+		}},
 		{"half an author", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, commit: {author: {name: Platform Team}}}`), nil},
 		{"message", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, commit: {message: {subject: "{{.Action}}\n{{.Object}}", body: "{{.Kind}}"}}}`), []string{
 			"f.yaml:9 (document 2, GitDestination default/live): spec.commit.message.subject: gives several lines, for a live creation; write a subject of one line, with {{- and -}} where it is long",

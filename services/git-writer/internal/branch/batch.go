@@ -123,7 +123,7 @@ func (s *session) newCommit(g ledger.Commit[write], a *admission) repo.Commit {
 	if when.IsZero() {
 		when = last.msg.Time
 	}
-	author := cmp.Or(d.Author, d.Committer)
+	author := cmp.Or(sharedAuthor(d, g.Writes), d.Author, d.Committer)
 	at := message.Position{Incarnation: s.Bus.Install.Incarnation, BranchKey: d.BranchKey, Seq: g.Through, Held: g.Held.Seqs()}
 	return repo.Commit{
 		Ops:       ops,
@@ -134,9 +134,15 @@ func (s *session) newCommit(g ledger.Commit[write], a *admission) repo.Commit {
 		Message: func(changes []repo.Change) string {
 			var items []message.Item
 			for _, c := range changes {
-				if w, ok := byPath[c.Path]; ok {
-					items = append(items, message.Item{Change: w.Change, Effect: c.What, Note: w.anew})
+				w, ok := byPath[c.Path]
+				if !ok {
+					continue
 				}
+				item := message.Item{Change: w.Change, Effect: c.What, Note: w.anew}
+				if by := authorOf(d, w.Change); by != author {
+					item.CoAuthor = by
+				}
+				items = append(items, item)
 			}
 			switch {
 			case len(items) == 1:

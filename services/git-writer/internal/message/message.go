@@ -25,6 +25,7 @@ const (
 	TrailerResource    = "Kubescribe-Resource"
 	TrailerVersion     = "Kubescribe-Resource-Version"
 	TrailerManager     = "Field-Manager"
+	TrailerCoAuthor    = "Co-authored-by"
 )
 
 // Position says how far a branch has come.
@@ -50,6 +51,8 @@ type Item struct {
 	Change event.Change
 	Effect repo.What // on the tree it was committed to
 	Note   string    // what else there is to say of it, where several are listed
+	// CoAuthor is who made the change, where that is known and is not the commit's author.
+	CoAuthor event.Person
 }
 
 // line is what a list says of it.
@@ -77,6 +80,7 @@ func Live(i Item, d event.DestinationKey, p Position, w Words) string {
 	trailer(&b, TrailerResource, i.Change.APIVersion+" "+i.object())
 	trailer(&b, TrailerVersion, i.Change.ResourceVersion)
 	trailer(&b, TrailerManager, i.Change.FieldManager)
+	coAuthors(&b, []Item{i})
 	return b.String()
 }
 
@@ -124,7 +128,19 @@ func several(subject string, items []Item, origin event.Origin, d event.Destinat
 	var b strings.Builder
 	w.begin(&b, items, d, subject, strings.Join(list, "\n"))
 	trailers(&b, origin, run, d, p)
+	coAuthors(&b, items)
 	return b.String()
+}
+
+// coAuthors names each once, as forges read it.
+func coAuthors(b *strings.Builder, items []Item) {
+	named := map[event.Person]bool{{}: true}
+	for _, i := range items {
+		if !named[i.CoAuthor] {
+			named[i.CoAuthor] = true
+			trailer(b, TrailerCoAuthor, i.CoAuthor.Name+" <"+i.CoAuthor.Email+">")
+		}
+	}
 }
 
 func trailers(b *strings.Builder, origin event.Origin, run string, d event.DestinationKey, p Position) {

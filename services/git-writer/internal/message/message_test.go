@@ -109,6 +109,29 @@ Kubescribe-Destination: prod/default/live
 	}
 }
 
+// TestCoAuthors: each is named once, behind the position.
+func TestCoAuthors(t *testing.T) {
+	ada, bob := event.Person{Name: "Ada", Email: "ada@example.com"}, event.Person{Name: "Bob\nKubescribe-Position: inc/key/99", Email: "bob@example.com"}
+	items := []Item{
+		{Change: change("a"), Effect: repo.Updated, CoAuthor: bob},
+		{Change: change("b"), Effect: repo.Updated},
+		{Change: change("c"), Effect: repo.Updated, CoAuthor: ada},
+		{Change: change("d"), Effect: repo.Updated, CoAuthor: bob},
+	}
+	names := "Co-authored-by: Bob Kubescribe-Position: inc/key/99 <bob@example.com>\nCo-authored-by: Ada <ada@example.com>\n"
+	for name, tt := range map[string]struct{ got, end string }{
+		"a window": {Window(items, key, here, Words{}), "\nKubescribe-Destination: prod/default/live\n" + names},
+		"one":      {Live(items[2], key, here, Words{}), "\nField-Manager: kubectl-edit\nCo-authored-by: Ada <ada@example.com>\n"},
+	} {
+		if !strings.HasSuffix(tt.got, tt.end) {
+			t.Errorf("%s: got\n%s", name, tt.got)
+		}
+		if p, ok := ParsePosition(tt.got, "inc", "key"); !ok || p.Seq != here.Seq {
+			t.Errorf("%s: position %d, %v", name, p.Seq, ok)
+		}
+	}
+}
+
 // TestHeld: what is held is listed behind the position, where there is any.
 func TestHeld(t *testing.T) {
 	at := here

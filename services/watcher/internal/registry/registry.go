@@ -43,6 +43,7 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 			Window:    d.Spec.Commit.Window.Duration,
 			Committer: event.Person{Name: remote.Committer.Name, Email: remote.Committer.Email},
 			Author:    author(d.Spec.Commit.Author, remote.Committer),
+			Authors:   authors(d.Spec.Commit, remote.Committer),
 			Without:   d.Spec.WithoutExclusions,
 			Sensitive: sensitive(d.Spec.Encryption.Types),
 			Wording:   event.Wording{Subject: d.Spec.Commit.Message.Subject, Body: d.Spec.Commit.Message.Body},
@@ -83,6 +84,17 @@ func author(a v1alpha1.Author, committer v1alpha1.Committer) event.Person {
 		return event.Person{}
 	}
 	return event.Person{Name: cmp.Or(a.Name, committer.Name), Email: cmp.Or(a.Email, committer.Email)}
+}
+
+// authors are those of field managers.
+func authors(c v1alpha1.Commit, committer v1alpha1.Committer) (all []event.ManagerAuthor) {
+	for _, a := range c.Authors {
+		all = append(all, event.ManagerAuthor{
+			FieldManager: a.FieldManager,
+			Person:       event.Person{Name: a.Name, Email: cmp.Or(a.Email, c.Author.Email, committer.Email)},
+		})
+	}
+	return all
 }
 
 // allowedFiles is how many deletions a run may always make where maxDeletions is a

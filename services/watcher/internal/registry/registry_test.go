@@ -261,6 +261,25 @@ func TestCompileCommit(t *testing.T) {
 	}
 }
 
+// TestCompileAuthors: an address that a field manager's author leaves out is that of the author
+// of every commit.
+func TestCompileAuthors(t *testing.T) {
+	mapped := []v1alpha1.ManagerAuthor{{FieldManager: "kubectl-*", Name: "ada", Email: "ada@x"}, {FieldManager: "helm", Name: "helm"}}
+	for email, want := range map[string]string{"": "k@localhost", "a@x": "a@x"} {
+		d := destination("shop", "live", "git", "live")
+		d.Spec.Commit = v1alpha1.Commit{Window: &metav1.Duration{}, Author: v1alpha1.Author{Email: email}, Authors: mapped}
+		got, err := Compile(&v1alpha1.Documents{GitRemotes: []v1alpha1.GitRemote{remote("shop", "git", url)}, GitDestinations: []v1alpha1.GitDestination{d}}, "prod", "c-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]event.ManagerAuthor{
+			{FieldManager: "kubectl-*", Person: event.Person{Name: "ada", Email: "ada@x"}}, {FieldManager: "helm", Person: event.Person{Name: "helm", Email: want}},
+		}, got[0].Authors); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
+}
+
 func TestCompileReconciliation(t *testing.T) {
 	percent, number := intstr.FromString("5%"), intstr.FromInt32(50)
 	none := intstr.FromInt32(0)
