@@ -224,6 +224,17 @@ func (t *Type) Select(o *unstructured.Unstructured) []Choice {
 	return chosen
 }
 
+// Ignores reports whether rules ignore a field manager, whosever.
+func (t *Type) Ignores(manager string) bool {
+	return slices.ContainsFunc(t.wants, func(d wants) bool {
+		return slices.ContainsFunc(d.rules, func(r rule) bool {
+			return slices.ContainsFunc(t.policies[r.policy].IgnoreManagers, func(pattern string) bool {
+				return manifest.MatchesManager(pattern, manager)
+			})
+		})
+	})
+}
+
 // Possible are the destinations that an object may have been selected for in a version before:
 // its labels and owners may have been others. What is excluded now is taken to have been so
 // before, or each heartbeat of a controlled object would count.

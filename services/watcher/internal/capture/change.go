@@ -19,7 +19,7 @@ import (
 // change is an object's version as an event, without what only the worker
 // knows: op and position.
 func (w *Worker) change(o *unstructured.Unstructured) event.Change {
-	when, manager := lastWrite(o)
+	when, manager := lastWrite(o, w.Selection.Ignores)
 	return event.Change{
 		Object:  w.object(o.GetNamespace(), o.GetName()),
 		Cluster: w.Cluster, ClusterID: w.ClusterID,
@@ -121,12 +121,20 @@ func (w *Worker) renderAll(o *unstructured.Unstructured) rendered {
 
 // lastWrite is when the object's intent was last written, and by whom, as far as
 // its managed fields tell: writes of the status are none. An object that tells
-// nothing was written when it was created.
-func lastWrite(o *unstructured.Unstructured) (time.Time, string) {
+// nothing was written when it was created. A write that only takes fields away does not show
+// there.
+//
+// Times are in whole seconds. Of several managers in one the API server's order decides: who
+// updates is behind who applies, as controllers react to what was applied. One that is ignored
+// is none as long as there is another: what it writes is rarely a change.
+func lastWrite(o *unstructured.Unstructured, ignored func(manager string) bool) (time.Time, string) {
 	var when time.Time
 	var manager string
 	for _, f := range o.GetManagedFields() {
 		if f.Subresource == "status" || f.Time == nil || f.Time.Time.Before(when) {
+			continue
+		}
+		if f.Time.Time.Equal(when) && ignored(f.Manager) && !ignored(manager) {
 			continue
 		}
 		when, manager = f.Time.Time, f.Manager

@@ -237,6 +237,12 @@ func TestLastWrite(t *testing.T) {
 		{"the newest", []any{field("helm", "", 9), field("kubectl", "", 5)}, "helm", 9},
 		{"not the status", []any{field("kubectl", "", 5), field("controller", "status", 9)}, "kubectl", 5},
 		{"but the scale", []any{field("kubectl", "", 5), field("autoscaler", "scale", 9)}, "autoscaler", 9},
+		{"an ignored one, later", []any{field("kubectl", "", 5), field("robot", "", 9)}, "robot", 9}, // it took something over
+		{"an ignored one, in the same second", []any{field("kubectl", "", 5), field("robot", "", 5)}, "kubectl", 5},
+		{"in any order", []any{field("injector", "", 5), field("kubectl", "", 5), field("robot", "", 5)}, "kubectl", 5},
+		{"ignored ones alone", []any{field("injector", "", 5), field("robot", "", 5)}, "robot", 5},
+		{"in the same second as an older one", []any{field("kubectl", "", 5), field("helm", "", 9), field("robot", "", 9)}, "helm", 9},
+		{"a reaction in the same second", []any{field("kubectl", "", 5), field("operator", "", 5)}, "operator", 5},
 		{"the status alone", []any{field("controller", "status", 9)}, "", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -244,7 +250,7 @@ func TestLastWrite(t *testing.T) {
 			meta := o.Object["metadata"].(map[string]any)
 			meta["creationTimestamp"] = at(0)
 			meta["managedFields"] = tt.fields
-			when, manager := lastWrite(o)
+			when, manager := lastWrite(o, func(manager string) bool { return manager == "robot" || manager == "injector" })
 			if manager != tt.manager || !when.Equal(time.Date(2026, 3, 14, 15, tt.minute, 0, 0, time.UTC)) {
 				t.Errorf("written by %q at %s", manager, when)
 			}
