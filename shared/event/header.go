@@ -12,7 +12,10 @@ import (
 // Version is the contract's version, carried in HeaderVersion.
 const Version = 1
 
-// Header names of the envelope. Those in the Nats- namespace are the server's.
+// Header names of the envelope. Those in the Nats- namespace are the server's. What is not
+// known is sent on as it came (see Forward), so that a newer watcher may say more. Ks-Actor is
+// kept for one thing of that kind: who made a live change, by the API server's audit log,
+// where HeaderFieldManager is what the object tells. Nobody sets it yet.
 const (
 	HeaderVersion      = "Ks-V"
 	HeaderKind         = "Ks-Kind"

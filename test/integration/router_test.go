@@ -116,6 +116,24 @@ func TestRouterForwards(t *testing.T) {
 	}
 }
 
+// TestUnknownHeaders: what neither router nor stream knows of a change reaches the git-writer.
+func TestUnknownHeaders(t *testing.T) {
+	in := newInstall(t)
+	c := configMap(event.Update, "web", "x", 1)
+	c.Registry, c.To = in.register("all", everything), []event.DestinationKey{key("all")}
+	in.router()
+	in.stream()
+	h, body := c.Message()
+	actor := []string{"system:serviceaccount:ci:deployer", "ada@example.com"}
+	h["Ks-Actor"] = actor
+	part := subject.Part("test", "", "configmaps")
+	in.laneStore(part, "test", subject.ChangeID(c), bus.Output{Subject: subject.EventChange(part, "test", "", "configmaps", "shop"), Header: h, Data: body})
+	all := in.read(subject.Write, subject.WriteDestination(key("all")), named("web"))
+	if got := all[len(all)-1].Header["Ks-Actor"]; !slices.Equal(got, actor) {
+		t.Errorf("the actor is %q, want %q", got, actor)
+	}
+}
+
 func mustMessage(in *install, stream string, seq uint64) bus.Message {
 	in.Helper()
 	m, err := in.bus.MessageAt(in.Context(), stream, seq)
