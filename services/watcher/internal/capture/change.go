@@ -144,3 +144,20 @@ func lastWrite(o *unstructured.Unstructured, ignored func(manager string) bool) 
 	}
 	return when, manager
 }
+
+// late is how long after a write the watch may tell of it, by clocks that differ a little.
+const late = 5 * time.Second
+
+// lastUpdate is lastWrite of a version that the watch has just told of. The API server notes
+// no time of what is written as the scale subresource, by autoscalers above all: what it
+// tells now, and nobody wrote lately, they did. Of a version that waited for us that is a
+// guess; without it, whoever wrote last would have scaled the object since.
+func lastUpdate(o *unstructured.Unstructured, ignored func(manager string) bool, now time.Time) (time.Time, string) {
+	when, manager := lastWrite(o, ignored)
+	for _, f := range o.GetManagedFields() {
+		if f.Subresource == "scale" && f.Time == nil && now.Sub(when) > late {
+			return now, f.Manager
+		}
+	}
+	return when, manager
+}

@@ -140,6 +140,7 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 		c.Op = event.Create
 	default:
 		c.Op = event.Update
+		c.Time, c.FieldManager = lastUpdate(o, w.Selection.Ignores, time.Now())
 	}
 	if !next.Gone {
 		r = w.renderAll(o)

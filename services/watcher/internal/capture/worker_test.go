@@ -226,6 +226,8 @@ func TestLastWrite(t *testing.T) {
 		}
 		return f
 	}
+	untimed := field("autoscaler", "scale", 0)
+	delete(untimed, "time")
 	for _, tt := range []struct {
 		name    string
 		fields  []any
@@ -236,7 +238,7 @@ func TestLastWrite(t *testing.T) {
 		{"one", []any{field("kubectl", "", 5)}, "kubectl", 5},
 		{"the newest", []any{field("helm", "", 9), field("kubectl", "", 5)}, "helm", 9},
 		{"not the status", []any{field("kubectl", "", 5), field("controller", "status", 9)}, "kubectl", 5},
-		{"but the scale", []any{field("kubectl", "", 5), field("autoscaler", "scale", 9)}, "autoscaler", 9},
+		{"nor the scale, which has no time", []any{field("kubectl", "", 5), untimed}, "kubectl", 5},
 		{"an ignored one, later", []any{field("kubectl", "", 5), field("robot", "", 9)}, "robot", 9}, // it took something over
 		{"an ignored one, in the same second", []any{field("kubectl", "", 5), field("robot", "", 5)}, "kubectl", 5},
 		{"in any order", []any{field("injector", "", 5), field("kubectl", "", 5), field("robot", "", 5)}, "kubectl", 5},
@@ -255,5 +257,35 @@ func TestLastWrite(t *testing.T) {
 				t.Errorf("written by %q at %s", manager, when)
 			}
 		})
+	}
+}
+
+// TestLastUpdate: what the watch tells and nobody wrote lately was written where the API server
+// notes no time.
+func TestLastUpdate(t *testing.T) {
+	wrote := time.Date(2026, 3, 14, 15, 0, 0, 0, time.UTC)
+	person := map[string]any{"manager": "kubectl", "operation": "Update", "apiVersion": "v1", "time": wrote.Format(time.RFC3339)}
+	scaled := map[string]any{"manager": "autoscaler", "operation": "Update", "apiVersion": "v1", "subresource": "scale"}
+	status := map[string]any{"manager": "controller", "operation": "Update", "apiVersion": "v1", "subresource": "status"}
+	for _, tt := range []struct {
+		name    string
+		fields  []any
+		after   time.Duration
+		manager string
+	}{
+		{"somebody wrote", []any{person, scaled}, time.Second, "kubectl"},
+		{"nobody did", []any{person, scaled}, time.Minute, "autoscaler"},
+		{"nor is it known who scaled it", []any{person, status}, time.Minute, "kubectl"},
+	} {
+		o := widget("a", 1)
+		o.Object["metadata"].(map[string]any)["managedFields"] = tt.fields
+		now, want := wrote.Add(tt.after), wrote
+		if tt.manager == "autoscaler" {
+			want = now
+		}
+		when, manager := lastUpdate(o, func(string) bool { return false }, now)
+		if manager != tt.manager || !when.Equal(want) {
+			t.Errorf("%s: written by %q at %s", tt.name, manager, when)
+		}
 	}
 }
