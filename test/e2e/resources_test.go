@@ -278,6 +278,11 @@ var wrongSpecs = []wrongSpec{
 	{kind: "GitRemote", spec: `{url: /a, minPushInterval: soon}`, field: "spec.minPushInterval", words: "should match"},
 	{kind: "GitRemote", spec: `{url: /a, minPushInterval: 10}`, field: "spec.minPushInterval", words: "expected string"},
 
+	{kind: "GitDestination", spec: `{remoteRef: {name: a}, commit: {authors: [{name: Ada}]}}`, field: "spec.commit.authors[0].fieldManager", words: "Required"},
+	{kind: "GitDestination", spec: `{remoteRef: {name: a}, commit: {authors: [{fieldManager: "a b", name: Ada}]}}`, field: "spec.commit.authors[0].fieldManager", words: "should match"},
+	{kind: "GitDestination", spec: `{remoteRef: {name: a}, commit: {authors: [{fieldManager: "a/*"}]}}`, field: "spec.commit.authors[0].name", words: "Required"},
+	{kind: "GitDestination", spec: `{remoteRef: {name: a}, commit: {authors: [{fieldManager: "*", name: "a <b>"}]}}`, field: "spec.commit.authors[0].name", words: "should match"},
+	{kind: "GitDestination", spec: `{remoteRef: {name: a}, commit: {authors: [{fieldManager: "*", name: Ada, email: nobody}]}}`, field: "spec.commit.authors[0].email", words: "should match"},
 	{kind: "GitDestination", spec: `{}`, field: "spec.remoteRef", words: "Required"},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a/b}}`, field: "spec.remoteRef.name", words: "should match"},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, branch: ""}`, field: "spec.branch", words: "at least 1 chars"},
@@ -318,6 +323,7 @@ var wrongSpecs = []wrongSpec{
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, commit: {author: {email: a@b@c}}}`, field: "spec.commit.author.email", words: "should match"},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, commit: {message: {subject: ` + strings.Repeat("a", 8193) + `}}}`, field: "spec.commit.message.subject", words: "Too long"},
 
+	{kind: "WatchRule", spec: `{destinationRef: {name: a}, rules: [{apiGroups: [""], resources: ["*"]}], sanitize: {ignoreFieldManagers: ["[a]"]}}`, field: "spec.sanitize.ignoreFieldManagers[0]", words: "should match"},
 	{kind: "WatchRule", spec: `{rules: ` + everything + `}`, field: "spec.destinationRef", words: "Required"},
 	{kind: "WatchRule", spec: `{destinationRef: {name: a, namespace: A}, rules: ` + everything + `}`, field: "spec.destinationRef.namespace", words: "should match"},
 	{kind: "WatchRule", spec: `{destinationRef: {name: a}}`, field: "spec.rules", words: "Required"},
