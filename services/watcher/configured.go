@@ -86,7 +86,10 @@ func (w *Watcher) configured(ctx context.Context, id string) (p plan, err error)
 
 // withhold has destinations say what they do not get of what is sensitive.
 func (w *Watcher) withhold(destinations []event.Destination) {
-	s := registry.Secrecy{Never: w.cfg.NoSecrets, Keys: w.sealing() != nil}
+	s := registry.Secrecy{Never: w.cfg.NoSecrets}
+	if keys := w.sealing(); keys != nil {
+		s.SealedTo, s.MarkedBy = keys.To.String(), keys.Key.ID()
+	}
 	for i, d := range destinations {
 		destinations[i] = s.Withhold(d)
 	}

@@ -79,6 +79,7 @@ type session struct {
 	requests     []*bus.Responder
 	failing      map[schema.GroupVersion]error   // what failed when discover last looked; its alone
 	left         map[event.DestinationKey]string // what was said to be selected in other versions; discover's alone
+	notServed    map[event.DestinationKey]string // what was said to be sensitive and not served; discover's alone
 	contents     chan struct{}                   // held by the one answer whose contents are in memory
 
 	noting  sync.Mutex             // held while what is owed is read from the bus and noted
@@ -94,7 +95,7 @@ func newSession(w *Watcher, clusterID string, destinations []event.Destination, 
 	return &session{
 		Watcher: w, clusterID: clusterID, destinations: destinations, selector: selector,
 		newest: synced.Newest, revisions: synced.Revisions,
-		left:     map[event.DestinationKey]string{},
+		left: map[event.DestinationKey]string{}, notServed: map[event.DestinationKey]string{},
 		contents: make(chan struct{}, 1), workers: map[workerKey]*running{}, known: make(chan struct{}), owed: map[lane]debt{},
 	}
 }
@@ -165,6 +166,7 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 	}
 	s.sayFailing(found.Failed)
 	s.sayLeft(found.Types)
+	s.sayNotServed(found)
 	slices.Sort(failed)
 
 	s.mu.Lock()
@@ -224,6 +226,32 @@ func (s *session) sayFailing(now map[schema.GroupVersion]error) {
 		}
 	}
 	s.failing = now
+}
+
+// sayNotServed logs which types that a destination says to be sensitive are not served: one that is
+// misspelled would be mirrored in clear.
+func (s *session) sayNotServed(found discover.Found) {
+	for _, d := range s.destinations {
+		none := strings.Join(notServed(d, found), ", ")
+		if none != "" && none != s.notServed[d.Key] {
+			s.log.Warn("types that spec.encryption.types names are not served: nothing of that name is mirrored, encrypted or not; see that they are what kubectl api-resources shows", "destination", d.Key.String(), "types", none)
+		}
+		s.notServed[d.Key] = none
+	}
+}
+
+// notServed are the types that are sensitive to a destination and not served, as far as is known.
+func notServed(d event.Destination, found discover.Found) (none []string) {
+	for _, t := range d.Sensitive {
+		failing := false
+		for gv := range found.Failed {
+			failing = failing || gv.Group == t.Group
+		}
+		if !failing && !slices.ContainsFunc(found.Types, func(served discover.Type) bool { return served.Group == t.Group && served.Resource == t.Resource }) {
+			none = append(none, schema.GroupResource{Group: t.Group, Resource: t.Resource}.String())
+		}
+	}
+	return none
 }
 
 // sayLeft logs which types rules select in versions that are not followed: whoever

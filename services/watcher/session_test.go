@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -77,5 +78,20 @@ func TestLeaves(t *testing.T) {
 		if got := leaves(d, cluster); got != tt.whereCluster {
 			t.Errorf("%s, cluster-scoped: %v", tt.name, got)
 		}
+	}
+}
+
+// TestNotServed: what is named as sensitive and is not there is said, unless nobody knows whether it is.
+func TestNotServed(t *testing.T) {
+	d := event.Destination{Sensitive: []event.Sensitive{{Resource: "configmap"}, {Group: "example.com", Resource: "vaults"}, {Group: "failing.example.com", Resource: "tokens"}}}
+	found := discover.Found{
+		Types: []discover.Type{
+			{GroupVersionResource: schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}},
+			{GroupVersionResource: schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "vaults"}},
+		},
+		Failed: map[schema.GroupVersion]error{{Group: "failing.example.com", Version: "v1"}: errors.New("it does not answer")},
+	}
+	if got := notServed(d, found); !slices.Equal(got, []string{"configmap"}) {
+		t.Errorf("%q", got)
 	}
 }

@@ -54,6 +54,11 @@ type Destination struct {
 	// Withheld is why its rules select sensitive objects that are neither watched nor
 	// written: their files stay as they are. "": they are written, or it selects none.
 	Withheld Withheld `json:"withheld,omitempty"`
+	// SealedTo is the git-writer's public key that its sensitive objects are sealed to, and
+	// MarkedBy the id of the key that they are marked with: with another one, all are to be written
+	// anew.
+	SealedTo string `json:"sealedTo,omitempty"`
+	MarkedBy string `json:"markedBy,omitempty"`
 	// Credentials names the Secret that opens the remote, as cluster/namespace/name; empty: what
 	// the git-writer's environment knows does.
 	Credentials string `json:"credentials,omitempty"`

@@ -14,6 +14,9 @@ type Sensitive struct {
 // secrets are sensitive for everybody.
 var secrets = Sensitive{Resource: "secrets", Fields: []string{"data", "stringData"}}
 
+// annotations are encrypted of whatever is sensitive: tools keep copies of an object in its own.
+const annotations = "annotations"
+
 // IsSecrets reports whether a type is that of Secrets.
 func IsSecrets(group, resource string) bool {
 	return group == secrets.Group && resource == secrets.Resource
@@ -22,12 +25,14 @@ func IsSecrets(group, resource string) bool {
 // AllSensitive are the types that are sensitive to a destination.
 func (d Destination) AllSensitive() []Sensitive { return append([]Sensitive{secrets}, d.Sensitive...) }
 
-// Encrypts names the fields whose values are encrypted of a type; ok is false if it is not
-// sensitive.
+// Encrypts names the fields whose values are encrypted of a type, sorted; ok is false if it is
+// not sensitive.
 func (d Destination) Encrypts(group, resource string) (fields []string, ok bool) {
 	for _, s := range d.AllSensitive() {
 		if s.Group == group && s.Resource == resource {
-			return slices.Clone(s.Fields), true
+			fields = append(slices.Clone(s.Fields), annotations)
+			slices.Sort(fields)
+			return slices.Compact(fields), true
 		}
 	}
 	return nil, false
@@ -48,9 +53,9 @@ func (w Withheld) Message() string {
 	case "":
 		return ""
 	case WithheldNoRecipient:
-		return "Secrets are not mirrored, because nobody could read them: name recipients in spec.encryption.recipients, or with --recipient (kubescribe keygen reader FILE makes a key and prints one); or have them left out with mirrorSecrets: Never"
+		return "Secrets, and what else is sensitive, are not mirrored, because nobody could read them: name recipients in spec.encryption.recipients, or with --recipient (kubescribe keygen reader FILE makes a key and prints one); or leave them out, Secrets with mirrorSecrets: Never"
 	case WithheldNoKeys:
-		return "Secrets are not mirrored, because the watcher has no keys for them: give it --credentials-recipient, the git-writer's public key, and --mark-key, a file that kubescribe keygen watcher FILE makes"
+		return "Secrets, and what else is sensitive, are not mirrored, because the watcher has no keys for them: give it --credentials-recipient, the git-writer's public key, and --mark-key, a file that kubescribe keygen watcher FILE makes"
 	}
-	return "Secrets are not mirrored: " + string(w)
+	return "Secrets, and what else is sensitive, are not mirrored: " + string(w)
 }

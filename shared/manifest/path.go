@@ -54,6 +54,9 @@ func (id Identity) SealedPath() string { return id.stem() + sealedExtension }
 // IsSealedPath reports whether a path is that of a file which is written encrypted.
 func IsSealedPath(p string) bool { return strings.HasSuffix(p, sealedExtension) }
 
+// UnsealedPath is where the file of an encrypted one's object would stand in clear.
+func UnsealedPath(p string) string { return strings.TrimSuffix(p, sealedExtension) + extension }
+
 func (id Identity) stem() string {
 	parts := make([]string, 0, 4)
 	parts = append(parts, namespaceFolder(id.Namespace))

@@ -71,6 +71,7 @@ func TestMirroredSecrets(t *testing.T) {
 	values := []string{"correct-horse-battery", "staple-at-midnight", "third-time-lucky", "grace-hopper-1906"}
 	w.apply(t, secret(ns, "db", values[0]))
 	w.apply(t, secret(ns, "db.sops", values[3]))
+	w.apply(t, configMap(ns, "clear", inClear))
 	w.apply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: sh.helm.release.v1.web.v1, namespace: %s}\ntype: helm.sh/release.v1\nstringData: {release: %q}\n", ns, values[2]))
 	as := func(readers ...reader) harness.Scope {
 		s := scope(ns)
@@ -187,7 +188,10 @@ func edit(t *testing.T, w *world, r reader, path string) {
 	}
 }
 
-// searchEverywhere looks for values where kubescribe has put anything: the bus and all else of the
+// inClear is a value of a ConfigMap, by which a search shows that it finds what is there.
+const inClear = "nothing-to-hide-0815"
+
+// searchEverywhere looks for values where kubescribe has put anything: the bus, the files of the
 // data directory, the log, the metrics, and each object of the repository.
 func searchEverywhere(t *testing.T, w *world, k *harness.Daemon, values []string) {
 	t.Helper()
@@ -196,7 +200,14 @@ func searchEverywhere(t *testing.T, w *world, k *harness.Daemon, values []string
 	if !strings.Contains(objects, "ENC[AES256_GCM") {
 		t.Error("the search of the repository finds nothing at all")
 	}
-	pages := map[string]string{"the repository": objects, "the log": string(k.Output())}
+	bus, err := harness.DumpDataDir(within(t, stepLimit), w.options.DataDir)
+	must(t, err)
+	for where, text := range map[string]string{"the repository": objects, "the bus": bus} {
+		if !strings.Contains(text, inClear) {
+			t.Errorf("%s does not even hold what is in clear", where)
+		}
+	}
+	pages := map[string]string{"the repository": objects, "the bus": bus, "the log": string(k.Output())}
 	for _, path := range []string{"/metrics", "/readyz"} {
 		_, pages[path], err = k.Get(within(t, stepLimit), path)
 		must(t, err)

@@ -74,6 +74,7 @@ spec: {destinationRef: {name: live, namespace: default}, rules: [{apiGroups: ["*
 	values := []string{"correct-horse-battery", "staple-at-midnight", "grace-hopper-1906"}
 	w.apply(t, secret(ns, "db", values[0]))
 	w.apply(t, configMap(ns, "settings", values[2]))
+	w.apply(t, "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: plain, namespace: "+ns+", labels: {role: plain}}\n")
 	startWatcher()
 	for _, name := range []string{"router", "stream", "reconciler"} {
 		f.start(t, name)
@@ -108,9 +109,17 @@ spec: {destinationRef: {name: live, namespace: default}, rules: [{apiGroups: ["*
 	if m := files["live/"+ns+"/configmaps/settings.sops.yaml"].Content; !strings.Contains(m, "value: ENC[") {
 		t.Errorf("the type that is sensitive by configuration is\n%s", m)
 	}
+	bus, err := harness.DumpBus(within(t, stepLimit), f.server.URL)
+	must(t, err)
+	if !strings.Contains(bus, "role: plain") {
+		t.Error("the search of the bus does not even find what is in clear")
+	}
 	for _, value := range values {
 		for _, form := range []string{value, base64.StdEncoding.EncodeToString([]byte(value))} {
 			checkAbsent(t, f.server.Dir, form)
+			if strings.Contains(bus, form) {
+				t.Errorf("the bus holds %q", form)
+			}
 			for name := range f.running {
 				if strings.Contains(content(f.log(name)), form) {
 					t.Errorf("the log of %s holds %q", name, form)

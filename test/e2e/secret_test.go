@@ -30,7 +30,7 @@ func TestSecrets(t *testing.T) {
 	secret("old", after)
 	w.sentinel(t, ns)
 	w.settle(t, scope()) // which has no Secrets either
-	if said := strings.Count(string(k.Output()), "Secrets are not mirrored, because nobody could read them"); said != 1 {
+	if said := strings.Count(string(k.Output()), "are not mirrored, because nobody could read them"); said != 1 {
 		t.Errorf("the log says %d times that Secrets are not mirrored", said)
 	}
 	if why := w.get(t).Destination.Withheld; why != "NoRecipient" {

@@ -37,6 +37,14 @@ type rule struct {
 	policy int // its place among policies
 }
 
+// Size is about how many bytes it takes to say who they are.
+func (a *Audience) Size() (n int) {
+	for _, s := range slices.Concat(a.Recipients, a.Fields) {
+		n += len(s) + 4
+	}
+	return n
+}
+
 // New reads the rules of destinations. What was registered was found right: an error is of
 // rules by a newer version.
 func New(destinations []event.Destination) (*Selector, error) {

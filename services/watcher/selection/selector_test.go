@@ -200,10 +200,10 @@ func TestSensitive(t *testing.T) {
 		}
 		return shown
 	}
-	if got := show(secrets); !slices.Equal(got, []string{"[0 3] [age1a] [data stringData]", "[2] [age1a age1b] [data stringData]"}) {
+	if got := show(secrets); !slices.Equal(got, []string{"[0 3] [age1a] [annotations data stringData]", "[2] [age1a age1b] [annotations data stringData]"}) {
 		t.Errorf("Secrets: %q", got)
 	}
-	if got := show(deployments); !slices.Equal(got, []string{"[0 1 2]", "[3] [age1a] [env]"}) {
+	if got := show(deployments); !slices.Equal(got, []string{"[0 1 2]", "[3] [age1a] [annotations env]"}) {
 		t.Errorf("another type: %q", got)
 	}
 	if got := show(pods); !slices.Equal(got, []string{"[0 1 2 3]"}) {

@@ -270,7 +270,8 @@ type SensitiveType struct {
 	Resource string `json:"resource"`
 
 	// Fields are those whose values are encrypted, with all below them, wherever in a
-	// resource they stand, such as "data". The rest can be read.
+	// resource they stand, such as "data". So are annotations, in which tools keep copies. The
+	// rest can be read.
 	// +required
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32

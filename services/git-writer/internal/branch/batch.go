@@ -24,6 +24,8 @@ type write struct {
 	path        string        // of the file, in the repository
 	blob        plumbing.Hash // of the manifest; zero: the file goes
 	stood       plumbing.Hash // what it replaces, which was looked into
+	twin        string        // of an encrypted file, where that of its object in clear would stand; "" of any other
+	clear       plumbing.Hash // what stands there, and goes with it; zero: nothing does
 	anew        string        // why it is encrypted anew: see anew
 }
 
@@ -33,15 +35,18 @@ func newWrite(c event.Change, m bus.Message, d event.Destination) write {
 		w.path = manifest.Identity{Group: c.Group, Resource: c.Resource, Namespace: c.Namespace, Name: c.Name}.Path()
 	}
 	w.path = path.Join(d.BaseFolder, w.path)
+	if manifest.IsSealedPath(w.path) {
+		w.twin = manifest.UnsealedPath(w.path)
+	}
 	if len(c.Manifest) > 0 {
 		w.blob = plumbing.ComputeHash(plumbing.BlobObject, c.Manifest)
 	}
 	return w
 }
 
-// contentHash is that of a file, by its blob: see event.Change.
-func contentHash(blob plumbing.Hash, holds map[plumbing.Hash]file.Contents) string {
-	if c := holds[blob]; !c.Encrypted.IsZero() {
+// contentHash is that of the file at a path, by its blob: see event.Change.
+func contentHash(path string, blob plumbing.Hash, holds map[plumbing.Hash]file.Contents) string {
+	if c := holds[blob]; manifest.IsSealedPath(path) && !c.Encrypted.IsZero() {
 		return c.Encrypted.String()
 	}
 	return blob.String()
@@ -50,13 +55,13 @@ func contentHash(blob plumbing.Hash, holds map[plumbing.Hash]file.Contents) stri
 // outdated is whether a run wants a file removed that was changed since it was seen: its
 // last write is newer than what the run knows.
 func (w write) outdated(holds map[plumbing.Hash]file.Contents) bool {
-	return w.Replaces != "" && !w.stood.IsZero() && w.Replaces != contentHash(w.stood, holds)
+	return w.Replaces != "" && !w.stood.IsZero() && w.Replaces != contentHash(w.path, w.stood, holds)
 }
 
 // encryptedAlready is whether the file that stands is the same content for the same readers. As
 // it is encrypted to something else each time, its blob does not tell.
 func (w write) encryptedAlready(holds map[plumbing.Hash]file.Contents) bool {
-	return w.SealedTo != "" && w.Hash == contentHash(w.stood, holds)
+	return w.SealedTo != "" && w.clear.IsZero() && w.Hash == contentHash(w.path, w.stood, holds)
 }
 
 // leaves is whether the file that stands is left as it is: it is what it should be, or
@@ -94,10 +99,23 @@ func (w write) blockedBy(taken *repo.PathConflictError) bool {
 	return w.path == taken.Path || below && w.Op != event.Delete
 }
 
-// op is what the write does. Where something else stands by the time the commit lands
+// ops are what the write does. Where something else stands by the time the commit lands
 // than what was looked into, it is not replaced unseen.
-func (w write) op() repo.Op {
-	return repo.Op{Path: w.path, Content: w.Manifest, Delete: w.Op == event.Delete, New: true, Replaces: w.stood}
+func (w write) ops() []repo.Op {
+	ops := []repo.Op{{Path: w.path, Content: w.Manifest, Delete: w.Op == event.Delete, New: true, Replaces: w.stood}}
+	if !w.clear.IsZero() {
+		ops = append(ops, repo.Op{Path: w.twin, Delete: true, New: true, Replaces: w.clear})
+	}
+	return ops
+}
+
+// found takes in what stands where the write goes, and of what holds one resource, what stands
+// where it would in clear: before its type was sensitive it did.
+func (w *write) found(stand map[string]plumbing.Hash, holds map[plumbing.Hash]file.Contents) {
+	w.stood, w.clear = stand[w.path], plumbing.ZeroHash
+	if blob, ok := stand[w.twin]; ok && w.twin != "" && holds[blob].Resources <= 1 {
+		w.clear = blob
+	}
 }
 
 // asWrite is what decides where it belongs.
@@ -116,8 +134,12 @@ func (s *session) newCommit(g ledger.Commit[write], a *admission) repo.Commit {
 	ops := []repo.Op{a.mark()}
 	byPath := make(map[string]write, len(g.Writes))
 	for _, w := range g.Writes {
-		ops = append(ops, w.op())
+		ops = append(ops, w.ops()...)
 		byPath[w.path] = w
+		if _, twice := byPath[w.twin]; !w.clear.IsZero() && !twice {
+			w.anew = "the file that stood in clear"
+			byPath[w.twin] = w
+		}
 	}
 	when := last.Time
 	if when.IsZero() {

@@ -91,7 +91,7 @@ func (s *session) prepare(ctx context.Context, writes []write) error {
 		return err
 	}
 	for _, w := range writes {
-		w.stood = stand[w.path]
+		w.found(stand, holds)
 		if w.stood != stood[w.path] && !w.leaves(holds) {
 			s.Log.Warn("a file was changed in Git, and the cluster's replaces it", "branch", s.Branch, "path", w.path)
 		}
@@ -116,7 +116,7 @@ func (s *session) lookAnew(ctx context.Context) (moved bool, err error) {
 // leavesAny is whether some write leaves a file as it is.
 func leavesAny(writes []write, stand map[string]plumbing.Hash, holds map[plumbing.Hash]file.Contents) bool {
 	return slices.ContainsFunc(writes, func(w write) bool {
-		w.stood = stand[w.path]
+		w.found(stand, holds)
 		return w.leaves(holds)
 	})
 }
@@ -132,7 +132,7 @@ func (s *session) spare(ctx context.Context, g []write) ([]write, error) {
 	}
 	kept := make([]write, 0, len(g))
 	for _, w := range g {
-		w.stood = stand[w.path]
+		w.found(stand, holds)
 		switch {
 		case holds[w.stood].Resources > 1:
 			s.leave(w, "foreign", "it holds several resources")
@@ -158,9 +158,12 @@ func (s *session) leave(w write, outcome, why string) {
 // look is what stands at the head where the writes go, and what of it holds: but for
 // what they leave as it is.
 func (s *session) look(ctx context.Context, writes []write) (stand map[string]plumbing.Hash, holds map[plumbing.Hash]file.Contents, err error) {
-	paths := make([]string, len(writes))
-	for i, w := range writes {
-		paths[i] = w.path
+	paths := make([]string, 0, len(writes))
+	for _, w := range writes {
+		paths = append(paths, w.path)
+		if w.twin != "" {
+			paths = append(paths, w.twin)
+		}
 	}
 	if stand, err = s.repo.Files(paths); err != nil {
 		return nil, nil, err
@@ -168,6 +171,9 @@ func (s *session) look(ctx context.Context, writes []write) (stand map[string]pl
 	var differ []plumbing.Hash
 	for _, w := range writes {
 		if blob, ok := stand[w.path]; ok && blob != w.blob {
+			differ = append(differ, blob)
+		}
+		if blob, ok := stand[w.twin]; ok {
 			differ = append(differ, blob)
 		}
 	}

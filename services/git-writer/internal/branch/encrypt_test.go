@@ -11,6 +11,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/file"
+	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/manifest"
 	"github.com/kubescribe/kubescribe/shared/seal"
@@ -74,7 +75,7 @@ func TestEncrypt(t *testing.T) {
 	var writes []write
 	for range 2 {
 		c := sealed
-		if err := s.encrypt(&c, came); err != nil {
+		if err := s.encrypt(&c, bus.Registered{}, came); err != nil {
 			t.Fatal(err)
 		}
 		for _, want := range []string{"recipient: " + a, "recipient: " + b, "password: ENC[", "name: db", "lastmodified: \"2026-03-14T15:09:26Z\""} {
@@ -96,14 +97,15 @@ func TestEncrypt(t *testing.T) {
 	}
 	first, again := writes[0], writes[1]
 	holds := map[plumbing.Hash]file.Contents{first.blob: first.holds()}
+	first.path, again.path = sealed.Path, sealed.Path
 	if again.stood = first.blob; again.blob == first.blob || !again.leaves(holds) {
 		t.Error("the same content is written again")
 	}
 	other := sealedSecret(t, to, contentFor(a))
-	if err := s.encrypt(&other, came); err != nil {
+	if err := s.encrypt(&other, bus.Registered{}, came); err != nil {
 		t.Fatal(err)
 	}
-	if w := (write{Change: other, stood: first.blob}); w.leaves(holds) {
+	if w := (write{Change: other, path: sealed.Path, stood: first.blob}); w.leaves(holds) {
 		t.Error("for other readers it is not written")
 	}
 	for why, stood := range map[string]file.Contents{
@@ -116,7 +118,7 @@ func TestEncrypt(t *testing.T) {
 	marked := contentFor(a, b)
 	marked.Mark = strings.Replace(secretMark, "0123456789abcdef", "fedcba9876543210", 1)
 	rekeyed := sealedSecret(t, to, marked)
-	if err := s.encrypt(&rekeyed, came); err != nil {
+	if err := s.encrypt(&rekeyed, bus.Registered{}, came); err != nil {
 		t.Fatal(err)
 	}
 	if got := anew(first.holds(), file.Parse(rekeyed.Manifest)); got != "encrypted anew, marked with another key" {
@@ -124,14 +126,17 @@ func TestEncrypt(t *testing.T) {
 	}
 	marked.Mark = strings.Replace(secretMark, "0a", "0b", 1)
 	changed := sealedSecret(t, to, marked)
-	if err := s.encrypt(&changed, came); err != nil {
+	if err := s.encrypt(&changed, bus.Registered{}, came); err != nil {
 		t.Fatal(err)
 	}
 	if got := anew(first.holds(), file.Parse(changed.Manifest)); got != "" {
 		t.Errorf("of other content it says %q", got)
 	}
-	if removal := (write{Change: event.Change{Op: event.Delete, Replaces: first.Hash}, stood: first.blob}); removal.outdated(holds) || !(write{Change: event.Change{Replaces: first.blob.String()}, stood: first.blob}).outdated(holds) {
+	if removal := (write{Change: event.Change{Op: event.Delete, Replaces: first.Hash}, path: sealed.Path, stood: first.blob}); removal.outdated(holds) || !(write{Change: event.Change{Replaces: first.blob.String()}, path: sealed.Path, stood: first.blob}).outdated(holds) {
 		t.Error("a run names an encrypted file by something else than its content")
+	}
+	if moved := (write{Change: event.Change{Op: event.Delete, Replaces: first.blob.String()}, path: "shop/secrets/db.yaml", stood: first.blob}); moved.outdated(holds) {
+		t.Error("one at a path in clear is not removed")
 	}
 }
 
@@ -152,10 +157,24 @@ func TestNeverWritten(t *testing.T) {
 		change(&of)
 		return sealedSecret(t, to, of)
 	}
+	// now is what is registered: another key, and another type that is sensitive, since revision 9.
+	now := bus.Registered{Revision: 9, Destination: event.Destination{
+		SealedTo: to.String(), Sensitive: []event.Sensitive{{Group: "example.com", Resource: "vaults", Fields: []string{"token"}}},
+	}}
+	vault := func(registry uint64) event.Change {
+		return event.Change{Object: event.Object{Group: "example.com", Resource: "vaults", Namespace: "shop", Name: "a"}, Registry: registry, Manifest: []byte("token: hush-hush\n")}
+	}
+	late := func(c event.Change) event.Change {
+		c.Registry = 9
+		return c
+	}
 	for what, tt := range map[string]struct {
 		c    event.Change
 		want error
 	}{
+		"in clear, before its type was sensitive": {vault(8), errOverrun},
+		"in clear, though its type is sensitive":  {vault(9), errNeverWritten},
+		"sealed to a key that was replaced since": {sealedSecret(t, others, contentFor(a)), errOverrun},
 		"a Secret in clear": {with(func(c *event.Change) {
 			c.SealedTo, c.Path, c.Manifest = "", "", secretPlain
 			c.Hash = manifest.Hash(secretPlain)
@@ -174,9 +193,9 @@ func TestNeverWritten(t *testing.T) {
 		"without fields":        {sealing(func(c *seal.Content) { c.Fields = nil }), errNeverWritten},
 		"without a mark":        {sealing(func(c *seal.Content) { c.Mark = "none" }), errNeverWritten},
 		"no manifest":           {sealing(func(c *seal.Content) { c.Manifest = []byte("hush-hush") }), errNeverWritten},
-		"sealed to another key": {sealedSecret(t, others, contentFor(a)), ErrNoKey},
+		"sealed to another key": {late(sealedSecret(t, others, contentFor(a))), ErrNoKey},
 		"sealed to what is no key": {with(func(c *event.Change) {
-			c.SealedTo = "hush-hush"
+			c.SealedTo, c.Registry = "hush-hush", 9
 			c.Manifest = sealedSecret(t, others, contentFor(a)).Manifest
 		}), ErrNoKey},
 		"a deletion":                 {event.Change{Op: event.Delete, Object: event.Object{Resource: "secrets", Name: "db"}}, nil},
@@ -184,7 +203,7 @@ func TestNeverWritten(t *testing.T) {
 		"as it should be, once more": {with(func(*event.Change) {}), nil},
 	} {
 		before := tt.c
-		err := s.encrypt(&tt.c, came)
+		err := s.encrypt(&tt.c, now, came)
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -200,7 +219,73 @@ func TestNeverWritten(t *testing.T) {
 	}
 	s = &session{Worker: &Worker{Config: Config{Identities: func() (seal.Identities, error) { return seal.Identities{}, errors.New("there is no file") }}}}
 	c := with(func(*event.Change) {})
-	if err := s.encrypt(&c, came); !errors.Is(err, ErrNoKey) || reason(err) != ReasonNoKey || !strings.Contains(err.Error(), "there is no file") {
+	if err := s.encrypt(&c, bus.Registered{}, came); !errors.Is(err, ErrNoKey) || reason(err) != ReasonNoKey || !strings.Contains(err.Error(), "there is no file") {
 		t.Errorf("without a key: %v", err)
+	}
+}
+
+// TestKeyComes: a key that was put into the file while a session lasts is found.
+func TestKeyComes(t *testing.T) {
+	t.Parallel()
+	to, old := transport(t)
+	_, other := transport(t)
+	reads, have := 0, other.Identities
+	s := &session{Worker: &Worker{Config: Config{Identities: func() (seal.Identities, error) {
+		reads++
+		return have()
+	}}}}
+	c := sealedSecret(t, to, contentFor(reader(t)))
+	for range 2 {
+		if _, err := s.unseal(&c); !errors.Is(err, ErrNoKey) {
+			t.Fatalf("without the key: %v", err)
+		}
+	}
+	s.keys = nil
+	if _, err := s.unseal(&c); !errors.Is(err, ErrNoKey) {
+		t.Fatal(err)
+	}
+	have = old.Identities
+	for range 2 {
+		if _, err := s.unseal(&c); err != nil {
+			t.Fatalf("with it: %v", err)
+		}
+	}
+	if reads > 6 {
+		t.Errorf("the file was read %d times", reads)
+	}
+}
+
+// TestTwin: an encrypted file takes the place of the one in clear, and another file's not.
+func TestTwin(t *testing.T) {
+	t.Parallel()
+	blob := func(n byte) plumbing.Hash { return plumbing.Hash{n} }
+	holds := map[plumbing.Hash]file.Contents{blob(1): {Resources: 1}, blob(2): {Resources: 2}, blob(3): {}}
+	c := event.Change{Object: event.Object{Resource: "secrets", Namespace: "shop", Name: "db"}, Path: "shop/secrets/db.sops.yaml", SealedTo: "age1", Hash: "x", Manifest: []byte("x")}
+	plain := c
+	plain.Path, plain.SealedTo = "", ""
+	for what, tt := range map[string]struct {
+		c     event.Change
+		stand map[string]plumbing.Hash
+		want  string // what is removed
+	}{
+		"it stands in clear":        {c, map[string]plumbing.Hash{"live/shop/secrets/db.yaml": blob(1)}, "live/shop/secrets/db.yaml"},
+		"as something else":         {c, map[string]plumbing.Hash{"live/shop/secrets/db.yaml": blob(3)}, "live/shop/secrets/db.yaml"},
+		"with others in one file":   {c, map[string]plumbing.Hash{"live/shop/secrets/db.yaml": blob(2)}, ""},
+		"nothing stands":            {c, nil, ""},
+		"what is written in clear":  {plain, map[string]plumbing.Hash{"live/shop/secrets/db.sops.yaml": blob(1)}, ""},
+		"what else has such a name": {c, map[string]plumbing.Hash{"live/shop/secrets/db.sops.sops.yaml": blob(1)}, ""},
+	} {
+		w := newWrite(tt.c, bus.Message{}, event.Destination{BaseFolder: "live"})
+		w.found(tt.stand, holds)
+		got := ""
+		for _, op := range w.ops()[1:] {
+			if !op.Delete || op.Replaces != tt.stand[op.Path] {
+				t.Errorf("%s: %+v", what, op)
+			}
+			got += op.Path
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q is removed, want %q", what, got, tt.want)
+		}
 	}
 }

@@ -34,10 +34,11 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 	for {
 		b, err := s.gather(ctx, r)
 		s.consumed, s.held = b.Through, b.Held
-		if err != nil && !errors.Is(err, errReconfigured) {
-			return moved, err
+		end := err // of the session, once what was gathered before is on the remote
+		if end != nil && !errors.Is(end, errReconfigured) && !errors.Is(end, ErrNoKey) {
+			return moved, end
 		}
-		reconfigured, quiet := err != nil, true
+		quiet := true
 		for step := b.Next(); step != ledger.Done; step = b.Next() {
 			if step == ledger.Answer && ctx.Err() != nil {
 				break
@@ -56,14 +57,18 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 			s.Metrics.count(s.tally)
 			s.flushStatus(ctx, true)
 		}
-		s.show(func(sn *Snapshot) { sn.Pending, sn.Why = b.pending, nil })
+		if end == nil {
+			w := s.Worker
+			w.said = ""
+			s.show(func(sn *Snapshot) { sn.Pending, sn.Why = b.pending, nil })
+		}
 		s.Metrics.Lag.WithLabelValues(s.BranchKey).Set(float64(b.pending))
 		s.Metrics.Held.WithLabelValues(s.BranchKey).Set(float64(len(s.held)))
 		switch {
 		case ctx.Err() != nil:
 			return moved, nil
-		case reconfigured:
-			return moved, errReconfigured
+		case end != nil:
+			return moved, end
 		case s.looksAgain():
 			return moved, errReconfigured
 		}

@@ -93,7 +93,6 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 	for k := range s.admitted { // a crash may have come between a push and what it shows
 		s.touch(k)
 	}
-	w.said = ""
 	w.show(func(sn *Snapshot) {
 		sn.Why = nil
 		if base := b.Base(); sn.Commit == "" && !base.IsZero() && position > 0 {

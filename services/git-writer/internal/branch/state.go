@@ -136,7 +136,7 @@ func describe(files []listed, holds map[plumbing.Hash]file.Contents) state {
 		case f.kind == suspect, holds[f.blob].Resources > 1:
 			what = event.Foreign
 		}
-		st.entries = append(st.entries, event.Entry{Path: f.path, Hash: contentHash(f.blob, holds), What: what})
+		st.entries = append(st.entries, event.Entry{Path: f.path, Hash: contentHash(f.path, f.blob, holds), What: what})
 	}
 	return st
 }

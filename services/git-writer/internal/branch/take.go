@@ -62,14 +62,19 @@ func (s *session) take(ctx context.Context, m bus.Message) (t taken, err error) 
 		s.tally.add(why.outcome, c.Origin, 1)
 		return t, nil
 	}
-	if err := s.encrypt(&c, m.Time); errors.Is(err, errNeverWritten) {
+	switch err := s.encrypt(&c, a.Registered, m.Time); {
+	case errors.Is(err, errOverrun):
+		s.Log.Warn("a sensitive object is left to the next comparison", "destination", k.String(), "object", c.Object.String(), "why", err.Error())
+		s.tally.add("overrun", c.Origin, 1)
+		return t, nil
+	case errors.Is(err, errNeverWritten):
 		s.Log.Error("write sent to the dead letters", "destination", k.String(), "seq", m.Seq, "object", c.Object.String(), "err", err)
 		s.countNow("dead_lettered", c.Origin)
 		if c.SealedTo == "" {
 			m.Data = nil // it is not kept in clear
 		}
 		return t, s.Bus.DeadLetter(ctx, "git-writer", k, subject.Write, m, err)
-	} else if err != nil {
+	case err != nil:
 		return t, err
 	}
 	m.Data = c.Manifest

@@ -50,7 +50,7 @@ func (p Position) String() string {
 type Item struct {
 	Change event.Change
 	Effect repo.What // on the tree it was committed to
-	Note   string    // what else there is to say of it, where several are listed
+	Note   string    // what else there is to say of it: it is …
 	// CoAuthor is who made the change, where that is known and is not the commit's author.
 	CoAuthor event.Person
 }
@@ -75,7 +75,11 @@ func (i Item) object() string {
 // Live is the message of one change's commit.
 func Live(i Item, d event.DestinationKey, p Position, w Words) string {
 	var b strings.Builder
-	w.begin(&b, []Item{i}, d, i.Effect.String()+" "+wording.OneLine(i.object()), "")
+	body := ""
+	if i.Note != "" {
+		body = "It is " + i.Note + "."
+	}
+	w.begin(&b, []Item{i}, d, i.Effect.String()+" "+wording.OneLine(i.object()), body)
 	trailers(&b, i.Change.Origin, i.Change.Run, d, p)
 	trailer(&b, TrailerResource, i.Change.APIVersion+" "+i.object())
 	trailer(&b, TrailerVersion, i.Change.ResourceVersion)

@@ -137,7 +137,7 @@ func (d *Dir) Claim(i Install) error {
 func (d *Dir) Join(name ...string) string { return filepath.Join(append([]string{d.Path}, name...)...) }
 
 // Write replaces a file, readable by its owner alone. After a crash the file is
-// the old or the new one, whole.
+// the old or the new one, whole; once it returns, it is the new one, whatever loses power.
 func (d *Dir) Write(name string, content []byte) error {
 	dir, base := filepath.Split(d.Join(name))
 	f, err := os.CreateTemp(dir, "."+base+"-")
@@ -149,10 +149,19 @@ func (d *Dir) Write(name string, content []byte) error {
 	if err == nil {
 		err = os.Rename(f.Name(), d.Join(name))
 	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", d.Join(name), errors.Join(err, os.Remove(f.Name())))
+	if err == nil {
+		return syncDir(dir)
 	}
-	return nil
+	return fmt.Errorf("writing %s: %w", d.Join(name), errors.Join(err, os.Remove(f.Name())))
+}
+
+// syncDir has the names in a directory outlast the machine's power.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("syncing a directory: %w", err)
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // Close releases the directory.

@@ -22,8 +22,8 @@ var (
 func KeyFile(dir string) string { return filepath.Join(dir, keyFile) }
 
 // Key is the public half of the git-writer's key. The first call makes it. A crash before it has
-// its name leaves none, or a file that nobody reads; where it is lost, another one is made, and
-// the watcher seals anew to that.
+// its name leaves none, or a file that nobody reads; where it is lost, another one is made, the
+// watcher seals to that, and what waits that was sealed to the old one is left to a comparison.
 func (d *Dir) Key() (*seal.Recipient, error) {
 	file, b, err := d.key(keyFile, seal.Generate)
 	if err != nil {

@@ -57,7 +57,14 @@ func (w *Worker) render(o *unstructured.Unstructured, choice selection.Choice) (
 	if c.manifest, err = manifest.Encode(clean); err != nil {
 		return content{}, "", fmt.Errorf("encoding %s: %w", object, err)
 	}
-	if len(c.manifest) > maxManifest {
+	limit := maxManifest
+	if c.audience != nil {
+		limit -= c.audience.Size()
+		if _, has := clean["sops"]; has {
+			return content{}, "", fmt.Errorf("encoding %s: it is encrypted in Git, where the field sops is the tool's own, and has one itself", object)
+		}
+	}
+	if len(c.manifest) > limit {
 		return content{}, "", fmt.Errorf("encoding %s: %d bytes are more than the bus takes", object, len(c.manifest))
 	}
 	if c.audience == nil {

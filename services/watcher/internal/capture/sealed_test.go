@@ -56,7 +56,7 @@ func TestSealed(t *testing.T) {
 			}
 			mark := keys.Key.Mark(secretmark.Object{Cluster: "prod", Group: "example.com", Resource: "widgets", Namespace: "shop", Name: "a"}, got.Manifest)
 			if c.Path != path || c.SealedTo != keys.To.String() || got.Mark != mark || !slices.Equal(got.Recipients, readers.Recipients) ||
-				!slices.Equal(got.Fields, []string{"spec"}) || c.Hash != secretmark.Hash(mark, got.Recipients, got.Fields) {
+				!slices.Equal(got.Fields, []string{"annotations", "spec"}) || c.Hash != secretmark.Hash(mark, got.Recipients, got.Fields) {
 				t.Errorf("it is %+v of %s, with the hash %s", got, c.Path, c.Hash)
 			}
 			return got

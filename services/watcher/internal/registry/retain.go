@@ -14,7 +14,7 @@ import (
 //
 // Consent is never retained: a rule whose document is gone, or refers to another destination
 // now, or that the destination does not admit any more, does not count; a recipient that the
-// document does not name any more reads nothing new; where the document says that Secrets are
+// document does not name any more reads nothing new; what it says to be sensitive is; where the document says that Secrets are
 // not mirrored, they are not. What never was
 // registered means nothing yet, and of a destination whose remote is gone nothing is written
 // any more. Rules come in the order of their documents, as if none were wrong: the first one
@@ -43,6 +43,7 @@ func Retain(compiled, registered []event.Destination, refused []v1alpha1.Refused
 			kept[i].Recipients = slices.DeleteFunc(slices.Clone(was.Recipients), func(key string) bool {
 				return !slices.Contains(d.Spec.Encryption.Recipients, key)
 			})
+			kept[i].Sensitive = union(was.Sensitive, sensitive(d.Spec.Encryption.Types))
 		}
 		rules := slices.Clone(kept[i].Rules)
 		for _, r := range was.Rules {
@@ -57,6 +58,20 @@ func Retain(compiled, registered []event.Destination, refused []v1alpha1.Refused
 		kept[i].Rules = rules
 	}
 	return kept
+}
+
+// union are the types of both lists, with the fields of both.
+func union(a, b []event.Sensitive) []event.Sensitive {
+	all := slices.Clone(a)
+	for _, s := range b {
+		i := slices.IndexFunc(all, func(o event.Sensitive) bool { return o.Group == s.Group && o.Resource == s.Resource })
+		if i < 0 {
+			all = append(all, s)
+			continue
+		}
+		all[i].Fields = slices.Compact(slices.Sorted(slices.Values(slices.Concat(all[i].Fields, s.Fields))))
+	}
+	return all
 }
 
 // neverSecrets names the documents with rules that say that Secrets are not mirrored.

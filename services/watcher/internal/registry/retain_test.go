@@ -23,9 +23,9 @@ func TestRetain(t *testing.T) {
 		return []v1alpha1.Refused{{Ref: v1alpha1.Ref{Kind: kind, Namespace: namespace, Name: name}}}
 	}
 	destinationItself := refuse(v1alpha1.KindGitDestination, "shop", "live")
-	registered.Recipients = []string{"age1a", "age1b"}
+	registered.Recipients, registered.Sensitive = []string{"age1a", "age1b"}, []event.Sensitive{{Resource: "a", Fields: []string{"x"}}}
 	readBy := func(d event.Destination, recipients ...string) event.Destination {
-		d.Recipients = recipients
+		d.Recipients, d.Sensitive = recipients, registered.Sensitive
 		return d
 	}
 	without := func(r event.Rule) event.Rule {
@@ -53,6 +53,13 @@ func TestRetain(t *testing.T) {
 		{"a destination that names one reader less, and one more", nil, destinationItself, func(all *v1alpha1.Documents) {
 			all.GitDestinations[0].Spec.Encryption.Recipients = []string{"age1c", "age1b"}
 		}, []event.Destination{readBy(live(registered.Rules...), "age1b")}},
+		{"a destination that says that more is sensitive", nil, destinationItself, func(all *v1alpha1.Documents) {
+			all.GitDestinations[0].Spec.Encryption.Types = []v1alpha1.SensitiveType{{Resource: "a", Fields: []string{"y"}}, {Resource: "b", Fields: []string{"z"}}}
+		}, []event.Destination{func() event.Destination {
+			d := readBy(live(registered.Rules...), "age1a", "age1b")
+			d.Sensitive = []event.Sensitive{{Resource: "a", Fields: []string{"x", "y"}}, {Resource: "b", Fields: []string{"z"}}}
+			return d
+		}()}},
 		{"a rule that says that Secrets are not mirrored", []event.Destination{live(rule(b, "now"))}, refuse(v1alpha1.KindWatchRule, "shop", "a"), func(all *v1alpha1.Documents) {
 			all.WatchRules[0].Spec.MirrorSecrets = v1alpha1.MirrorSecretsNever
 		}, []event.Destination{live(without(rule(a, "before")), rule(b, "now"))}},

@@ -10,11 +10,13 @@ import (
 // Secrecy is what the watcher itself says of sensitive objects, whatever documents say.
 type Secrecy struct {
 	Never bool // Secrets are not mirrored
-	Keys  bool // there are keys to seal and to mark sensitive objects with
+	// SealedTo is the public key that sensitive objects are sealed to, MarkedBy the id of the
+	// key that they are marked with; without both they are withheld.
+	SealedTo, MarkedBy string
 }
 
 // Withhold has a destination select no Secrets where none are mirrored, and say whether the
-// sensitive objects that it does select are withheld. types are all that are served, as far as
+// sensitive objects that it does select are withheld, or by which keys they come. types are all that are served, as far as
 // is known.
 func (s Secrecy) Withhold(d event.Destination) event.Destination {
 	if s.Never {
@@ -23,13 +25,15 @@ func (s Secrecy) Withhold(d event.Destination) event.Destination {
 			d.Rules[i] = withoutSecrets(d.Rules[i])
 		}
 	}
-	d.Withheld = ""
+	d.Withheld, d.SealedTo, d.MarkedBy = "", "", ""
 	switch {
 	case !selectsSensitive(d):
 	case len(d.Recipients) == 0:
 		d.Withheld = event.WithheldNoRecipient
-	case !s.Keys:
+	case s.SealedTo == "" || s.MarkedBy == "":
 		d.Withheld = event.WithheldNoKeys
+	default:
+		d.SealedTo, d.MarkedBy = s.SealedTo, s.MarkedBy
 	}
 	return d
 }

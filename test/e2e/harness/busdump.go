@@ -1,0 +1,60 @@
+package harness
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// DumpDataDir is DumpBus of the bus of a `kubescribe run` that is running.
+func DumpDataDir(ctx context.Context, dir string) (string, error) {
+	var access struct{ URL, User, Password string }
+	b, err := os.ReadFile(filepath.Join(dir, "nats.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &access)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading how the bus is reached: %w", err)
+	}
+	return DumpBus(ctx, access.URL, nats.UserInfo(access.User, access.Password))
+}
+
+// DumpBus is all that a bus holds as anybody reads it: of each stream, buckets among them, every
+// message with its subject and headers. On disk it is compressed.
+func DumpBus(ctx context.Context, url string, opts ...nats.Option) (string, error) {
+	nc, err := nats.Connect(url, opts...)
+	if err != nil {
+		return "", fmt.Errorf("reading the bus: %w", err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return "", fmt.Errorf("reading the bus: %w", err)
+	}
+	var all strings.Builder
+	streams := js.ListStreams(ctx)
+	for info := range streams.Info() {
+		s, err := js.Stream(ctx, info.Config.Name)
+		if err != nil {
+			return "", fmt.Errorf("reading %s: %w", info.Config.Name, err)
+		}
+		for seq := max(info.State.FirstSeq, 1); seq <= info.State.LastSeq; seq++ {
+			m, err := s.GetMsg(ctx, seq)
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				continue // it was purged
+			}
+			if err != nil {
+				return "", fmt.Errorf("reading %s at %d: %w", info.Config.Name, seq, err)
+			}
+			fmt.Fprintf(&all, "%s %v\n%s\n", m.Subject, m.Header, m.Data)
+		}
+	}
+	return all.String(), streams.Err()
+}
