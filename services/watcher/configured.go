@@ -60,7 +60,11 @@ func (w *Watcher) configured(ctx context.Context, id string) (p plan, err error)
 	if err != nil {
 		return p, err
 	}
-	usable, refused := all.Usable()
+	registered, err := registry.Registered(ctx, w.bus, w.cfg.Cluster)
+	if err != nil {
+		return p, err
+	}
+	usable, refused := all.Usable(nil, registry.Held(registered))
 	p.changed, p.verdict = changed, documents.Judge(all)
 	compiled, err := registry.Compile(usable, w.cfg.Cluster, id)
 	if err != nil {
@@ -73,10 +77,6 @@ func (w *Watcher) configured(ctx context.Context, id string) (p plan, err error)
 			refused = append(refused, v1alpha1.Refused{Ref: of, Problems: v1alpha1.Problems{{Object: of.String(), Text: text}}})
 			compiled = slices.Delete(compiled, i, i+1)
 		}
-	}
-	registered, err := registry.Registered(ctx, w.bus, w.cfg.Cluster)
-	if err != nil {
-		return p, err
 	}
 	p.verdict.Refused = refused
 	p.destinations = registry.Retain(compiled, registered, refused, all)

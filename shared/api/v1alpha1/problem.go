@@ -68,6 +68,19 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// gist is what is wrong, in short: the first problem, without what to do.
+func (ps Problems) gist() string {
+	first := ps[0]
+	what, _, _ := strings.Cut(first.Text, "; ")
+	if first.Path != "" {
+		what = first.Path + ": " + what
+	}
+	if len(ps) > 1 {
+		what += fmt.Sprintf(", and %d more", len(ps)-1)
+	}
+	return what
+}
+
 // printable holds neither ":" nor "@", so that no part of a URL that carries
 // credentials matches it together with them.
 var printable = regexp.MustCompile(`^[A-Za-z0-9._/*-]{1,100}$`)

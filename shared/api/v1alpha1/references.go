@@ -1,116 +1,182 @@
 package v1alpha1
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
 )
 
-// overlaps refuses destinations that would write into each other's folder. Folders
-// are compared without case, as some checkouts do.
-func (c *checker) overlaps(d *Documents) {
-	type place struct{ remote, branch, folder string }
+// place is a folder of a branch. Folders are compared without case, as some checkouts do.
+type place struct{ remote, branch, folder string }
+
+func placeOf(url, branch, folder string) place {
+	return place{CanonicalURL(url), branch, strings.ToLower(cmp.Or(folder, rootFolder))}
+}
+
+// above are the folders that a place lies in, the nearest one first.
+func (p place) above() (all []place) {
+	for p.folder != rootFolder {
+		p.folder = path.Dir(p.folder)
+		all = append(all, p)
+	}
+	return all
+}
+
+// claim is a destination's, of a place.
+type claim struct {
+	place
+	id
+	index  int // of the document; -1: it is refused, and goes on writing there
+	folder string
+}
+
+// claims are those that count, in the order in which they do: first of whoever writes there
+// already, then in that of the documents.
+func (c *checker) claims(d *Documents) (all []claim) {
 	urls := make(map[id]string)
 	for i := range d.GitRemotes {
-		urls[idOf(&d.GitRemotes[i].ObjectMeta)] = CanonicalURL(d.GitRemotes[i].Spec.URL)
+		urls[idOf(&d.GitRemotes[i].ObjectMeta)] = d.GitRemotes[i].Spec.URL
 	}
-	placeOf := func(o *GitDestination) (place, bool) {
-		url := urls[id{o.Namespace, o.Spec.RemoteRef.Name}]
-		sound := url != "" && o.Name != "" && baseFolderProblem(o.Spec.BaseFolder) == ""
-		return place{url, o.Spec.Branch, strings.ToLower(o.Spec.BaseFolder)}, sound
-	}
-	first := make(map[place]*GitDestination)
-	seen := make(map[id]bool)
-	var others []int
+	sound := make(map[id]claim)
+	var order []id
 	for i := range d.GitDestinations {
 		o := &d.GitDestinations[i]
-		p, sound := placeOf(o)
-		if !sound || seen[idOf(&o.ObjectMeta)] {
+		of, url := idOf(&o.ObjectMeta), urls[id{o.Namespace, o.Spec.RemoteRef.Name}]
+		if _, again := sound[of]; again || CanonicalURL(url) == "" || o.Name == "" || baseFolderProblem(o.Spec.BaseFolder) != "" {
 			continue
 		}
-		seen[idOf(&o.ObjectMeta)] = true
-		others = append(others, i)
-		if first[p] == nil {
-			first[p] = o
+		sound[of] = claim{placeOf(url, o.Spec.Branch, o.Spec.BaseFolder), of, i, o.Spec.BaseFolder}
+		order = append(order, of)
+	}
+	for _, h := range c.held {
+		of, p := id{h.Namespace, h.Name}, placeOf(h.URL, h.Branch, h.BaseFolder)
+		if mine, ok := sound[of]; ok && mine.place == p {
+			all = append(all, mine)
+			delete(sound, of)
+		} else if c.refused[Ref{KindGitDestination, h.Namespace, h.Name}] != nil {
+			all = append(all, claim{p, of, -1, cmp.Or(h.BaseFolder, rootFolder)})
 		}
 	}
-	for _, i := range others {
-		o := &d.GitDestinations[i]
-		p, _ := placeOf(o)
-		c.at(KindGitDestination, i, &o.ObjectMeta)
-		if other := first[p]; other != o {
-			what := "is the folder of %s"
-			if o.Spec.BaseFolder != other.Spec.BaseFolder {
-				what = "differs only in case from the folder of %s"
+	for _, of := range order {
+		if mine, ok := sound[of]; ok {
+			all = append(all, mine)
+		}
+	}
+	return all
+}
+
+// overlaps refuses destinations that would write into the folder of another one.
+func (c *checker) overlaps(d *Documents) {
+	taken, around := make(map[place]claim), make(map[place]claim)
+	for _, mine := range c.claims(d) {
+		if what, other := overlap(mine, taken, around); what != "" && mine.index >= 0 {
+			c.at(KindGitDestination, mine.index, &d.GitDestinations[mine.index].ObjectMeta)
+			whose := objectName(KindGitDestination, other.namespace, other.name)
+			if c.shared && other.namespace != mine.namespace {
+				whose = "a GitDestination of another namespace"
 			}
-			c.overlap(what, other)
+			c.add("spec.baseFolder", what+", on the same remote and branch; give each a folder outside the other's", whose)
 			continue
 		}
-		for p.folder != rootFolder {
-			p.folder = path.Dir(p.folder)
-			if other := first[p]; other != nil {
-				what := "lies inside the folder of %s"
-				if p.folder == rootFolder {
-					what += ", which is the root of the repository"
-				}
-				c.overlap(what, other)
-				break
+		if _, ok := taken[mine.place]; !ok {
+			taken[mine.place] = mine
+		}
+		for _, p := range mine.above() {
+			if _, ok := around[p]; !ok {
+				around[p] = mine
 			}
 		}
 	}
 }
 
-func (c *checker) overlap(what string, other *GitDestination) {
-	c.add("spec.baseFolder", what+", on the same remote and branch; give each a folder outside the other's",
-		objectName(KindGitDestination, other.Namespace, other.Name))
+// overlap says how a claim overlaps with those before it, and with which; "" if it does not.
+// around are the folders that those lie in.
+func overlap(mine claim, taken, around map[place]claim) (what string, other claim) {
+	if other, ok := taken[mine.place]; ok {
+		if mine.folder != other.folder {
+			return "differs only in case from the folder of %s", other
+		}
+		return "is the folder of %s", other
+	}
+	for _, p := range mine.above() {
+		if other, ok := taken[p]; ok && p.folder == rootFolder {
+			return "lies inside the folder of %s, which is the root of the repository", other
+		} else if ok {
+			return "lies inside the folder of %s", other
+		}
+	}
+	if other, ok := around[mine.place]; ok {
+		return "contains the folder of %s", other
+	}
+	return "", claim{}
 }
 
 // references finds those to nothing, and to what does not admit them. It is silent about what
 // a nameless document, or a reference without a name, could be. used are the destinations that
 // something refers to, if that is certain.
 func (c *checker) references(d *Documents) (used map[id]bool, certain bool) {
-	remotes, destinations := make([]id, len(d.GitRemotes)), make([]id, len(d.GitDestinations))
+	remotes, destinations := c.referees(KindGitRemote), c.referees(KindGitDestination)
 	for i := range d.GitRemotes {
-		remotes[i] = idOf(&d.GitRemotes[i].ObjectMeta)
+		remotes.add(idOf(&d.GitRemotes[i].ObjectMeta))
 	}
+	admits := make(map[id]*GitDestination)
 	for i := range d.GitDestinations {
-		destinations[i] = idOf(&d.GitDestinations[i].ObjectMeta)
+		o := &d.GitDestinations[i]
+		destinations.add(idOf(&o.ObjectMeta))
+		admits[idOf(&o.ObjectMeta)] = o
 	}
-	findRemote, findDestination := finder(KindGitRemote, remotes), finder(KindGitDestination, destinations)
-
 	for i := range d.GitDestinations {
 		o := &d.GitDestinations[i]
 		c.at(KindGitDestination, i, &o.ObjectMeta)
-		if problem := findRemote(id{o.Namespace, o.Spec.RemoteRef.Name}); problem != "" {
+		if problem := remotes.problem(id{o.Namespace, o.Spec.RemoteRef.Name}); problem != "" {
 			c.add("spec.remoteRef.name", "%s", problem)
 		}
 	}
 	used, certain = make(map[id]bool), true
-	use := func(ref DestinationRef) {
+	use := func(ref DestinationRef) id {
 		to := id{ref.Namespace, ref.Name}
 		used[to] = true
 		certain = certain && ref.Name != "" && ref.Namespace != ""
-		if problem := findDestination(to); problem != "" {
-			c.add("spec.destinationRef.name", "%s", problem)
-		}
+		return to
 	}
 	for i := range d.WatchRules {
 		o := &d.WatchRules[i]
-		ref := o.Spec.DestinationRef
 		c.at(KindWatchRule, i, &o.ObjectMeta)
-		use(ref)
-		for j := range d.GitDestinations {
-			if to := &d.GitDestinations[j]; idOf(&to.ObjectMeta) == (id{ref.Namespace, ref.Name}) && !to.Admits(o.Namespace) {
-				c.add("spec.destinationRef", "names a destination that does not admit WatchRules of the namespace %s; add it to spec.allowedNamespaces there, or use one of its own namespace", o.Namespace)
-			}
+		to := use(o.Spec.DestinationRef)
+		if c.shared && to.namespace != o.Namespace {
+			c.abroad(o.Namespace, to)
+			continue
+		}
+		if problem := destinations.problem(to); problem != "" {
+			c.add("spec.destinationRef.name", "%s", problem)
+		}
+		if at := admits[to]; at != nil && !at.Admits(o.Namespace) {
+			c.add("spec.destinationRef", "names a destination that does not admit WatchRules of the namespace %s; add it to spec.allowedNamespaces there, or use one of its own namespace", o.Namespace)
 		}
 	}
 	for i := range d.ClusterWatchRules {
 		o := &d.ClusterWatchRules[i]
 		c.at(KindClusterWatchRule, i, &o.ObjectMeta)
-		use(o.Spec.DestinationRef)
+		if problem := destinations.problem(use(o.Spec.DestinationRef)); problem != "" {
+			c.add("spec.destinationRef.name", "%s", problem)
+		}
 	}
 	return used, certain
+}
+
+// abroad checks a WatchRule's reference to a destination of another namespace, of which its
+// author may know no more than that they are admitted: neither what there is, nor what is
+// wrong with it.
+func (c *checker) abroad(namespace string, to id) {
+	i := slices.IndexFunc(c.all.GitDestinations, func(o GitDestination) bool { return idOf(&o.ObjectMeta) == to })
+	wanted := objectName(KindGitDestination, to.namespace, to.name)
+	switch {
+	case i < 0 || !c.all.GitDestinations[i].Admits(namespace):
+		c.add("spec.destinationRef", "%s does not exist, or does not admit WatchRules of the namespace %s; correct the reference, have the namespace added to spec.allowedNamespaces there, or use a destination of its own namespace", wanted, namespace)
+	case c.refused[Ref{KindGitDestination, to.namespace, to.name}] != nil:
+		c.add("spec.destinationRef.name", "%s is refused, and its status says why; that has to be corrected first", wanted)
+	}
 }
 
 // unused finds destinations that nothing refers to.
@@ -135,27 +201,50 @@ func (d *GitDestination) Admits(namespace string) bool {
 	})
 }
 
-// finder returns a function that says what is wrong with a reference to one of ids.
-func finder(kind string, ids []id) func(id) string {
-	known := make(map[id]bool, len(ids))
-	names := make([]string, len(ids))
-	for i, x := range ids {
-		known[x] = true
-		names[i] = x.namespace + "/" + x.name
+// referees are the documents of a kind that others refer to.
+type referees struct {
+	kind     string
+	known    map[id]bool
+	names    map[string][]string // by namespace; in a file, which one person writes, all by ""
+	nameless bool
+	shared   bool
+	refused  map[Ref]Problems
+}
+
+func (c *checker) referees(kind string) *referees {
+	return &referees{kind: kind, known: make(map[id]bool), names: make(map[string][]string), shared: c.shared, refused: c.refused}
+}
+
+func (r *referees) add(x id) {
+	r.known[x] = true
+	r.nameless = r.nameless || x.name == ""
+	r.names[r.within(x)] = append(r.names[r.within(x)], x.namespace+"/"+x.name)
+}
+
+// within is which documents may be named to whoever refers to x: a document of another
+// namespace may be one that the author has no right to see.
+func (r *referees) within(x id) string {
+	if r.shared {
+		return x.namespace
 	}
-	nameless := slices.ContainsFunc(ids, func(x id) bool { return x.name == "" })
-	return func(x id) string {
-		if known[x] || nameless || x.name == "" || x.namespace == "" {
-			return ""
-		}
-		wanted := objectName(kind, x.namespace, x.name)
-		if wanted == kind {
-			wanted = "this " + kind
-		}
-		near := nearest(x.namespace+"/"+x.name, names)
-		if near == "" || !printable.MatchString(near) {
-			return wanted + " does not exist; add that document or correct the reference"
-		}
-		return wanted + " does not exist; did you mean " + near + "?"
+	return ""
+}
+
+// problem says what is wrong with a reference to one of them.
+func (r *referees) problem(x id) string {
+	if r.known[x] || r.nameless || x.name == "" || x.namespace == "" {
+		return ""
 	}
+	wanted := objectName(r.kind, x.namespace, x.name)
+	if wanted == r.kind {
+		wanted = "this " + r.kind
+	}
+	if why := r.refused[Ref{r.kind, x.namespace, x.name}]; why != nil {
+		return wanted + " is refused: " + why.gist() + "; correct that first"
+	}
+	near := nearest(x.namespace+"/"+x.name, r.names[r.within(x)])
+	if near == "" || !printable.MatchString(near) {
+		return wanted + " does not exist; add that document or correct the reference"
+	}
+	return wanted + " does not exist; did you mean " + near + "?"
 }

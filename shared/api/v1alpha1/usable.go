@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 )
 
@@ -22,51 +23,87 @@ type Refused struct {
 	Problems Problems
 }
 
+// Holder is a destination that writes to a folder already.
+//
+// +kubebuilder:object:generate=false
+type Holder struct {
+	Namespace, Name, URL, Branch, BaseFolder string
+}
+
 // Usable is what of the documents can be worked with, and what cannot, sorted by kind and
 // name. The documents of a cluster come from many people: one that is wrong stands in nobody
-// else's way. Of two folders that overlap, the document that comes first has its own. Defaults have
-// to be set.
-func (d *Documents) Usable() (*Documents, []Refused) {
+// else's way, and what is said of it names no object of a namespace that its author may have no
+// right to see. Defaults have to be set.
+//
+// Those in unread are refused from the start: of them the documents have what could be read.
+// Of folders that overlap, the one of whoever comes first in held counts, wrong or not; where
+// nobody has it yet, that of the document that comes first.
+func (d *Documents) Usable(unread []Refused, held []Holder) (*Documents, []Refused) {
 	usable := &Documents{
 		GitRemotes: slices.Clone(d.GitRemotes), GitDestinations: slices.Clone(d.GitDestinations),
 		WatchRules: slices.Clone(d.WatchRules), ClusterWatchRules: slices.Clone(d.ClusterWatchRules),
 	}
-	var all []Refused
+	refused := make(map[Ref]Problems)
+	for _, r := range unread {
+		refused[r.Ref] = r.Problems
+	}
 	for { // what refers to a document that is refused is refused, too
-		c := &checker{}
+		usable.drop(refused)
+		c := &checker{shared: true, all: d, refused: refused, held: held}
 		if c.each(usable); len(c.found) == 0 { // what is wrong by itself has no folder
 			c.overlaps(usable)
 			c.references(usable)
 		}
-		found := slices.DeleteFunc(c.found, func(p Problem) bool { return p.kind == "" }) // of the documents as a whole
+		found := make(map[Ref]Problems)
+		for _, p := range c.found {
+			ref := usable.ref(p)
+			found[ref] = append(found[ref], p)
+		}
 		if len(found) == 0 {
-			slices.SortFunc(all, func(a, b Refused) int {
-				return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-			})
-			return usable, all
+			break
 		}
-		wrong := map[string]map[int]Problems{}
-		for _, p := range found {
-			if wrong[p.kind] == nil {
-				wrong[p.kind] = map[int]Problems{}
-			}
-			wrong[p.kind][p.index] = append(wrong[p.kind][p.index], p)
-		}
-		usable.GitRemotes = without(usable.GitRemotes, wrong[KindGitRemote], &all, func(o *GitRemote) Ref { return Ref{KindGitRemote, o.Namespace, o.Name} })
-		usable.GitDestinations = without(usable.GitDestinations, wrong[KindGitDestination], &all, func(o *GitDestination) Ref { return Ref{KindGitDestination, o.Namespace, o.Name} })
-		usable.WatchRules = without(usable.WatchRules, wrong[KindWatchRule], &all, func(o *WatchRule) Ref { return Ref{KindWatchRule, o.Namespace, o.Name} })
-		usable.ClusterWatchRules = without(usable.ClusterWatchRules, wrong[KindClusterWatchRule], &all, func(o *ClusterWatchRule) Ref { return Ref{KindClusterWatchRule, "", o.Name} })
+		maps.Copy(refused, found)
+	}
+	var all []Refused
+	for ref, problems := range refused {
+		all = append(all, Refused{ref, problems})
+	}
+	slices.SortFunc(all, func(a, b Refused) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return usable, all
+}
+
+// ref is the document that a problem is of.
+func (d *Documents) ref(of Problem) Ref {
+	switch i := of.index; of.kind {
+	case KindGitRemote:
+		return d.GitRemotes[i].Ref()
+	case KindGitDestination:
+		return d.GitDestinations[i].Ref()
+	case KindWatchRule:
+		return d.WatchRules[i].Ref()
+	default:
+		return d.ClusterWatchRules[i].Ref()
 	}
 }
 
-// without are the documents that nothing is wrong with; the others are added to refused.
-func without[T any](documents []T, wrong map[int]Problems, refused *[]Refused, ref func(*T) Ref) (kept []T) {
-	for i := range documents {
-		if problems := wrong[i]; problems != nil {
-			*refused = append(*refused, Refused{ref(&documents[i]), problems})
-			continue
-		}
-		kept = append(kept, documents[i])
-	}
-	return kept
+// drop removes documents.
+func (d *Documents) drop(wrong map[Ref]Problems) {
+	d.GitRemotes = slices.DeleteFunc(d.GitRemotes, func(o GitRemote) bool { return wrong[o.Ref()] != nil })
+	d.GitDestinations = slices.DeleteFunc(d.GitDestinations, func(o GitDestination) bool { return wrong[o.Ref()] != nil })
+	d.WatchRules = slices.DeleteFunc(d.WatchRules, func(o WatchRule) bool { return wrong[o.Ref()] != nil })
+	d.ClusterWatchRules = slices.DeleteFunc(d.ClusterWatchRules, func(o ClusterWatchRule) bool { return wrong[o.Ref()] != nil })
 }
+
+// Ref names the document.
+func (r *GitRemote) Ref() Ref { return Ref{KindGitRemote, r.Namespace, r.Name} }
+
+// Ref names the document.
+func (d *GitDestination) Ref() Ref { return Ref{KindGitDestination, d.Namespace, d.Name} }
+
+// Ref names the document.
+func (r *WatchRule) Ref() Ref { return Ref{KindWatchRule, r.Namespace, r.Name} }
+
+// Ref names the document.
+func (r *ClusterWatchRule) Ref() Ref { return Ref{KindClusterWatchRule, "", r.Name} }

@@ -74,6 +74,12 @@ type checker struct {
 	index  int
 	object string
 	seen   map[string]map[id]bool // by kind
+
+	// Of the documents of a cluster, which are many people's:
+	shared  bool
+	all     *Documents       // with those that are refused
+	refused map[Ref]Problems // by now
+	held    []Holder         // in the order in which they count
 }
 
 func (c *checker) add(path, format string, args ...any) {

@@ -295,7 +295,7 @@ func TestValidateReferences(t *testing.T) {
 			"f.yaml:21 (document 4, GitDestination default/second): spec.baseFolder: lies inside the folder of GitDestination default/live, on the same remote and branch; give each a folder outside the other's",
 		}},
 		{"folder around", spoil(t) + at("."), []string{
-			"f.yaml:9 (document 2, GitDestination default/live): spec.baseFolder: lies inside the folder of GitDestination default/second, which is the root of the repository, on the same remote and branch; give each a folder outside the other's",
+			"f.yaml:21 (document 4, GitDestination default/second): spec.baseFolder: contains the folder of GitDestination default/live, on the same remote and branch; give each a folder outside the other's",
 		}},
 		{"root twice", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, baseFolder: .}") + at("."), []string{
 			"f.yaml:21 (document 4, GitDestination default/second): spec.baseFolder: is the folder of GitDestination default/live, on the same remote and branch; give each a folder outside the other's",
@@ -311,7 +311,7 @@ func TestValidateReferences(t *testing.T) {
 				strings.NewReplacer("origin", "other", "https://git.example.com/a/b.git", "ssh://git@GIT.example.com:22/a/b").Replace(remoteDoc) +
 				strings.Replace(at("."), "origin", "other", 1),
 			[]string{
-				"f.yaml:9 (document 2, GitDestination default/live): spec.baseFolder: lies inside the folder of GitDestination default/second, which is the root of the repository, on the same remote and branch; give each a folder outside the other's",
+				"f.yaml:26 (document 5, GitDestination default/second): spec.baseFolder: contains the folder of GitDestination default/live, on the same remote and branch; give each a folder outside the other's",
 			},
 		},
 		{

@@ -65,12 +65,12 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 		to := v1alpha1.DestinationRef{Namespace: d.Namespace, Name: d.Name}
 		for _, r := range docs.WatchRules {
 			if r.Spec.DestinationRef == to && d.Admits(r.Namespace) {
-				dest.Rules = append(dest.Rules, rules(v1alpha1.Ref{Kind: v1alpha1.KindWatchRule, Namespace: r.Namespace, Name: r.Name}, r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, r.Spec.MirrorSecrets, []string{r.Namespace})...)
+				dest.Rules = append(dest.Rules, rules(r.Ref(), r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, r.Spec.MirrorSecrets, []string{r.Namespace})...)
 			}
 		}
 		for _, r := range docs.ClusterWatchRules {
 			if r.Spec.DestinationRef == to {
-				dest.Rules = append(dest.Rules, rules(v1alpha1.Ref{Kind: v1alpha1.KindClusterWatchRule, Name: r.Name}, r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, r.Spec.MirrorSecrets, r.Spec.Namespaces)...)
+				dest.Rules = append(dest.Rules, rules(r.Ref(), r.Spec.Rules, r.Spec.Exclude, r.Spec.Sanitize, r.Spec.MirrorSecrets, r.Spec.Namespaces)...)
 			}
 		}
 		all = append(all, dest)
@@ -219,7 +219,8 @@ func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destinat
 	return r, nil
 }
 
-// Registered are the destinations of a cluster as they are registered, sorted by key.
+// Registered are the destinations of a cluster as they are registered, sorted by key. First is
+// set in each.
 func Registered(ctx context.Context, b *bus.Bus, cluster string) (all []event.Destination, err error) {
 	bucket, err := bus.OpenBucket[event.Destination](ctx, b, subject.BucketDestination)
 	if err != nil {
@@ -228,6 +229,7 @@ func Registered(ctx context.Context, b *bus.Bus, cluster string) (all []event.De
 	have, err := bucket.All(ctx)
 	for _, e := range have {
 		if e.Record.Key.Cluster == cluster {
+			e.Record.First = cmp.Or(e.Record.First, e.Revision)
 			all = append(all, e.Record)
 		}
 	}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
@@ -84,6 +85,15 @@ func neverSecrets(all *v1alpha1.Documents) map[string]bool {
 		never[v1alpha1.Ref{Kind: v1alpha1.KindClusterWatchRule, Name: r.Name}.String()] = r.Spec.MirrorSecrets == v1alpha1.MirrorSecretsNever
 	}
 	return never
+}
+
+// Held are the folders that destinations write to, in the order in which they were registered.
+func Held(registered []event.Destination) (held []v1alpha1.Holder) {
+	first := slices.SortedFunc(slices.Values(registered), func(a, b event.Destination) int { return cmp.Compare(a.First, b.First) })
+	for _, d := range first {
+		held = append(held, v1alpha1.Holder{Namespace: d.Key.Namespace, Name: d.Key.Name, URL: d.URL, Branch: d.Branch, BaseFolder: d.BaseFolder})
+	}
+	return held
 }
 
 func find(all *v1alpha1.Documents, k event.DestinationKey) *v1alpha1.GitDestination {

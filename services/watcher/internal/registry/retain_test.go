@@ -89,3 +89,14 @@ func TestRetain(t *testing.T) {
 		})
 	}
 }
+
+// TestHeld: folders are whose they were first.
+func TestHeld(t *testing.T) {
+	of := func(name string, first uint64) event.Destination {
+		return event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "shop", Name: name}, URL: url, Branch: "main", BaseFolder: name, First: first}
+	}
+	want := []v1alpha1.Holder{{Namespace: "shop", Name: "b", URL: url, Branch: "main", BaseFolder: "b"}, {Namespace: "shop", Name: "a", URL: url, Branch: "main", BaseFolder: "a"}}
+	if diff := cmp.Diff(want, Held([]event.Destination{of("a", 9), of("b", 4)})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
