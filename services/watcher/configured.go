@@ -79,7 +79,7 @@ func (w *Watcher) configured(ctx context.Context, id string) (p plan, err error)
 		}
 	}
 	p.verdict.Refused = refused
-	p.destinations = registry.Retain(compiled, registered, refused, all)
+	p.destinations = registry.Retain(compiled, registered, refused, all, id)
 	w.withhold(p.destinations)
 	return p, nil
 }

@@ -9,18 +9,18 @@ import (
 )
 
 // Retain adds, to destinations that were compiled of documents, what is registered of those
-// that are refused: a document that was changed and is wrong now means what it meant before.
-// Without its rules a destination would select less, and remove the rest from Git. all are the
-// documents, refused or not.
+// that are refused: a document that was changed and is wrong now means what it meant before,
+// and so does one that refers to what is gone. Without its rules a destination would select
+// less, and remove the rest from Git; without its remote it would be removed, and what waits
+// for it on the bus. It ends with its document alone. all are the documents, refused or not.
 //
 // Consent is never retained: a rule whose document is gone, or refers to another destination
 // now, or that the destination does not admit any more, does not count; a recipient that the
-// document does not name any more reads nothing new; what it says to be sensitive is; where the document says that Secrets are
-// not mirrored, they are not. What never was
-// registered means nothing yet, and of a destination whose remote is gone nothing is written
-// any more. Rules come in the order of their documents, as if none were wrong: the first one
-// that selects an object decides what stands in Git of it.
-func Retain(compiled, registered []event.Destination, refused []v1alpha1.Refused, all *v1alpha1.Documents) []event.Destination {
+// document does not name any more reads nothing new; what it says to be sensitive is; where it says
+// that Secrets are not mirrored, they are not. What never was registered means nothing yet. Rules come in the
+// order of their documents, as if none were wrong: the first one that selects an object decides
+// what stands in Git of it. The cluster is the one of clusterID, whatever it was before.
+func Retain(compiled, registered []event.Destination, refused []v1alpha1.Refused, all *v1alpha1.Documents, clusterID string) []event.Destination {
 	wrong := map[string]bool{}
 	for _, r := range refused {
 		wrong[r.Ref.String()] = true
@@ -32,15 +32,17 @@ func Retain(compiled, registered []event.Destination, refused []v1alpha1.Refused
 		if d == nil {
 			continue
 		}
+		itself := wrong[d.Ref().String()]
 		places := placesOf(all, d)
 		i := slices.IndexFunc(kept, func(d event.Destination) bool { return d.Key == was.Key })
 		if i < 0 {
-			if !wrong[refOf(d).String()] || !hasRemote(all, d) {
+			if !itself {
 				continue
 			}
 			i = len(kept)
 			kept = append(kept, was)
 			kept[i].First, kept[i].Rules = 0, nil // as it is written: see put
+			kept[i].ClusterID = clusterID
 			kept[i].Recipients = slices.DeleteFunc(slices.Clone(was.Recipients), func(key string) bool {
 				return !slices.Contains(d.Spec.Encryption.Recipients, key)
 			})
@@ -48,7 +50,7 @@ func Retain(compiled, registered []event.Destination, refused []v1alpha1.Refused
 		}
 		rules := slices.Clone(kept[i].Rules)
 		for _, r := range was.Rules {
-			if _, stands := places[r.Of]; stands && (wrong[r.Of] || wrong[refOf(d).String()]) {
+			if _, stands := places[r.Of]; stands && (wrong[r.Of] || itself) {
 				if never[r.Of] {
 					r = withoutSecrets(r)
 				}
@@ -79,10 +81,10 @@ func union(a, b []event.Sensitive) []event.Sensitive {
 func neverSecrets(all *v1alpha1.Documents) map[string]bool {
 	never := map[string]bool{}
 	for _, r := range all.WatchRules {
-		never[v1alpha1.Ref{Kind: v1alpha1.KindWatchRule, Namespace: r.Namespace, Name: r.Name}.String()] = r.Spec.MirrorSecrets == v1alpha1.MirrorSecretsNever
+		never[r.Ref().String()] = r.Spec.MirrorSecrets == v1alpha1.MirrorSecretsNever
 	}
 	for _, r := range all.ClusterWatchRules {
-		never[v1alpha1.Ref{Kind: v1alpha1.KindClusterWatchRule, Name: r.Name}.String()] = r.Spec.MirrorSecrets == v1alpha1.MirrorSecretsNever
+		never[r.Ref().String()] = r.Spec.MirrorSecrets == v1alpha1.MirrorSecretsNever
 	}
 	return never
 }
@@ -104,29 +106,22 @@ func find(all *v1alpha1.Documents, k event.DestinationKey) *v1alpha1.GitDestinat
 	return &all.GitDestinations[i]
 }
 
-func refOf(d *v1alpha1.GitDestination) v1alpha1.Ref {
-	return v1alpha1.Ref{Kind: v1alpha1.KindGitDestination, Namespace: d.Namespace, Name: d.Name}
-}
-
-// hasRemote reports whether a destination's remote is there, wrong or not.
-func hasRemote(all *v1alpha1.Documents, d *v1alpha1.GitDestination) bool {
-	return slices.ContainsFunc(all.GitRemotes, func(r v1alpha1.GitRemote) bool {
-		return r.Namespace == d.Namespace && r.Name == d.Spec.RemoteRef.Name
-	})
-}
-
 // placesOf numbers the documents with rules of a destination, in order, by their names; those
-// that name another destination, or that it does not admit, are left out.
+// that name another destination, or that it does not admit, are left out. One that names none
+// is wrong, and may be any's.
 func placesOf(all *v1alpha1.Documents, d *v1alpha1.GitDestination) map[string]int {
-	to, places := v1alpha1.DestinationRef{Namespace: d.Namespace, Name: d.Name}, map[string]int{}
+	names := func(ref v1alpha1.DestinationRef) bool {
+		return ref.Name == "" || ref == v1alpha1.DestinationRef{Namespace: d.Namespace, Name: d.Name}
+	}
+	places := map[string]int{}
 	for _, r := range all.WatchRules {
-		if r.Spec.DestinationRef == to && d.Admits(r.Namespace) {
-			places[v1alpha1.Ref{Kind: v1alpha1.KindWatchRule, Namespace: r.Namespace, Name: r.Name}.String()] = len(places)
+		if names(r.Spec.DestinationRef) && d.Admits(r.Namespace) {
+			places[r.Ref().String()] = len(places)
 		}
 	}
 	for _, r := range all.ClusterWatchRules {
-		if r.Spec.DestinationRef == to {
-			places[v1alpha1.Ref{Kind: v1alpha1.KindClusterWatchRule, Name: r.Name}.String()] = len(places)
+		if names(r.Spec.DestinationRef) {
+			places[r.Ref().String()] = len(places)
 		}
 	}
 	return places

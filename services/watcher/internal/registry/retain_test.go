@@ -14,11 +14,11 @@ import (
 func TestRetain(t *testing.T) {
 	rule := func(of, name string) event.Rule { return event.Rule{Of: of, Names: []string{name}} }
 	live := func(rules ...event.Rule) event.Destination {
-		return event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "shop", Name: "live"}, Rules: rules}
+		return event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "shop", Name: "live"}, ClusterID: "c-2", Rules: rules}
 	}
 	const a, b, team, everywhere = "WatchRule shop/a", "WatchRule shop/b", "WatchRule team/a", "ClusterWatchRule a"
 	registered := live(rule(a, "before"), rule(b, "before"), rule(team, "before"), rule(everywhere, "before"))
-	registered.First = 7
+	registered.First, registered.ClusterID = 7, "c-1" // of a cluster that was made anew since
 	refuse := func(kind, namespace, name string) []v1alpha1.Refused {
 		return []v1alpha1.Refused{{Ref: v1alpha1.Ref{Kind: kind, Namespace: namespace, Name: name}}}
 	}
@@ -64,7 +64,13 @@ func TestRetain(t *testing.T) {
 			all.WatchRules[0].Spec.MirrorSecrets = v1alpha1.MirrorSecretsNever
 		}, []event.Destination{live(without(rule(a, "before")), rule(b, "now"))}},
 		{"a destination, and a rule of it is gone", nil, destinationItself, func(all *v1alpha1.Documents) { all.WatchRules = all.WatchRules[:2] }, []event.Destination{readBy(live(rule(a, "before"), rule(b, "before"), rule(everywhere, "before")), "age1a", "age1b")}},
-		{"a destination without a remote", nil, destinationItself, func(all *v1alpha1.Documents) { all.GitRemotes = nil }, nil},
+		{"a destination without a remote", nil, destinationItself, func(all *v1alpha1.Documents) { all.GitRemotes = nil }, []event.Destination{readBy(live(registered.Rules...), "age1a", "age1b")}},
+		{"a destination without a remote, and a rule is not admitted any more", nil, destinationItself, func(all *v1alpha1.Documents) {
+			all.GitRemotes, all.GitDestinations[0].Spec.AllowedNamespaces = nil, nil
+		}, []event.Destination{readBy(live(rule(a, "before"), rule(b, "before"), rule(everywhere, "before")), "age1a", "age1b")}},
+		{"a rule of which no destination can be read", []event.Destination{live(rule(b, "now"))}, refuse(v1alpha1.KindWatchRule, "shop", "a"), func(all *v1alpha1.Documents) {
+			all.WatchRules[0].Spec = v1alpha1.WatchRuleSpec{}
+		}, []event.Destination{live(rule(a, "before"), rule(b, "now"))}},
 		{"a destination that is gone", nil, nil, func(all *v1alpha1.Documents) { all.GitDestinations = nil }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -82,7 +88,7 @@ func TestRetain(t *testing.T) {
 			if tt.change != nil {
 				tt.change(all)
 			}
-			got := Retain(tt.compiled, []event.Destination{registered}, tt.refused, all)
+			got := Retain(tt.compiled, []event.Destination{registered}, tt.refused, all, "c-2")
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
