@@ -56,16 +56,17 @@ func (w *Watcher) configured(ctx context.Context, id string) (p plan, err error)
 		w.withhold(p.destinations)
 		return p, nil
 	}
-	all, changed, err := w.source.Get(ctx, documentsWait)
-	if err != nil {
-		return p, err
-	}
 	registered, err := registry.Registered(ctx, w.bus, w.cfg.Cluster)
 	if err != nil {
 		return p, err
 	}
-	usable, refused := all.Usable(nil, registry.Held(registered))
-	p.changed, p.verdict = changed, documents.Judge(all)
+	read, err := w.read(ctx, registered)
+	if err != nil {
+		return p, err
+	}
+	all := read.Documents
+	usable, refused := all.Usable(read.Unread, registry.Held(registered))
+	p.changed, p.verdict = read.Changed, documents.Judge(all)
 	compiled, err := registry.Compile(usable, w.cfg.Cluster, id)
 	if err != nil {
 		return p, err
@@ -111,6 +112,30 @@ func (w *Watcher) sealing() *capture.Sealing {
 		return nil
 	}
 	return &capture.Sealing{To: w.cfg.Recipient, Key: *w.cfg.MarkKey}
+}
+
+// read is the custom resources. Where what is registered has none, and this process has only
+// begun to read them, they may be about to be made again: that is awaited for a moment.
+func (w *Watcher) read(ctx context.Context, registered []event.Destination) (documents.Read, error) {
+	for said := false; ; said = true {
+		r, err := w.source.Get(ctx, documentsWait)
+		if err != nil {
+			return r, err
+		}
+		unsure, missing := w.source.Unsure(), registry.Missing(registered, r.Documents)
+		if unsure == 0 || missing == "" {
+			return r, nil
+		}
+		if !said {
+			w.log.Info("a document of what is registered is not there: it may be about to be made again, and ends otherwise", "document", missing, "in", unsure.Round(time.Second))
+		}
+		select {
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-r.Changed:
+		case <-time.After(unsure):
+		}
+	}
 }
 
 // leastSession is how long a session lasts before another configuration ends it: documents that

@@ -118,7 +118,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 	}
 	w.client = client
 	if cfg.Documents == nil {
-		if w.source, err = documents.New(w.dynamic); err != nil {
+		if w.source, err = documents.New(w.dynamic, w.log); err != nil {
 			return nil, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,10 +26,11 @@ import (
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// document is a custom resource as the API server has it, made so many minutes after the first.
-func document(kind, namespace, name string, minute int, spec map[string]any) *unstructured.Unstructured {
+// object is a custom resource as the API server has it, made so many minutes after the first.
+func object(kind, namespace, name string, minute int, spec map[string]any) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": v1alpha1.APIVersion, "kind": kind, "spec": spec}}
 	u.SetNamespace(namespace)
 	u.SetName(name)
@@ -39,7 +41,7 @@ func document(kind, namespace, name string, minute int, spec map[string]any) *un
 }
 
 func live() *unstructured.Unstructured {
-	return document(v1alpha1.KindGitDestination, "shop", "live", 1, map[string]any{"remoteRef": map[string]any{"name": "git"}})
+	return object(v1alpha1.KindGitDestination, "shop", "live", 1, map[string]any{"remoteRef": map[string]any{"name": "git"}})
 }
 
 // server is an API server with documents. What is patched is kept, and nothing is changed by it:
@@ -75,13 +77,14 @@ func (s *server) patched() []string {
 	return all
 }
 
-// follow reads documents until the test ends.
-func follow(t *testing.T, s *server) *Source {
+// follow reads documents until the test ends. Those that are gone have a grace.
+func follow(t *testing.T, s *server, grace time.Duration) *Source {
 	t.Helper()
-	source, err := New(s)
+	source, err := New(s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
+	source.grace = grace
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -98,17 +101,18 @@ const enough = 30 * time.Second
 // a status is none.
 func TestSource(t *testing.T) {
 	rule := func(name string, minute int) *unstructured.Unstructured {
-		return document(v1alpha1.KindWatchRule, "shop", name, minute, map[string]any{
+		return object(v1alpha1.KindWatchRule, "shop", name, minute, map[string]any{
 			"destinationRef": map[string]any{"name": "live"}, "rules": []any{map[string]any{"apiGroups": []any{"*"}, "resources": []any{"*"}}},
 		})
 	}
-	s := newServer(live(), rule("young", 9), rule("old", 3), document(v1alpha1.KindGitRemote, "shop", "git", 0, map[string]any{"url": "/srv/git"}))
-	source := follow(t, s)
-	docs, changed, err := source.Get(t.Context(), enough)
+	s := newServer(live(), rule("young", 9), rule("old", 3), object(v1alpha1.KindGitRemote, "shop", "git", 0, map[string]any{"url": "/srv/git"}))
+	source := follow(t, s, Grace)
+	read, err := source.Get(t.Context(), enough)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(docs.GitRemotes) != 1 || len(docs.GitDestinations) != 1 || docs.GitDestinations[0].Spec.Branch != "main" || len(docs.WatchRules) != 2 || docs.WatchRules[0].Name != "old" {
+	docs := read.Documents
+	if len(read.Unread) > 0 || len(docs.GitRemotes) != 1 || len(docs.GitDestinations) != 1 || docs.GitDestinations[0].Spec.Branch != "main" || len(docs.WatchRules) != 2 || docs.WatchRules[0].Name != "old" {
 		t.Fatalf("%+v", docs)
 	}
 	verdict := Judge(docs)
@@ -129,11 +133,14 @@ func TestSource(t *testing.T) {
 		u.SetGeneration(2)
 		u.Object["spec"].(map[string]any)["branch"] = "other"
 	})
-	if err := source.Settled(t.Context(), changed); err != nil {
+	if err := source.Settled(t.Context(), read.Changed); err != nil {
 		t.Fatal(err)
 	}
-	if docs, _, err = source.Get(t.Context(), enough); err != nil || docs.GitDestinations[0].Spec.Branch != "other" {
-		t.Errorf("%+v, %v", docs, err)
+	if read, err = source.Get(t.Context(), enough); err != nil {
+		t.Fatal(err)
+	}
+	if docs = read.Documents; docs.GitDestinations[0].Spec.Branch != "other" {
+		t.Errorf("%+v", docs)
 	}
 	if changed := docs.GitDestinations[0]; verdict.knows(&changed) {
 		t.Error("what has changed since counts as judged")
@@ -156,9 +163,9 @@ func TestNotInstalled(t *testing.T) {
 		defer mu.Unlock()
 		return answer != nil, nil, answer
 	})
-	source := follow(t, s)
+	source := follow(t, s, Grace)
 	for {
-		_, _, err := source.Get(t.Context(), 50*time.Millisecond)
+		_, err := source.Get(t.Context(), 50*time.Millisecond)
 		if errors.Is(err, ErrNotInstalled) && strings.Contains(err.Error(), "kubectl apply -f deploy/crds") {
 			break
 		}
@@ -169,43 +176,103 @@ func TestNotInstalled(t *testing.T) {
 	mu.Lock()
 	answer = nil
 	mu.Unlock()
-	if docs, _, err := source.Get(t.Context(), enough); err != nil || len(docs.GitDestinations) != 1 {
-		t.Errorf("%+v, %v", docs, err)
+	if read, err := source.Get(t.Context(), enough); err != nil || len(read.Documents.GitDestinations) != 1 {
+		t.Errorf("%+v, %v", read, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	empty, err := New(newServer())
+	empty, err := New(newServer(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := empty.Get(ctx, enough); !errors.Is(err, context.Canceled) {
+	if _, err := empty.Get(ctx, enough); !errors.Is(err, context.Canceled) {
 		t.Errorf("at the end: %v", err)
 	}
 }
 
-// records are what buckets hold.
-type records[R any] struct {
-	record R
-	err    error
+// bucket is one whose watches are given, one after the other; the last lasts.
+type bucket[R event.Record] struct {
+	watches []watched[R]
+	begun   *int
 }
 
-func (r *records[R]) Get(context.Context, string) (R, uint64, error) { return r.record, 1, r.err }
+// watched are the entries of a watch before it has come to what is new, and behind that, until
+// it breaks.
+type watched[R event.Record] struct{ before, after []bus.Entry[R] }
+
+func (b bucket[R]) Watch(ctx context.Context, entry func(bus.Entry[R]) error, synced func() error) error {
+	last := b.begun == nil || *b.begun >= len(b.watches)-1
+	var w watched[R]
+	if b.begun != nil {
+		w = b.watches[min(*b.begun, len(b.watches)-1)]
+		*b.begun++
+	}
+	for _, e := range w.before {
+		_ = entry(e)
+	}
+	_ = synced()
+	for _, e := range w.after {
+		_ = entry(e)
+	}
+	if last {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return errors.New("the connection was lost")
+}
+
+// TestRecords: what a bucket holds is known once all of it is read, and read anew after its
+// watch has broken: what was removed meanwhile is gone.
+func TestRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		status := func(key, commit string) bus.Entry[event.Status] {
+			return bus.Entry[event.Status]{Key: key, Record: event.Status{Commit: commit}, Gone: commit == ""}
+		}
+		var r records[event.Status]
+		if _, err := r.get("a"); !errors.Is(err, errUnread) {
+			t.Errorf("before it is read: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go r.follow(ctx, bucket[event.Status]{begun: new(int), watches: []watched[event.Status]{
+			{before: []bus.Entry[event.Status]{status("a", "1"), status("b", "1"), status("c", "1")}, after: []bus.Entry[event.Status]{status("a", "2"), status("c", "")}},
+			{before: []bus.Entry[event.Status]{status("a", "3")}},
+		}})
+		check := func(broken bool, want map[string]string) {
+			t.Helper()
+			synctest.Wait()
+			for key, commit := range want {
+				if got, err := r.get(key); got.Commit != commit || (err != nil) != broken {
+					t.Errorf("%s is at %q, %v; want %q", key, got.Commit, err, commit)
+				}
+			}
+		}
+		check(true, map[string]string{"a": "2", "b": "1", "c": ""})
+		time.Sleep(followAtMost)
+		check(false, map[string]string{"a": "3", "b": "", "c": ""})
+		cancel()
+		synctest.Wait()
+	})
+}
 
 // TestReporter: each document that was judged says how it stands, once, and what comes anew is
 // told of by an Event.
 func TestReporter(t *testing.T) {
-	s := newServer(live(), document(v1alpha1.KindWatchRule, "shop", "wrong", 2, map[string]any{}), document(v1alpha1.KindWatchRule, "shop", "new", 3, map[string]any{}))
-	source := follow(t, s)
-	docs, _, err := source.Get(t.Context(), enough)
+	s := newServer(live(), object(v1alpha1.KindWatchRule, "shop", "wrong", 2, map[string]any{}), object(v1alpha1.KindWatchRule, "shop", "new", 3, map[string]any{}))
+	source := follow(t, s, Grace)
+	read, err := source.Get(t.Context(), enough)
 	if err != nil {
 		t.Fatal(err)
 	}
-	verdict := Judge(docs)
+	verdict := Judge(read.Documents)
 	delete(verdict.judged, "WatchRule shop/new") // came since
 	verdict.Refused = []v1alpha1.Refused{{Ref: v1alpha1.Ref{Kind: v1alpha1.KindWatchRule, Namespace: "shop", Name: "wrong"}, Problems: v1alpha1.Problems{{Text: "is wrong"}}}}
-	phases, statuses := &records[event.PhaseRecord]{err: bus.ErrNoMessage}, &records[event.Status]{err: bus.ErrNoMessage}
 	events := record.NewFakeRecorder(10)
-	r := Reporter{Source: source, Client: s, Cluster: "prod", Phases: phases, Statuses: statuses, Events: events, Log: slog.New(slog.DiscardHandler), told: map[types.UID]report{}}
+	phases, statuses := map[string]event.PhaseRecord{}, map[string]event.Status{}
+	r := Reporter{
+		Source: source, Client: s, Cluster: "prod", Events: events, Log: slog.New(slog.DiscardHandler), told: map[types.UID]report{},
+		phases: records[event.PhaseRecord]{of: phases}, statuses: records[event.Status]{of: statuses},
+	}
+	key := subject.DestinationToken(event.DestinationKey{Cluster: "prod", Namespace: "shop", Name: "live"})
 	report := func(want ...string) {
 		t.Helper()
 		if err := r.all(t.Context(), verdict); err != nil {
@@ -242,29 +309,30 @@ func TestReporter(t *testing.T) {
 	}
 	report("shop/live Progressing", "shop/wrong Invalid")
 	told("")
-	phases.record, phases.err = event.PhaseRecord{Phase: event.LiveProcessing}, nil
-	statuses.record, statuses.err = event.Status{Commit: "0123456789abcdef"}, nil
+	phases[key] = event.PhaseRecord{Phase: event.LiveProcessing}
+	statuses[key] = event.Status{Commit: "0123456789abcdef"}
 	report("shop/live Succeeded", "shop/wrong Invalid")
 	told("Normal Pushed the branch is at 0123456789ab")
-	statuses.record.Stalled = &event.Stalled{Reason: "PushRefused", Message: "no deploys on Friday"}
+	statuses[key] = event.Status{Commit: "0123456789abcdef", Stalled: &event.Stalled{Reason: "PushRefused", Message: "no deploys on Friday"}}
 	report("shop/live PushRefused", "shop/wrong Invalid")
 	told("Warning PushRefused no deploys on Friday")
 	report("shop/live PushRefused", "shop/wrong Invalid")
 	told("")
 
-	phases.err = errors.New("no bus")
+	r.phases.err = errors.New("no bus")
 	if err := r.all(t.Context(), verdict); err == nil {
 		t.Error("it is not said that the bus does not answer")
 	}
 	s.PrependReactor("patch", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{}, "live", errors.New("no"))
 	})
-	phases.err = nil
+	r.phases.err = nil
 	if err := r.all(t.Context(), verdict); !apierrors.IsForbidden(errors.Unwrap(err)) && !strings.Contains(fmt.Sprint(err), "forbidden") {
 		t.Errorf("that it may not write is not said: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), reportEvery+reportEvery/2)
 	defer cancel()
+	r.Phases, r.Statuses = bucket[event.PhaseRecord]{}, bucket[event.Status]{}
 	r.Run(ctx, func() Verdict { return verdict })
 	if r.said == "" {
 		t.Error("nor is it logged")

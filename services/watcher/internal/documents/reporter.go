@@ -4,10 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,7 +21,6 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
-	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/subject"
@@ -37,11 +37,6 @@ const (
 	manager = "kubescribe"
 )
 
-// Records is a bucket to read: bus.ErrNoMessage where there is no record of a key.
-type Records[R any] interface {
-	Get(ctx context.Context, key string) (record R, revision uint64, err error)
-}
-
 // Reporter writes what becomes of documents into their statuses, and tells of pushes and of
 // what fails in Events. What it says decides nothing: a status that cannot be written is
 // written later, an Event that cannot be is lost.
@@ -49,18 +44,24 @@ type Reporter struct {
 	Source   *Source
 	Client   dynamic.Interface
 	Cluster  string
-	Phases   Records[event.PhaseRecord]
-	Statuses Records[event.Status]
+	Phases   Bucket[event.PhaseRecord]
+	Statuses Bucket[event.Status]
 	Events   record.EventRecorder
 	Log      *slog.Logger
 
-	told map[types.UID]report // what Events have told of each destination
-	said string               // what was last logged as wrong
+	phases   records[event.PhaseRecord]
+	statuses records[event.Status]
+	told     map[types.UID]report // what Events have told of each document
+	said     string               // what was last logged as wrong
 }
 
 // Run reports until ctx ends: of each document that the verdict, as of now, is on.
 func (r *Reporter) Run(ctx context.Context, verdict func() Verdict) {
 	r.told = map[types.UID]report{}
+	var follows sync.WaitGroup
+	defer follows.Wait()
+	follows.Go(func() { r.phases.follow(ctx, r.Phases) })
+	follows.Go(func() { r.statuses.follow(ctx, r.Statuses) })
 	for fault.Wait(ctx, reportEvery) == nil {
 		err := r.all(ctx, verdict())
 		if err == nil || ctx.Err() != nil {
@@ -79,14 +80,14 @@ func (r *Reporter) all(ctx context.Context, verdict Verdict) (err error) {
 	for _, d := range verdict.Refused {
 		wrong[d.Ref] = d.Problems
 	}
-	written := 0
-	for kind, informer := range r.Source.informers {
-		for _, o := range informer.GetStore().List() {
-			u := o.(*unstructured.Unstructured)
+	written, there := 0, map[types.UID]bool{}
+	for kind := range kinds {
+		for _, u := range r.Source.all(kind) {
+			there[u.GetUID()] = true
 			if !verdict.knows(u) {
 				continue
 			}
-			says, e := r.of(ctx, kind, u, wrong[v1alpha1.Ref{Kind: kind, Namespace: u.GetNamespace(), Name: u.GetName()}])
+			says, e := r.of(kind, u, wrong[v1alpha1.Ref{Kind: kind, Namespace: u.GetNamespace(), Name: u.GetName()}])
 			if e != nil {
 				err = errors.Join(err, e)
 				continue
@@ -101,11 +102,12 @@ func (r *Reporter) all(ctx context.Context, verdict Verdict) (err error) {
 			err = errors.Join(err, r.write(ctx, kind, u, status))
 		}
 	}
+	maps.DeleteFunc(r.told, func(uid types.UID, _ report) bool { return !there[uid] })
 	return err
 }
 
 // of is what a document's status is to say.
-func (r *Reporter) of(ctx context.Context, kind string, u *unstructured.Unstructured, problems v1alpha1.Problems) (report, error) {
+func (r *Reporter) of(kind string, u *unstructured.Unstructured, problems v1alpha1.Problems) (report, error) {
 	if problems != nil {
 		return refusal(problems), nil
 	}
@@ -113,12 +115,12 @@ func (r *Reporter) of(ctx context.Context, kind string, u *unstructured.Unstruct
 		return acceptance(), nil
 	}
 	key := subject.DestinationToken(event.DestinationKey{Cluster: r.Cluster, Namespace: u.GetNamespace(), Name: u.GetName()})
-	rec, _, err := r.Phases.Get(ctx, key)
-	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
+	rec, err := r.phases.get(key)
+	if err != nil {
 		return report{}, err
 	}
-	st, _, err := r.Statuses.Get(ctx, key)
-	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
+	st, err := r.statuses.get(key)
+	if err != nil {
 		return report{}, err
 	}
 	return progress(rec, st), nil
@@ -147,8 +149,8 @@ func (r report) status(u *unstructured.Unstructured) (status map[string]any, cha
 			Conditions []metav1.Condition `json:"conditions"`
 		} `json:"status"`
 	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &was); err != nil {
-		return nil, false, fmt.Errorf("reading the status of %s %s/%s: %w", u.GetKind(), u.GetNamespace(), u.GetName(), err)
+	if runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &was) != nil {
+		was.Status.Conditions = nil // of a wrong shape: it is written anew
 	}
 	var conditions []metav1.Condition
 	for _, c := range r.conditions {

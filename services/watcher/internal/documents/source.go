@@ -3,10 +3,10 @@
 package documents
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -14,7 +14,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
@@ -52,35 +51,41 @@ var ErrNotInstalled = errors.New("the custom resources of kubescribe are not ins
 // Source is the documents of a cluster. Make it with [New].
 type Source struct {
 	client    dynamic.Interface
+	log       *slog.Logger
+	grace     time.Duration
 	informers map[string]cache.SharedIndexInformer // by kind
+	followed  []cache.InformerSynced               // whether all that was there has come, of each kind
 
 	mu      sync.Mutex
-	changed chan struct{}    // closed and replaced when a document changes; guarded by mu
-	wrong   map[string]error // why a kind cannot be listed or watched; guarded by mu
+	there   map[string]map[string]document // by kind, and namespace/name; guarded by mu
+	changed chan struct{}                  // closed and replaced when a document changes; guarded by mu
+	wrong   map[string]error               // why a kind cannot be listed or watched; guarded by mu
+	known   time.Time                      // when all documents were first known; guarded by mu
 }
 
 // New makes a source that Run reads.
-func New(client dynamic.Interface) (*Source, error) {
-	s := &Source{client: client, informers: map[string]cache.SharedIndexInformer{}, changed: make(chan struct{}), wrong: map[string]error{}}
+func New(client dynamic.Interface, log *slog.Logger) (*Source, error) {
+	s := &Source{
+		client: client, log: log, grace: Grace, informers: map[string]cache.SharedIndexInformer{},
+		there: map[string]map[string]document{}, changed: make(chan struct{}), wrong: map[string]error{},
+	}
 	factory := dynamicinformer.NewDynamicSharedInformerFactory(client, 0)
 	for kind, resource := range kinds {
+		s.there[kind] = map[string]document{}
 		informer := factory.ForResource(resource).Informer()
 		failed := func(_ context.Context, _ *cache.Reflector, err error) { s.fail(kind, err) }
 		if err := errors.Join(informer.SetTransform(slim), informer.SetWatchErrorHandlerWithContext(failed)); err != nil {
 			return nil, fmt.Errorf("following %s: %w", resource.Resource, err)
 		}
-		handler := cache.ResourceEventHandlerFuncs{
-			AddFunc: func(any) { s.touch(kind) }, DeleteFunc: func(any) { s.touch(kind) },
-			UpdateFunc: func(before, after any) {
-				if version(before) != version(after) {
-					s.touch(kind)
-				}
-			},
-		}
-		if _, err := informer.AddEventHandler(handler); err != nil {
+		followed, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(o any) { s.put(kind, o) },
+			UpdateFunc: func(_, o any) { s.put(kind, o) },
+			DeleteFunc: func(o any) { s.leave(kind, o, time.Now()) },
+		})
+		if err != nil {
 			return nil, fmt.Errorf("following %s: %w", resource.Resource, err)
 		}
-		s.informers[kind] = informer
+		s.informers[kind], s.followed = informer, append(s.followed, followed.HasSynced)
 	}
 	return s, nil
 }
@@ -93,24 +98,20 @@ func slim(o any) (any, error) {
 	return o, nil
 }
 
-// version is which object it is, and what its spec is; its status is nothing to this.
-func version(o any) string {
-	u, ok := o.(*unstructured.Unstructured)
-	if !ok {
-		return ""
-	}
-	return fmt.Sprintf("%s %d", u.GetUID(), u.GetGeneration())
-}
-
+// fail notes why a kind cannot be read. That needs a person where it is not served, or not
+// allowed.
 func (s *Source) fail(kind string, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	was := s.wrong[kind]
 	s.wrong[kind] = err
+	s.mu.Unlock()
+	if s.isKnown() && (apierrors.IsNotFound(err) || apierrors.IsForbidden(err)) && (was == nil || fault.Gist(was) != fault.Gist(err)) {
+		s.log.Warn("custom resources cannot be read any more; what they meant stays", "kind", kind, "err", err)
+	}
 }
 
+// touch tells of a change; mu is held.
 func (s *Source) touch(kind string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.wrong, kind)
 	close(s.changed)
 	s.changed = make(chan struct{})
@@ -126,6 +127,7 @@ func (s *Source) Run(ctx context.Context) {
 			}
 		})
 	}
+	all.Go(func() { s.release(ctx) })
 	all.Wait()
 }
 
@@ -143,29 +145,36 @@ func (s *Source) installed(ctx context.Context, kind string) error {
 	}
 }
 
-// Get waits until the documents are known, and gives them with their defaults, oldest first,
-// and a channel that is closed once one has changed since. An error says why they are not known
-// within a while.
-func (s *Source) Get(ctx context.Context, within time.Duration) (*v1alpha1.Documents, <-chan struct{}, error) {
+// Read is the documents as they count.
+type Read struct {
+	// Documents have their defaults, oldest first. Of those in Unread they have what could be
+	// read.
+	Documents *v1alpha1.Documents
+	Unread    []v1alpha1.Refused
+	Changed   <-chan struct{} // closed once one has changed since
+}
+
+// Get waits until the documents are known. An error says why they are not within a while.
+func (s *Source) Get(ctx context.Context, within time.Duration) (Read, error) {
 	wait, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	for _, informer := range s.informers {
-		if !cache.WaitForCacheSync(wait.Done(), informer.HasSynced) {
-			return nil, nil, s.unknown(ctx)
-		}
+	if !cache.WaitForCacheSync(wait.Done(), s.followed...) {
+		return Read{}, s.unknown(ctx)
 	}
 	s.mu.Lock()
-	changed := s.changed
-	s.mu.Unlock()
-	docs := &v1alpha1.Documents{}
-	err := errors.Join(
-		read(s.informers[v1alpha1.KindGitRemote], &docs.GitRemotes),
-		read(s.informers[v1alpha1.KindGitDestination], &docs.GitDestinations),
-		read(s.informers[v1alpha1.KindWatchRule], &docs.WatchRules),
-		read(s.informers[v1alpha1.KindClusterWatchRule], &docs.ClusterWatchRules),
+	defer s.mu.Unlock()
+	if s.known.IsZero() {
+		s.known = time.Now()
+	}
+	r := Read{Documents: &v1alpha1.Documents{}, Changed: s.changed}
+	r.Unread = slices.Concat(
+		read(s.there[v1alpha1.KindGitRemote], &r.Documents.GitRemotes),
+		read(s.there[v1alpha1.KindGitDestination], &r.Documents.GitDestinations),
+		read(s.there[v1alpha1.KindWatchRule], &r.Documents.WatchRules),
+		read(s.there[v1alpha1.KindClusterWatchRule], &r.Documents.ClusterWatchRules),
 	)
-	v1alpha1.SetDefaults(docs)
-	return docs, changed, err
+	v1alpha1.SetDefaults(r.Documents)
+	return r, nil
 }
 
 // Settled waits until documents have changed, and then do not for a moment.
@@ -205,24 +214,4 @@ func (s *Source) unknown(ctx context.Context) error {
 		return fmt.Errorf("reading the custom resources of kubescribe: %w", err)
 	}
 	return errors.New("the custom resources of kubescribe are not read yet")
-}
-
-// read is all documents of a kind, oldest first.
-func read[T any](informer cache.SharedIndexInformer, into *[]T) error {
-	objects := informer.GetStore().List()
-	slices.SortFunc(objects, func(a, b any) int { return older(a.(metav1.Object), b.(metav1.Object)) })
-	for _, o := range objects {
-		var document T
-		u := o.(*unstructured.Unstructured)
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &document); err != nil {
-			return fmt.Errorf("reading %s %s/%s: %w: are the custom resource definitions those of this version? kubectl apply -f deploy/crds", u.GetKind(), u.GetNamespace(), u.GetName(), err)
-		}
-		*into = append(*into, document)
-	}
-	return nil
-}
-
-func older(a, b metav1.Object) int {
-	x, y := a.GetCreationTimestamp(), b.GetCreationTimestamp()
-	return cmp.Or(x.Compare(y.Time), cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
 }

@@ -98,6 +98,30 @@ func Held(registered []event.Destination) (held []v1alpha1.Holder) {
 	return held
 }
 
+// Missing is a document of what is registered that is not there, "" if none is.
+func Missing(registered []event.Destination, all *v1alpha1.Documents) string {
+	there := map[string]bool{"": true} // a version that did not name the rules' documents
+	for _, d := range all.GitDestinations {
+		there[d.Ref().String()] = true
+	}
+	for _, r := range all.WatchRules {
+		there[r.Ref().String()] = true
+	}
+	for _, r := range all.ClusterWatchRules {
+		there[r.Ref().String()] = true
+	}
+	for _, d := range registered {
+		of := []string{v1alpha1.Ref{Kind: v1alpha1.KindGitDestination, Namespace: d.Key.Namespace, Name: d.Key.Name}.String()}
+		for _, r := range d.Rules {
+			of = append(of, r.Of)
+		}
+		if i := slices.IndexFunc(of, func(name string) bool { return !there[name] }); i >= 0 {
+			return of[i]
+		}
+	}
+	return ""
+}
+
 func find(all *v1alpha1.Documents, k event.DestinationKey) *v1alpha1.GitDestination {
 	i := slices.IndexFunc(all.GitDestinations, func(d v1alpha1.GitDestination) bool { return d.Namespace == k.Namespace && d.Name == k.Name })
 	if i < 0 {

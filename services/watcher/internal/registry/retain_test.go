@@ -106,3 +106,31 @@ func TestHeld(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// TestMissing: what is registered has documents, or it is said which it has not.
+func TestMissing(t *testing.T) {
+	registered := []event.Destination{{
+		Key:   event.DestinationKey{Cluster: "prod", Namespace: "shop", Name: "live"},
+		Rules: []event.Rule{{Of: "WatchRule shop/a"}, {Of: "ClusterWatchRule a"}, {}},
+	}}
+	for _, tt := range []struct {
+		change func(all *v1alpha1.Documents)
+		want   string
+	}{
+		{func(*v1alpha1.Documents) {}, ""},
+		{func(all *v1alpha1.Documents) { all.GitRemotes = nil }, ""},
+		{func(all *v1alpha1.Documents) { all.GitDestinations = nil }, "GitDestination shop/live"},
+		{func(all *v1alpha1.Documents) { all.WatchRules = nil }, "WatchRule shop/a"},
+		{func(all *v1alpha1.Documents) { all.ClusterWatchRules = nil }, "ClusterWatchRule a"},
+	} {
+		all := &v1alpha1.Documents{
+			GitRemotes:        []v1alpha1.GitRemote{remote("shop", "git", url)},
+			GitDestinations:   []v1alpha1.GitDestination{destination("shop", "live", "git", "live")},
+			WatchRules:        []v1alpha1.WatchRule{watchRule("shop", "a", "live")},
+			ClusterWatchRules: []v1alpha1.ClusterWatchRule{clusterRule("shop", "a", nil)},
+		}
+		if tt.change(all); Missing(registered, all) != tt.want {
+			t.Errorf("%q is missing, want %q", Missing(registered, all), tt.want)
+		}
+	}
+}
