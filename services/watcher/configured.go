@@ -190,7 +190,11 @@ func (w *Watcher) reportDocuments(ctx context.Context) {
 	}
 	r.Run(ctx, func() documents.Verdict {
 		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.verdict
+		verdict, s := w.verdict, w.session
+		w.mu.Unlock()
+		if s != nil {
+			verdict.Unmatched = s.remarks()
+		}
+		return verdict
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/sealing"
+	"github.com/kubescribe/kubescribe/services/watcher/internal/unmatched"
 	"github.com/kubescribe/kubescribe/services/watcher/owing"
 	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -88,6 +89,8 @@ type session struct {
 	failed  []string               // groups whose types are unknown; guarded by mu
 	known   chan struct{}          // closed once the types are known
 	owed    map[lane]debt          // what the newest answers lacked; guarded by mu
+
+	unserved map[string][]unmatched.Remark // what rules name and is not served; guarded by mu
 }
 
 // newSession begins with nothing followed.
@@ -167,6 +170,7 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 	s.sayFailing(found.Failed)
 	s.sayLeft(found.Types)
 	s.sayNotServed(found)
+	s.noteTypes(found)
 	slices.Sort(failed)
 
 	s.mu.Lock()
@@ -310,6 +314,9 @@ func (s *session) start(ctx context.Context, lost context.CancelCauseFunc, key w
 	var client dynamic.ResourceInterface = s.dynamic.Resource(t.GroupVersionResource)
 	if key.namespace != "" {
 		client = namespaced(key.namespace)
+	}
+	if see := s.patterns.See(t, key.namespace); see != nil {
+		client = unmatched.Seen(client, see)
 	}
 	var destinations []event.Destination
 	for _, d := range s.destinations {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/documents"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
+	"github.com/kubescribe/kubescribe/services/watcher/internal/unmatched"
 	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -86,6 +87,7 @@ type Watcher struct {
 	statuses      *bus.Bucket[event.Status]
 	credentials   *bus.Bucket[event.Credential]
 	source        *documents.Source                       // nil: the documents are given
+	patterns      unmatched.Patterns                      // of the rules
 	refused       map[string]bool                         // what was said of documents; the follower's of the session alone
 	withheld      map[event.DestinationKey]event.Withheld // as it was said last; Run's
 	events        *prometheus.CounterVec
@@ -304,6 +306,9 @@ func (w *Watcher) capture(ctx context.Context) error {
 	}
 	selector, err := selection.New(destinations)
 	if err != nil {
+		return err
+	}
+	if err := w.patterns.Follow(destinations); err != nil {
 		return err
 	}
 	s := newSession(w, id, destinations, selector, synced)

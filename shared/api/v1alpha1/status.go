@@ -14,6 +14,10 @@ const (
 	// ConditionPrunePending is True, of a GitDestination, while deletions wait to be
 	// approved: the message has the run to name in kubescribe approve.
 	ConditionPrunePending = "PrunePending"
+	// ConditionUnmatched is True, of a rule, while a part of it selects nothing: a type that is
+	// not served, or a pattern that no object matches. The message says which. All else goes on,
+	// and so does that part once there is something.
+	ConditionUnmatched = "Unmatched"
 )
 
 // Phase is what a GitDestination is doing.
@@ -113,7 +117,7 @@ type RuleStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions: Ready, and where they hold Reconciling and Stalled.
+	// Conditions: Ready, and where they hold Reconciling, Stalled and Unmatched.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubescribe/kubescribe/services/watcher/internal/unmatched"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
@@ -51,9 +52,21 @@ func refusal(problems v1alpha1.Problems) report {
 	}}
 }
 
-// acceptance is the report of a document by which the cluster is mirrored.
-func acceptance() report {
-	return report{conditions: []metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonAccepted, "it is taken")}}
+// acceptance is the report of a document by which the cluster is mirrored, whatever a part of it
+// does not select: that may come to be.
+func acceptance(remarks []unmatched.Remark) report {
+	if len(remarks) == 0 {
+		return report{conditions: []metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonAccepted, "it is taken")}}
+	}
+	var lines []string
+	for _, r := range remarks {
+		lines = append(lines, r.Path+": "+r.Text)
+	}
+	text := strings.Join(lines, "\n")
+	return report{conditions: []metav1.Condition{
+		condition(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonAccepted, "it is taken; "+text),
+		condition(v1alpha1.ConditionUnmatched, metav1.ConditionTrue, remarks[0].Reason, text),
+	}}
 }
 
 // progress is the report of a destination: of its phase and of what the git-writer says.

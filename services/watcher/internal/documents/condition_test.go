@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/kubescribe/kubescribe/services/watcher/internal/unmatched"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
@@ -22,7 +23,8 @@ func TestReports(t *testing.T) {
 		says report
 		want string
 	}{
-		{"accepted", acceptance(), "Ready=True Accepted"},
+		{"accepted", acceptance(nil), "Ready=True Accepted"},
+		{"accepted, and selects nothing", acceptance([]unmatched.Remark{{Path: "spec.rules[0]", Reason: unmatched.NothingMatches, Text: "no object"}}), "Ready=True Accepted, Unmatched=True NothingMatches"},
 		{"wrong", refusal(v1alpha1.Problems{{Object: "WatchRule shop/a", Path: "spec.rules", Text: "is required"}}), "Ready=False Invalid, Stalled=True Invalid"},
 		{"nothing known yet", progress(event.PhaseRecord{}, event.Status{}), "Ready=Unknown Progressing, Reconciling=True Progressing"},
 		{"compared", progress(event.PhaseRecord{Phase: event.StartupReconcile}, event.Status{}), "Ready=Unknown Progressing, Reconciling=True Progressing"},

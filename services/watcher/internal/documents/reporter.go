@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/kubescribe/kubescribe/services/watcher/internal/unmatched"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
@@ -87,7 +88,8 @@ func (r *Reporter) all(ctx context.Context, verdict Verdict) (err error) {
 			if !verdict.knows(u) {
 				continue
 			}
-			says, e := r.of(kind, u, wrong[v1alpha1.Ref{Kind: kind, Namespace: u.GetNamespace(), Name: u.GetName()}])
+			ref := v1alpha1.Ref{Kind: kind, Namespace: u.GetNamespace(), Name: u.GetName()}
+			says, e := r.of(ref, wrong[ref], verdict.Unmatched[ref.String()])
 			if e != nil {
 				err = errors.Join(err, e)
 				continue
@@ -107,14 +109,14 @@ func (r *Reporter) all(ctx context.Context, verdict Verdict) (err error) {
 }
 
 // of is what a document's status is to say.
-func (r *Reporter) of(kind string, u *unstructured.Unstructured, problems v1alpha1.Problems) (report, error) {
+func (r *Reporter) of(ref v1alpha1.Ref, problems v1alpha1.Problems, remarks []unmatched.Remark) (report, error) {
 	if problems != nil {
 		return refusal(problems), nil
 	}
-	if kind != v1alpha1.KindGitDestination {
-		return acceptance(), nil
+	if ref.Kind != v1alpha1.KindGitDestination {
+		return acceptance(remarks), nil
 	}
-	key := subject.DestinationToken(event.DestinationKey{Cluster: r.Cluster, Namespace: u.GetNamespace(), Name: u.GetName()})
+	key := subject.DestinationToken(event.DestinationKey{Cluster: r.Cluster, Namespace: ref.Namespace, Name: ref.Name})
 	rec, err := r.phases.get(key)
 	if err != nil {
 		return report{}, err
@@ -134,8 +136,11 @@ func (r *Reporter) tell(kind string, u *unstructured.Unstructured, says report) 
 	if !known {
 		return
 	}
-	if c, before := meta.FindStatusCondition(says.conditions, v1alpha1.ConditionStalled), meta.FindStatusCondition(was.conditions, v1alpha1.ConditionStalled); c != nil && (before == nil || before.Reason != c.Reason || before.Message != c.Message) {
-		r.Events.Event(u, "Warning", c.Reason, c.Message)
+	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionUnmatched} {
+		c, before := meta.FindStatusCondition(says.conditions, kind), meta.FindStatusCondition(was.conditions, kind)
+		if c != nil && (before == nil || before.Reason != c.Reason || before.Message != c.Message) {
+			r.Events.Event(u, "Warning", c.Reason, c.Message)
+		}
 	}
 	if commit := says.of.LastCommit; kind == v1alpha1.KindGitDestination && commit != was.of.LastCommit && commit != "" {
 		r.Events.Eventf(u, "Normal", "Pushed", "the branch is at %.12s", commit)
@@ -177,7 +182,7 @@ func ours(status map[string]any) map[string]any {
 	}
 	status["conditions"] = slices.DeleteFunc(conditions, func(c any) bool {
 		fields, _ := c.(map[string]any)
-		return !slices.Contains([]any{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionPrunePending}, fields["type"])
+		return !slices.Contains([]any{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionPrunePending, v1alpha1.ConditionUnmatched}, fields["type"])
 	})
 	return status
 }

@@ -4,14 +4,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubescribe/kubescribe/services/watcher/internal/unmatched"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 )
 
 // Verdict is what has come of documents, as they were when they were looked at. The zero value
 // is of none.
 type Verdict struct {
-	Refused []v1alpha1.Refused  // those that are not taken
-	judged  map[types.UID]int64 // the generation of each
+	Refused   []v1alpha1.Refused            // those that are not taken
+	Unmatched map[string][]unmatched.Remark // what rules select nothing by, by their names
+	judged    map[types.UID]int64           // the generation of each
 }
 
 // Judge is a verdict that takes all documents.

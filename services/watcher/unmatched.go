@@ -1,0 +1,37 @@
+package watcher
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
+	"github.com/kubescribe/kubescribe/services/watcher/internal/unmatched"
+)
+
+// noteTypes keeps what rules name and is not served.
+func (s *session) noteTypes(found discover.Found) {
+	remarks := unmatched.Types(s.destinations, found)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unserved = remarks
+}
+
+// remarks are on what rules select nothing by, by their documents.
+func (s *session) remarks() map[string][]unmatched.Remark {
+	s.mu.Lock()
+	all := map[string][]unmatched.Remark{}
+	for of, some := range s.unserved {
+		all[of] = slices.Clone(some)
+	}
+	workers := slices.Collect(maps.Values(s.workers))
+	s.mu.Unlock()
+	var followed []unmatched.Followed
+	for _, r := range workers {
+		exact, _ := r.State()
+		followed = append(followed, unmatched.Followed{Type: r.typ, Namespace: r.namespace, Exact: exact && !r.ended()})
+	}
+	for of, some := range s.patterns.Remarks(followed) {
+		all[of] = append(all[of], some...)
+	}
+	return all
+}
