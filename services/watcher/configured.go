@@ -127,7 +127,7 @@ func (w *Watcher) read(ctx context.Context, registered []event.Destination) (doc
 			return r, nil
 		}
 		if !said {
-			w.log.Info("a document of what is registered is not there: it may be about to be made again, and ends otherwise", "document", missing, "in", unsure.Round(time.Second))
+			w.log.Info("a document of what is registered is not there: it may be about to be made again, and ends otherwise", "document", missing, "in", unsure.Round(time.Second).String())
 		}
 		select {
 		case <-ctx.Done():
