@@ -192,8 +192,12 @@ func (w *Watcher) reportDocuments(ctx context.Context) {
 		w.mu.Lock()
 		verdict, s := w.verdict, w.session
 		w.mu.Unlock()
-		if s != nil {
-			verdict.Unmatched = s.remarks()
+		if s == nil {
+			return verdict
+		}
+		var ok bool
+		if verdict.Unmatched, ok = s.remarks(); !ok {
+			return documents.Verdict{} // a session that begins would take back what the one before has said
 		}
 		return verdict
 	})

@@ -16,10 +16,16 @@ func (s *session) noteTypes(found discover.Found) {
 	s.unserved = remarks
 }
 
-// remarks are on what rules select nothing by, by their documents.
-func (s *session) remarks() map[string][]unmatched.Remark {
+// remarks are on what rules select nothing by, by their documents; ok is whether that is known
+// yet.
+func (s *session) remarks() (all map[string][]unmatched.Remark, ok bool) {
+	select {
+	case <-s.known:
+	default:
+		return nil, false
+	}
 	s.mu.Lock()
-	all := map[string][]unmatched.Remark{}
+	all = map[string][]unmatched.Remark{}
 	for of, some := range s.unserved {
 		all[of] = slices.Clone(some)
 	}
@@ -33,5 +39,5 @@ func (s *session) remarks() map[string][]unmatched.Remark {
 	for of, some := range s.patterns.Remarks(followed) {
 		all[of] = append(all[of], some...)
 	}
-	return all
+	return all, true
 }

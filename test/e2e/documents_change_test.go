@@ -183,8 +183,8 @@ func TestDocumentsWrong(t *testing.T) {
 		{"an unknown resource", "WatchRule", shop, `{destinationRef: {name: live}, rules: [{apiGroups: [apps], resources: [deployments, deployment]}]}`, "Unmatched", `spec.rules[0].resources[1]: the API server does not serve "deployment" in these apiGroups; `, ""},
 		{"an unknown group", "WatchRule", shop, `{destinationRef: {name: live}, rules: [{apiGroups: [app], resources: ["*"]}]}`, "Unmatched", `spec.rules[0].apiGroups[0]: the API server does not serve the group "app"; `, ""},
 		{"a malformed selector", "WatchRule", shop, `{destinationRef: {name: live}, rules: [{apiGroups: [""], resources: [configmaps], objectSelector: {matchExpressions: [{key: team, operator: Near, values: [red]}]}}]}`, "Stalled", "spec.rules[0].objectSelector: is not a label selector: ", ""},
-		{"a pattern that matches nothing", "WatchRule", shop, `{destinationRef: {name: live}, rules: [{apiGroups: [""], resources: [configmaps], names: ["b-*"]}]}`, "Unmatched", "spec.rules[0]: no object matches its names; ", ""},
-		{"labels that nothing has", "WatchRule", shop, `{destinationRef: {name: live}, rules: [{apiGroups: [""], resources: [configmaps], objectSelector: {matchLabels: {team: gren}}}]}`, "Unmatched", "spec.rules[0]: no object matches its objectSelector; ", ""},
+		{"a pattern that matches nothing", "WatchRule", shop, `{destinationRef: {name: live}, rules: [{apiGroups: [""], resources: [configmaps], names: ["b-*"]}]}`, "Unmatched", "spec.rules[0]: no object that can be mirrored matches its names; ", ""},
+		{"labels that nothing has", "WatchRule", shop, `{destinationRef: {name: live}, rules: [{apiGroups: [""], resources: [configmaps], objectSelector: {matchLabels: {team: gren}}}]}`, "Unmatched", "spec.rules[0]: no object that can be mirrored matches its objectSelector; ", ""},
 		{"a destination in another namespace", "WatchRule", shop, `{destinationRef: {namespace: ` + team + `, name: live}, rules: [{apiGroups: [""], resources: [secrets]}]}`, "Stalled", "spec.destinationRef: GitDestination " + team + "/live does not exist, or does not admit WatchRules of the namespace " + shop + "; ", ""},
 		{"one that is misspelled, and near one of another namespace", "WatchRule", shop, `{destinationRef: {name: lives}, rules: [{apiGroups: [""], resources: [configmaps]}]}`, "Stalled", "spec.destinationRef.name: GitDestination " + shop + "/lives does not exist; did you mean " + shop + "/live?", team},
 		{"overlapping folders", "GitDestination", shop, `{remoteRef: {name: git}, baseFolder: live/inside}`, "Stalled", "spec.baseFolder: lies inside the folder of GitDestination " + shop + "/live, on the same remote and branch; ", team},
@@ -205,7 +205,7 @@ func TestDocumentsWrong(t *testing.T) {
 
 	t.Run("what matches nothing does once there is something", func(t *testing.T) {
 		w.apply(t, resource("WatchRule", shop, "early", `{destinationRef: {name: live}, rules: [{apiGroups: [""], resources: [configmaps], names: ["early-*"]}]}`))
-		w.awaitCondition(t, shop, "watchrule/early", "Unmatched", "True", "no object matches")
+		w.awaitCondition(t, shop, "watchrule/early", "Unmatched", "True", "no object that can be mirrored matches")
 		w.kube(t, "wait", "--for=condition=Ready", "--timeout=60s", "-n", shop, "watchrule/early")
 		w.goesOn(t, shop, "early-1")
 		w.kube(t, "wait", "--for=jsonpath={.status.conditions[?(@.type==\"Ready\")].message}=it is taken", "--timeout=60s", "-n", shop, "watchrule/early")

@@ -26,6 +26,7 @@ import (
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -247,7 +248,7 @@ func TestRecords(t *testing.T) {
 			}
 		}
 		check(true, map[string]string{"a": "2", "b": "1", "c": ""})
-		time.Sleep(followAtMost)
+		_ = fault.Wait(ctx, followAtMost) // by the bubble's clock
 		check(false, map[string]string{"a": "3", "b": "", "c": ""})
 		cancel()
 		synctest.Wait()

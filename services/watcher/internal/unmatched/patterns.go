@@ -130,7 +130,7 @@ func (p *Patterns) Remarks(followed []Followed) map[string][]Remark {
 			}
 		}
 		slices.Sort(by)
-		all[r.Of] = append(all[r.Of], Remark{one.path, NothingMatches, "no object matches its " + strings.Join(by, " and ") + "; correct that, or leave it until one does"})
+		all[r.Of] = append(all[r.Of], Remark{one.path, NothingMatches, "no object that can be mirrored matches its " + strings.Join(by, " and ") + "; correct that, or leave it until one does"})
 	}
 	return all
 }

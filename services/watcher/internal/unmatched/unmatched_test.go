@@ -122,7 +122,7 @@ func TestPatterns(t *testing.T) {
 		var got []string
 		for _, r := range p.Remarks([]Followed{{configmaps, "shop", exact}, {typ("", "v1", "pods", true), "shop", false}})[doc] {
 			got = append(got, r.Path)
-			if r.Reason != NothingMatches || r.Text != "no object matches its names; correct that, or leave it until one does" {
+			if r.Reason != NothingMatches || r.Text != "no object that can be mirrored matches its names; correct that, or leave it until one does" {
 				t.Errorf("%+v", r)
 			}
 		}
