@@ -283,7 +283,7 @@ func (s *session) answerFrozen(ctx context.Context, d event.Destination, q event
 			continue
 		}
 		if touches(d, t, "") && !f.has(t) {
-			missing = append(missing, t.GroupResource().String())
+			missing = owing.Whole(missing, t.GroupResource())
 		}
 		if leaves(d, t) {
 			missing = append(missing, owing.Others(t.GroupVersionResource))

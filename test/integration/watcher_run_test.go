@@ -682,6 +682,21 @@ func TestWatcherNamespaceForbidden(t *testing.T) {
 	in.asksNothing(c, "configmaps", "", "a", "run-3")
 }
 
+// TestWatcherNamespacesForbidden: a type that may be listed in none of the namespaces that are
+// mirrored is named once.
+func TestWatcherNamespacesForbidden(t *testing.T) {
+	t.Parallel()
+	in := newInstall(t)
+	c, rc := newCluster(t, "configmaps")
+	c.put("configmaps", "a", "x", "1")
+	c.change(func() { c.forbidden["configmaps/a"], c.forbidden["configmaps/b"] = true, true })
+	in.watcher(rc, narrowed(t, "namespaces: [a, b], rules: [{apiGroups: ['*'], resources: ['*']}]"))
+	entries, end := in.state("d", "run-1", configmaps)
+	if len(entries) > 0 || !slices.Equal(end.Incomplete, []string{"configmaps"}) {
+		t.Errorf("it answered %s, %+v", paths(entries), end)
+	}
+}
+
 // lacked makes a destination one whose newest run has lacked something, and that is being
 // compared: a comparison brings nothing, so it keeps nobody from asking for a run.
 func (in *install) lacked(name, run string, incomplete []string) {

@@ -65,6 +65,14 @@ func Others(followed schema.GroupVersionResource) string {
 	return followed.GroupResource().String() + event.OtherThan + followed.Version
 }
 
+// Whole is a list of what is missing with a type in it of which all is, in the place of what
+// the list names of it in single namespaces.
+func Whole(missing []string, of schema.GroupResource) []string {
+	return append(slices.DeleteFunc(missing, func(m string) bool {
+		return strings.HasPrefix(m, of.String()+event.InNamespace)
+	}), of.String())
+}
+
 // Debt is what a lane's answer to a destination lacked. The zero value is none.
 type Debt[F Follower] struct {
 	Of      subject.Series // the answer

@@ -23,6 +23,15 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// TestWhole: a type is named once, and others that have its name in theirs are left alone.
+func TestWhole(t *testing.T) {
+	got := Whole([]string{"*.example.org", "configmaps in shop", "secrets in shop", "configmaps.example.org in shop", "configmaps in billing"}, schema.GroupResource{Resource: "configmaps"})
+	want := []string{"*.example.org", "secrets in shop", "configmaps.example.org in shop", "configmaps"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestRecalled(t *testing.T) {
 	a, b, c := event.End{Incomplete: []string{"a"}}, event.End{Incomplete: []string{"b"}}, &event.Outcome{Incomplete: []string{"c"}}
 	for _, tt := range []struct {
