@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
@@ -30,12 +29,12 @@ import (
 const (
 	// discoverEvery is how often the served types are looked at without a reason.
 	discoverEvery = 30 * time.Second
-	// discoverAfter are the waits, after a definition changed, before looking:
-	// the server serves a new type a moment after it says so.
+	// discoverAfter is the wait, after a definition changed, before looking: the server
+	// serves a new type a moment after it says so.
 	discoverAfter = 150 * time.Millisecond
+	// discoverAgain is when to look again where the server did not answer, or a group did not.
+	// The latter may fail for months: each time it is twice as long, up to discoverEvery.
 	discoverAgain = 2 * time.Second
-	// definitionsLength is how long one watch of the definitions is asked for.
-	definitionsLength = 10 * time.Minute
 	// missingFor is how long a type that is not named any more may go on being
 	// watched, if its watch does not end by itself.
 	missingFor = 2 * time.Minute
@@ -110,7 +109,9 @@ func (s *session) run(ctx context.Context) error {
 	defer all.Wait()
 	defer cancel(nil)
 	kick := make(chan struct{}, 1)
-	all.Go(func() { s.followDefinitions(ctx, kick) })
+	for _, of := range definitions {
+		all.Go(func() { s.followDefinitions(ctx, of, kick) })
+	}
 	all.Go(func() { s.report(ctx) })
 	all.Go(func() { s.checkNamespaces(ctx, s.destinations) })
 	all.Go(func() {
@@ -131,12 +132,18 @@ func (s *session) run(ctx context.Context) error {
 // discover keeps a worker on each selected type that is served.
 func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, kick <-chan struct{}) {
 	said := "" // what was last logged as wrong
+	again := fault.Backoff{Min: discoverAgain, Max: discoverEvery}
 	for ctx.Err() == nil {
 		wait := discoverEvery
 		found, err := discover.Types(ctx, s.discovery)
 		if err == nil {
 			said = ""
 			s.adjust(ctx, lost, found)
+			if len(found.Failed) > 0 {
+				wait = again.Next()
+			} else {
+				again.Reset()
+			}
 		} else if ctx.Err() == nil {
 			wait = discoverAgain
 			if g := fault.Gist(err); g != said {
@@ -148,6 +155,7 @@ func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, ki
 		case <-ctx.Done():
 		case <-time.After(wait):
 		case <-kick:
+			again.Reset()
 			_ = fault.Wait(ctx, discoverAfter)
 		}
 	}
@@ -383,35 +391,4 @@ func (s *session) stopAll() {
 	for _, r := range all {
 		<-r.done
 	}
-}
-
-// followDefinitions asks for a look at the types whenever a definition of types
-// changes. Where that may not be watched, the regular look has to do.
-func (s *session) followDefinitions(ctx context.Context, kick chan<- struct{}) {
-	for ctx.Err() == nil {
-		if err := s.watchDefinitions(ctx, kick); err != nil && ctx.Err() == nil {
-			s.log.Debug("type definitions are not watched", "err", err)
-		}
-		_ = fault.Wait(ctx, discoverAgain)
-	}
-}
-
-// watchDefinitions is one watch, until it ends or should have.
-func (s *session) watchDefinitions(ctx context.Context, kick chan<- struct{}) error {
-	seconds := int64(definitionsLength / time.Second)
-	ctx, cancel := context.WithTimeout(ctx, definitionsLength+answerWait)
-	defer cancel()
-	crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
-	wi, err := s.metadata.Resource(crds).Watch(ctx, metav1.ListOptions{TimeoutSeconds: &seconds})
-	if err != nil {
-		return err
-	}
-	defer wi.Stop()
-	for range wi.ResultChan() { // client-go closes it when ctx ends
-		select {
-		case kick <- struct{}{}:
-		default:
-		}
-	}
-	return nil
 }

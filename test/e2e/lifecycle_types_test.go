@@ -181,16 +181,16 @@ func failExtension(t *testing.T, w *world, k *harness.Daemon, ns string) {
 	w.apply(t, service)
 	w.apply(t, registration)
 	w.awaitExtension(t, x, ns, true)
-	w.lookAgain(t, ns)
 	w.settle(t, scope())
 	must(t, w.awaitVersions(within(t, stepLimit), "", x.Put(ns, "changed", 2))) // by the watch, that is
 
-	w.breakExtension(t, k, x, ns, func() {})
+	w.breakExtension(t, k, x, ns, func() *harness.Daemon { return k })
 	must(t, w.awaitVersions(within(t, stepLimit), "", x.Put(ns, "changed", 3)))
-	w.breakExtension(t, k, x, ns, func() {
+	w.breakExtension(t, k, x, ns, func() *harness.Daemon {
 		stop(t, k)
 		k = w.startReady(t)
 		awaitLog(t, k, 0, "an API group does not answer", x.Group)
+		return k
 	})
 	must(t, w.awaitVersions(within(t, stepLimit), "", x.Put(ns, "changed", 4)))
 	w.settle(t, scope())
@@ -198,7 +198,7 @@ func failExtension(t *testing.T, w *world, k *harness.Daemon, ns string) {
 
 // breakExtension has an API fail for a while, in which something happens, and checks that
 // nothing is taken for gone, and that all is there in the end.
-func (w *world) breakExtension(t *testing.T, k *harness.Daemon, x *harness.Extension, ns string, meanwhile func()) {
+func (w *world) breakExtension(t *testing.T, k *harness.Daemon, x *harness.Extension, ns string, meanwhile func() *harness.Daemon) {
 	t.Helper()
 	folder := "live/" + ns + "/" + x.Group
 	x.Put(ns, "deleted", 1) // again, maybe
@@ -217,27 +217,45 @@ func (w *world) breakExtension(t *testing.T, k *harness.Daemon, x *harness.Exten
 	logged := len(k.Output())
 	x.Fail()
 	w.awaitExtension(t, x, ns, false)
-	w.lookAgain(t, ns)
+	noticed := time.Now()
 	awaitLog(t, k, logged, "an API group does not answer", x.Group)
+	checkPrompt(t, "that it fails", noticed)
 	x.Put(ns, "changed", 10+w.sentinels)
 	x.Put(ns, "another", 10+w.sentinels)
 	x.Delete(ns, "deleted")
 	same()
 	w.reconcile(t)
 	same()
-	meanwhile()
+	k = meanwhile()
 	same()
 	w.reconcile(t)
 	same()
 
+	logged = len(k.Output())
 	x.Mend()
 	w.awaitExtension(t, x, ns, true)
-	w.lookAgain(t, ns)
+	noticed = time.Now()
+	awaitLog(t, k, logged, "an API group does not fail any more", x.Group)
+	checkPrompt(t, "that it is back", noticed)
 	w.settle(t, scope())
 	now, err := w.remote.Files(folder)
 	must(t, err)
 	if _, there := now[folder+"/pets/deleted.yaml"]; there || len(now) != 3 {
 		t.Errorf("%q are there", slices.Sorted(maps.Keys(now)))
+	}
+}
+
+// promptly is how soon kubescribe sees what the API server has seen of an aggregated API. It
+// looks each half a minute anyway.
+const promptly = 10 * time.Second
+
+// checkPrompt fails the test if something was seen late.
+func checkPrompt(t *testing.T, what string, since time.Time) {
+	t.Helper()
+	took := time.Since(since)
+	t.Logf("it has seen %s after %s", what, took.Round(time.Millisecond))
+	if took > promptly {
+		t.Errorf("it has seen %s after %s, want within %s", what, took, promptly)
 	}
 }
 
@@ -264,14 +282,6 @@ func (w *world) awaitExtension(t *testing.T, x *harness.Extension, ns string, an
 		}
 		return nil
 	}))
-}
-
-// lookAgain has kubescribe look at the types that are served, which it does each half a
-// minute, and when a definition changes.
-func (w *world) lookAgain(t *testing.T, ns string) {
-	t.Helper()
-	w.sentinels++
-	w.apply(t, strings.Replace(sample(sampleDefinition, ns, 0), "metadata: {", fmt.Sprintf("metadata: {labels: {look: %q}, ", fmt.Sprint(w.sentinels)), 1))
 }
 
 // awaitLog waits until a line of a log, behind so many bytes, has all of these words.

@@ -626,6 +626,30 @@ func (in *install) notAsked(name, request string) {
 	}
 }
 
+// TestWatcherGroupAnswersAgain: a group that has failed is seen to answer within seconds,
+// though nobody says so.
+func TestWatcherGroupAnswersAgain(t *testing.T) {
+	t.Parallel()
+	in := newInstall(t)
+	c, rc := newCluster(t, "configmaps", "gadgets.example.org")
+	c.put("gadgets", "shop", "a", "1")
+	c.change(func() { c.failing["example.org"] = true })
+	in.watcher(rc, documents(t, "d"))
+	part := subject.Part("test", "example.org", "gadgets")
+	if _, end := in.state("d", "run-1", part); !slices.Equal(end.Incomplete, []string{"*.example.org"}) {
+		t.Fatalf("it answered %+v", end)
+	}
+	in.reconciled("d")
+	c.change(func() { c.failing["example.org"] = false })
+	answers := time.Now()
+	if q := in.runAsked("d"); q.Reason != event.ReasonTypeAppeared {
+		t.Errorf("it asked %+v", q)
+	}
+	if took := time.Since(answers); took > 10*time.Second {
+		t.Errorf("it was seen after %s", took)
+	}
+}
+
 // TestWatcherGroupFailsLater: a group that fails after its types were listed is
 // incomplete, and no reason for another run: it would be told the same. A type of
 // the group that comes later is one.
