@@ -5,29 +5,49 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubescribe/kubescribe/shared/fault"
 )
 
-// definitionsLength is how long one watch of the definitions is asked for.
-const definitionsLength = 10 * time.Minute
+const (
+	// definitionsLength is how long one watch of the definitions is asked for.
+	definitionsLength = 10 * time.Minute
+	// rereadAgain is when the objects of a type whose definition has changed are looked at
+	// once more: of several API servers, one may learn of it later than the one that told us.
+	rereadAgain = 10 * time.Second
+)
+
+var crds = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
 // definitions are what says which types are served. The status of an APIService changes
 // when the API server behind it fails and when it is back.
-var definitions = []schema.GroupVersionResource{
-	{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
-	{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"},
+var definitions = []schema.GroupVersionResource{crds, {Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}}
+
+// follower follows the definitions of one kind.
+type follower struct {
+	of schema.GroupVersionResource
+	// kick holds something if the types are to be looked at.
+	kick chan<- struct{}
+	// changed is called when the definition of a custom type is another one than before.
+	changed func(schema.GroupResource)
+
+	generations map[types.UID]int64
 }
 
 // followDefinitions asks for a look at the types whenever a definition of types
-// changes. Where that may not be watched, the regular look has to do.
-func (s *session) followDefinitions(ctx context.Context, of schema.GroupVersionResource, kick chan<- struct{}) {
+// changes, and has a type read again whose own has. Where definitions may not be watched,
+// the regular look has to do, and a type is read again when the API server forgets its past.
+func (s *session) followDefinitions(ctx context.Context, f follower) {
+	f.generations = map[types.UID]int64{}
 	for ctx.Err() == nil {
 		wait := discoverAgain
-		if err := s.watchDefinitions(ctx, of, kick); err != nil && ctx.Err() == nil {
-			s.log.Debug("type definitions are not watched", "resource", of.GroupResource().String(), "err", err)
+		if err := s.watchDefinitions(ctx, f); err != nil && ctx.Err() == nil {
+			s.log.Debug("type definitions are not watched", "resource", f.of.GroupResource().String(), "err", err)
 			if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
 				wait = discoverEvery
 			}
@@ -36,21 +56,49 @@ func (s *session) followDefinitions(ctx context.Context, of schema.GroupVersionR
 	}
 }
 
-// watchDefinitions is one watch, until it ends or should have.
-func (s *session) watchDefinitions(ctx context.Context, of schema.GroupVersionResource, kick chan<- struct{}) error {
+// watchDefinitions is one watch, until it ends or should have. It begins with all there are.
+func (s *session) watchDefinitions(ctx context.Context, f follower) error {
 	seconds := int64(definitionsLength / time.Second)
 	ctx, cancel := context.WithTimeout(ctx, definitionsLength+answerWait)
 	defer cancel()
-	wi, err := s.metadata.Resource(of).Watch(ctx, metav1.ListOptions{TimeoutSeconds: &seconds})
+	wi, err := s.metadata.Resource(f.of).Watch(ctx, metav1.ListOptions{TimeoutSeconds: &seconds})
 	if err != nil {
 		return err
 	}
 	defer wi.Stop()
-	for range wi.ResultChan() { // client-go closes it when ctx ends
-		select {
-		case kick <- struct{}{}:
-		default:
-		}
+	for ev := range wi.ResultChan() { // client-go closes it when ctx ends
+		f.take(ev)
 	}
 	return nil
+}
+
+func (f follower) take(ev watch.Event) {
+	select {
+	case f.kick <- struct{}{}:
+	default:
+	}
+	o, err := meta.Accessor(ev.Object)
+	if err != nil || f.of != crds {
+		return
+	}
+	was, known := f.generations[o.GetUID()]
+	f.generations[o.GetUID()] = o.GetGeneration()
+	if known && was != o.GetGeneration() && o.GetDeletionTimestamp() == nil {
+		f.changed(schema.ParseGroupResource(o.GetName())) // a definition has the name of its type
+	}
+}
+
+// reread has the objects of a type read again, once its changed definition is served.
+func (s *session) reread(of schema.GroupResource) {
+	for _, after := range []time.Duration{discoverAfter, rereadAgain} {
+		time.AfterFunc(after, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for key, r := range s.workers {
+				if key.resource == of {
+					r.Reread() // one that has stopped hears nothing
+				}
+			}
+		})
+	}
 }

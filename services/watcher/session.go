@@ -110,7 +110,7 @@ func (s *session) run(ctx context.Context) error {
 	defer cancel(nil)
 	kick := make(chan struct{}, 1)
 	for _, of := range definitions {
-		all.Go(func() { s.followDefinitions(ctx, of, kick) })
+		all.Go(func() { s.followDefinitions(ctx, follower{of: of, kick: kick, changed: s.reread}) })
 	}
 	all.Go(func() { s.report(ctx) })
 	all.Go(func() { s.checkNamespaces(ctx, s.destinations) })

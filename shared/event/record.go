@@ -324,6 +324,7 @@ const (
 	ReasonTypeAppeared     = "TypeAppeared"     // a type is listed for the first time, and has objects
 	ReasonContentsSkipped  = "ContentsSkipped"  // a run skipped objects that had changed, and a gap in the watch may hide what they were
 	ReasonMayHaveLeft      = "MayHaveLeft"      // an object that is not selected changed while it was not known whether it had been
+	ReasonSchemaChanged    = "SchemaChanged"    // the API server serves objects otherwise that nobody has written since
 	ReasonCheckpointLost   = "CheckpointLost"   // what says how far a hop has come is gone, or its log is another one
 	ReasonHistoryGap       = "HistoryGap"       // a part of the backlog was removed before it was taken
 	ReasonOvertaken        = "Overtaken"        // more changed during a run than is remembered

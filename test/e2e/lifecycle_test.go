@@ -34,6 +34,7 @@ func TestLifecycle(t *testing.T) {
 	t.Run("an object waits for its finalizers", func(t *testing.T) { awaitFinalizers(t, w, ns) })
 	t.Run("a namespace waits for what is in it", func(t *testing.T) { awaitNamespace(t, w, ns) })
 	t.Run("a definition changes, goes and comes again", func(t *testing.T) { changeDefinition(t, w) })
+	t.Run("a definition gains a default and a field", func(t *testing.T) { changeSchema(t, w) })
 	t.Run("an aggregated API fails and comes back", func(t *testing.T) { failExtension(t, w, k, ns) })
 	w.history(t)
 }

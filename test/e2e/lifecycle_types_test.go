@@ -72,7 +72,7 @@ func changeDefinition(t *testing.T, w *world) {
 	w.apply(t, definition(ns, definedVersion("v1", false, false, anySchema), definedVersion("v2", true, true, anySchema)))
 	w.changeThing(t, ns, "v2", 2)
 	w.apply(t, definition(ns, definedVersion("v1", false, false, paintSchema), definedVersion("v2", true, true, paintSchema)))
-	w.awaitPaint(t, ns)
+	w.awaitThing(t, ns, "v2", `{"spec": {"paint": {}}}`, "paint", "colour")
 	painted := w.apply(t, strings.Replace(thing(ns, "v2", 3, 1), "{size:", "{paint: {}, size:", 1))
 	must(t, w.awaitVersions(within(t, stepLimit), "", painted))
 	w.settle(t, scope())
@@ -105,6 +105,45 @@ func changeDefinition(t *testing.T, w *world) {
 	w.settle(t, scope())
 }
 
+// changeSchema: what a definition gains is in Git without anybody writing the objects.
+func changeSchema(t *testing.T, w *world) {
+	const things = 5
+	ns := w.namespace(t, "gained")
+	plain, glossy := strings.Replace(paintSchema, ", default: blue", "", 1), strings.Replace(paintSchema, "size:", "gloss: {type: boolean}, size:", 1)
+	folder, own := "live/"+ns+"/"+groupOf(ns)+"/things", "live/_cluster/apiextensions.k8s.io/customresourcedefinitions/things."+groupOf(ns)+".yaml"
+	w.apply(t, definition(ns, definedVersion("v1", true, true, plain)))
+	for n := range things {
+		w.apply(t, strings.Replace(thing(ns, "v1", n, 1), "{size:", "{paint: {}, size:", 1))
+	}
+	w.settle(t, scope())
+	since := w.tip(t)
+
+	// A default is in every object at once, as the API server serves them: one commit, of a run.
+	w.apply(t, definition(ns, definedVersion("v1", true, true, paintSchema)))
+	w.awaitThing(t, ns, "v1", `{"spec": {"paint": {}}}`, "paint", "colour")
+	w.settle(t, scope())
+	files, err := w.remote.Files(folder)
+	must(t, err)
+	for path, f := range files {
+		if !strings.Contains(f.Content, "\n    colour: blue\n") {
+			t.Errorf("%s is\n%s", path, f.Content)
+		}
+	}
+	w.sentinel(t, ns)
+	runs := slices.DeleteFunc(w.news(t, since), func(c harness.Commit) bool {
+		return c.Origin == "live" && (c.Files[0].Path == own || strings.HasSuffix(c.Files[0].Path, "/sentinel.yaml"))
+	})
+	if len(runs) != 1 || runs[0].Origin != "reconcile" || len(runs[0].Files) != things {
+		t.Errorf("the commits are %+v, want one of %d things", runs, things)
+	}
+
+	// A watch from before may go on for a while without what the schema has gained.
+	w.apply(t, definition(ns, definedVersion("v1", true, true, glossy)))
+	w.awaitThing(t, ns, "v1", `{"spec": {"gloss": true}}`, "gloss")
+	must(t, w.awaitVersions(within(t, stepLimit), "", w.apply(t, strings.Replace(thing(ns, "v1", 0, 2), "{size:", "{gloss: true, size:", 1))))
+	w.settle(t, scope())
+}
+
 // changeThing changes a thing, and waits for its commit.
 func (w *world) changeThing(t *testing.T, ns, version string, n int) {
 	t.Helper()
@@ -129,18 +168,18 @@ func (w *world) checkThings(t *testing.T, ns, since string, things int) {
 	}
 }
 
-// awaitPaint waits until the API server knows what colour things have.
-func (w *world) awaitPaint(t *testing.T, ns string) {
+// awaitThing waits until the API server serves a field of a thing's spec, if it is patched so.
+func (w *world) awaitThing(t *testing.T, ns, version, patch string, field ...string) {
 	t.Helper()
 	client, err := dynamic.NewForConfig(w.cfg)
 	must(t, err)
-	things := client.Resource(schema.GroupVersionResource{Group: groupOf(ns), Version: "v2", Resource: "things"}).Namespace(ns)
+	things := client.Resource(schema.GroupVersionResource{Group: groupOf(ns), Version: version, Resource: "things"}).Namespace(ns)
 	must(t, harness.Poll(within(t, stepLimit), 25*time.Millisecond, "the schema to be known", func(ctx context.Context) error {
-		o, err := things.Patch(ctx, "t-3", types.MergePatchType, []byte(`{"spec": {"paint": {}}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		o, err := things.Patch(ctx, "t-3", types.MergePatchType, []byte(patch), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 		if err != nil {
 			return err
 		}
-		if colour, _, _ := unstructured.NestedString(o.Object, "spec", "paint", "colour"); colour == "" {
+		if _, there, _ := unstructured.NestedFieldNoCopy(o.Object, append([]string{"spec"}, field...)...); !there {
 			return errors.New("it is not")
 		}
 		return nil

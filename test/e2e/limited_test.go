@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
@@ -47,6 +48,12 @@ func TestLimited(t *testing.T) {
 	for _, ns := range []string{a, b} {
 		must(t, w.awaitVersions(within(t, stepLimit), "", w.apply(t, configMap(ns, "after", "x"))))
 	}
+	w.settle(t, scope(a, b))
+	since := time.Now()
+	w.define(t, a)
+	w.apply(t, thing(a, "v1", 0, 1))
+	w.awaitFiles(t, "live/"+a+"/"+groupOf(a), "live/"+a+"/"+groupOf(a)+"/things/t-0.yaml")
+	checkPrompt(t, "a type", since)
 	w.settle(t, scope(a, b))
 	files, err := w.remote.Files("")
 	must(t, err)

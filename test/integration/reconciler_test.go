@@ -111,7 +111,8 @@ func TestReconcilerTriggers(t *testing.T) {
 	for reason, phase := range map[string]event.Phase{
 		event.ReasonAdmitted: event.StartupReconcile, event.ReasonHistoryRewritten: event.StartupReconcile, event.ReasonWatchGap: event.StartupReconcile,
 		event.ReasonCheckpointLost: event.StartupReconcile, event.ReasonHistoryGap: event.StartupReconcile, event.ReasonContentsSkipped: event.LiveProcessing, event.ReasonMayHaveLeft: event.LiveProcessing,
-		event.ReasonTypeAppeared: event.LiveProcessing, event.ReasonOvertaken: event.LiveProcessing, event.ReasonRequested: event.LiveProcessing,
+		event.ReasonSchemaChanged: event.LiveProcessing,
+		event.ReasonTypeAppeared:  event.LiveProcessing, event.ReasonOvertaken: event.LiveProcessing, event.ReasonRequested: event.LiveProcessing,
 		event.ReasonSpecChanged: event.StartupReconcile,
 	} {
 		p := in.play(strings.ToLower(reason), nil)

@@ -255,7 +255,7 @@ func TestHolds(t *testing.T) {
 	d := event.Destination{Key: key, Rules: []event.Rule{{Groups: []string{"*"}, Resources: []string{"*"}}}}
 	for reason, holds := range map[string]bool{
 		event.ReasonNewDestination: true, event.ReasonSpecChanged: true, event.ReasonAdmitted: true, event.ReasonHistoryRewritten: true, event.ReasonWatchGap: true, event.ReasonCheckpointLost: true, event.ReasonHistoryGap: true,
-		event.ReasonTypeAppeared: false, event.ReasonContentsSkipped: false, event.ReasonMayHaveLeft: false, event.ReasonOvertaken: false, event.ReasonContinued: false, event.ReasonDriftCheck: false, event.ReasonRequested: false, event.ReasonApproved: false, event.ReasonCompare: false,
+		event.ReasonTypeAppeared: false, event.ReasonContentsSkipped: false, event.ReasonMayHaveLeft: false, event.ReasonSchemaChanged: false, event.ReasonOvertaken: false, event.ReasonContinued: false, event.ReasonDriftCheck: false, event.ReasonRequested: false, event.ReasonApproved: false, event.ReasonCompare: false,
 	} {
 		for was, want := range map[event.Phase]event.Phase{
 			"": event.StartupReconcile, event.StartupReconcile: event.StartupReconcile, event.LiveProcessing: event.LiveProcessing, event.Parked: event.Parked,
@@ -268,7 +268,7 @@ func TestHolds(t *testing.T) {
 			}
 		}
 	}
-	if len(traits) != 16 {
+	if len(traits) != 17 {
 		t.Errorf("there are %d reasons", len(traits))
 	}
 }
@@ -277,7 +277,7 @@ func TestHolds(t *testing.T) {
 func TestAskable(t *testing.T) {
 	for reason, want := range map[string]bool{
 		event.ReasonNewDestination: false, event.ReasonSpecChanged: false, event.ReasonDriftCheck: false, event.ReasonContinued: false, "Whim": false, "": false,
-		event.ReasonAdmitted: true, event.ReasonHistoryRewritten: true, event.ReasonWatchGap: true, event.ReasonTypeAppeared: true, event.ReasonContentsSkipped: true, event.ReasonMayHaveLeft: true,
+		event.ReasonAdmitted: true, event.ReasonHistoryRewritten: true, event.ReasonWatchGap: true, event.ReasonTypeAppeared: true, event.ReasonContentsSkipped: true, event.ReasonMayHaveLeft: true, event.ReasonSchemaChanged: true,
 		event.ReasonCheckpointLost: true, event.ReasonHistoryGap: true,
 		event.ReasonOvertaken: true, event.ReasonRequested: true, event.ReasonApproved: true, event.ReasonCompare: true,
 	} {

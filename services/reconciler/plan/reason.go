@@ -31,6 +31,7 @@ var traits = map[string]trait{
 	event.ReasonTypeAppeared:     {},
 	event.ReasonContentsSkipped:  {},
 	event.ReasonMayHaveLeft:      {},
+	event.ReasonSchemaChanged:    {},
 	event.ReasonOvertaken:        {},
 	event.ReasonContinued:        {own: true},
 	event.ReasonRequested:        {},

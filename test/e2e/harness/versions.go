@@ -28,13 +28,15 @@ func Versions(history []Commit, writes []Written) []string {
 // Doubles says what is wrong with a history in itself: a version that a
 // destination has twice, versions of one object that are not in the cluster's
 // order, positions that do not grow, a commit of kubescribe's that changes
-// nothing. A run may bring back a version whose file somebody else has changed.
+// nothing. A run may bring back a version whose file somebody else has changed, or that the
+// API server serves otherwise since the definition of its type changed.
 func Doubles(history []Commit) []string {
 	var wrong []string
 	seen := map[string]string{}
 	newest := map[string]uint64{}
 	positions := map[string]uint64{}
-	foreign := map[string]bool{} // files that somebody else was the last to change
+	redefined := map[string]bool{} // types
+	foreign := map[string]bool{}   // files that somebody else was the last to change
 	for _, c := range history {
 		restored := c.Origin == "reconcile" && slices.ContainsFunc(c.Files, func(f FileChange) bool { return foreign[f.Path] })
 		for _, f := range c.Files {
@@ -53,6 +55,12 @@ func Doubles(history []Commit) []string {
 		if c.Version == "" {
 			continue
 		}
+		_, of, _ := strings.Cut(c.Resource, " ")
+		of, name, _ := strings.Cut(of, " ")
+		if of == "customresourcedefinitions.apiextensions.k8s.io" && c.Files[0].Status == "M" {
+			redefined[name] = true
+		}
+		restored = restored || c.Origin == "reconcile" && redefined[of]
 		object := c.Placement + ": " + c.Resource
 		key := object + " at " + c.Version
 		if first, twice := seen[key]; twice && !restored {

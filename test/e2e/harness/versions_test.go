@@ -53,6 +53,29 @@ func TestVersions(t *testing.T) {
 			},
 			want: []string{"at 10: committed by"},
 		},
+		"served otherwise since its definition changed": {
+			history: []harness.Commit{
+				commit(1, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps a/x", "10"), commit(3, "v1 things.example.com a/x", "10"),
+				commit(4, "v1 customresourcedefinitions.apiextensions.k8s.io things.example.com", "11"),
+				run(5, "v1 things.example.com a/x", "10"),
+			},
+		},
+		"published again since its definition changed": {
+			history: []harness.Commit{
+				commit(1, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps a/x", "10"), commit(3, "v1 things.example.com a/x", "10"),
+				commit(4, "v1 customresourcedefinitions.apiextensions.k8s.io things.example.com", "11"),
+				commit(5, "v1 things.example.com a/x", "10"),
+			},
+			want: []string{"at 10: committed by"},
+		},
+		"another definition changed": {
+			history: []harness.Commit{
+				commit(1, "v1 configmaps a/x", "9"), commit(2, "v1 configmaps a/x", "10"), commit(3, "v1 things.example.com a/x", "10"),
+				commit(4, "v1 customresourcedefinitions.apiextensions.k8s.io others.example.com", "11"),
+				run(5, "v1 things.example.com a/x", "10"),
+			},
+			want: []string{"at 10: committed by"},
+		},
 		"out of order": {
 			history: []harness.Commit{commit(1, "v1 configmaps a/x", "10"), commit(2, "v1 configmaps a/x", "9")},
 			want:    []string{"at 9: committed after version 10"},

@@ -51,6 +51,7 @@ func (w *Worker) firstList(ctx context.Context) error {
 		}
 	}
 	w.setIndex(fresh)
+	w.changedFor = "" // the run that was asked for, or is to come, brings it
 	w.rv, w.gone, w.lost, w.listed = version, false, false, true
 	// Only from here on may a restart resume by watching.
 	return w.store(ctx, true)
@@ -95,20 +96,27 @@ func (w *Worker) afterGone(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := w.askWhoseChanged(ctx); err != nil {
+		return err
+	}
 	w.rv, w.gone, w.listed = at, false, true
 	return w.store(ctx, true)
 }
 
-// found publishes an object of a list as far as it differs from what the index holds. One
-// that cannot be rendered stays as it was known.
+// found publishes an object of a list as far as it differs from what the index holds, unless
+// that is of the same version. One that cannot be rendered stays as it was known.
 func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured) error {
 	c := w.change(o)
 	c.Op = event.Create
-	if _, had := w.index[nameOf(o)]; had {
+	had, known := w.index[nameOf(o)]
+	if known {
 		c.Op = event.Update
 	}
 	r := w.renderAll(o)
 	next := index.Version{Entry: r.Entry}
+	if known && had.UID == next.UID && had.Version == next.Entry.Version && had.Version != 0 {
+		return w.sameVersion(ctx, o, next, r)
+	}
 	if err := w.cannotRender(ctx, c, next, r); err != nil {
 		return err
 	}

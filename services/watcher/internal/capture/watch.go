@@ -74,6 +74,10 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 		case <-w.relist:
 			w.dropIndex()
 			return moved, nil
+		case <-w.reread:
+			if again, err := w.readAgain(ctx); again || err != nil {
+				return moved, err
+			}
 		case l := <-w.listing:
 			w.waiting, w.listing = &l, nil
 			if index.Newer(l.from, l.at) {

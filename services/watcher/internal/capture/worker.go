@@ -135,25 +135,27 @@ type Config struct {
 // Run's goroutine, and in that of a listing. The exported methods are safe in any.
 type Worker struct {
 	Config
-	rv       string        // the watch's position: everything up to here is in the lane, or needs not to be
-	gone     bool          // the API server forgot rv: the gap must be closed before the next watch
-	listed   bool          // rv is that of a list, and was not watched from yet
-	watched  bool          // it was watched: should it be forbidden now, that is a failure, for a while
-	denied   time.Time     // since when it is forbidden without a break; zero while it is not
-	refused  bool          // it was logged that it may not
-	lost     bool          // what came since the last position that was stored cannot be told any more
-	told     bool          // OnExact knows of this index
-	askedFor selection.Set // whom a run was asked for, since nobody knows what they had
-	seen     index.Overlay
-	listing  chan listed        // where an index that is being listed arrives; nil while none is
-	unlist   context.CancelFunc // ends that listing
-	waiting  *listed            // arrived, and ahead of rv
-	bookmark uint64             // revision of the stored bookmark
-	stored   string             // the position that stands there
-	storedAt time.Time
-	relist   chan struct{} // holds something if the index is to be listed anew
-	ended    chan struct{} // closed when Run returns
-	why      error         // what Exact says then; set before ended is closed
+	rv         string        // the watch's position: everything up to here is in the lane, or needs not to be
+	gone       bool          // the API server forgot rv: the gap must be closed before the next watch
+	listed     bool          // rv is that of a list, and was not watched from yet
+	watched    bool          // it was watched: should it be forbidden now, that is a failure, for a while
+	denied     time.Time     // since when it is forbidden without a break; zero while it is not
+	refused    bool          // it was logged that it may not
+	changedFor selection.Set // whom a run has to be asked for, since it does
+	lost       bool          // what came since the last position that was stored cannot be told any more
+	told       bool          // OnExact knows of this index
+	askedFor   selection.Set // whom a run was asked for, since nobody knows what they had
+	seen       index.Overlay
+	listing    chan listed        // where an index that is being listed arrives; nil while none is
+	unlist     context.CancelFunc // ends that listing
+	waiting    *listed            // arrived, and ahead of rv
+	bookmark   uint64             // revision of the stored bookmark
+	stored     string             // the position that stands there
+	storedAt   time.Time
+	relist     chan struct{} // holds something if the index is to be listed anew
+	reread     chan struct{} // holds something if the definition of the type has changed
+	ended      chan struct{} // closed when Run returns
+	why        error         // what Exact says then; set before ended is closed
 
 	mu      sync.Mutex
 	index   index.Index   // nil until it is exact as of rv; written with mu, by Run's goroutine alone
@@ -164,7 +166,7 @@ type Worker struct {
 
 // New makes a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, relist: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{}), unlist: func() {}, status: ErrStarting}
+	return &Worker{Config: cfg, relist: make(chan struct{}, 1), reread: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{}), unlist: func() {}, status: ErrStarting}
 }
 
 func (w *Worker) name() string {

@@ -1,0 +1,155 @@
+package capture
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// redefine has the server serve an object otherwise, in the version it has.
+func (s *server) redefine(name string, spec map[string]any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.objects[name].DeepCopy()
+	o.Object["spec"] = spec
+	s.objects[name] = o
+}
+
+// TestReread: what is served otherwise, of the same versions, is asked a run for, which finds
+// it in the index; nothing is published. Where it is served as it was, nothing happens.
+func TestReread(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		s.put(widget("b", 1))
+		status := widget("b", 1)
+		status.Object["status"] = map[string]any{"progress": int64(1)}
+		s.put(status)
+		r := begin(t, s, l)
+		l.runs()
+		before, _ := r.Freeze(live.Key)
+		r.Reread()
+		r.check(t, "defined as before")
+		r.asked(t)
+
+		for _, name := range []string{"a", "b"} {
+			s.redefine(name, map[string]any{"size": int64(1), "colour": "blue"})
+		}
+		r.Reread()
+		r.check(t, "with a default")
+		r.asked(t, "live SchemaChanged at 103")
+		r.frozen(t, "with a default", "shop/a 101", "shop/b 103")
+		after, _ := r.Freeze(live.Key)
+		for _, o := range after {
+			if slices.ContainsFunc(before, func(b Frozen) bool { return b.Name == o.Name && b.Hash() == o.Hash() }) {
+				t.Errorf("%s is in the index as it was", o.Name)
+			}
+		}
+		r.Reread()
+		r.check(t, "read once more")
+		r.asked(t)
+
+		s.put(widget("a", 2))
+		s.remove("b")
+		r.check(t, "live again", "UPDATE a 104 2", "DELETE b 105")
+		if _, watches := s.requests(); !slices.Equal(watches, []string{"103", "103", "103", "103"}) {
+			t.Errorf("it watched from %q, want one watch more for each time", watches)
+		}
+		r.stop(t)
+	})
+}
+
+// TestRereadGone: a type that is gone as well says by its watch what was deleted.
+func TestRereadGone(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		r := begin(t, s, l)
+		s.refuse(func(metav1.ListOptions) error { return notFound() }, func(metav1.ListOptions) error { return notFound() })
+		r.Reread()
+		synctest.Wait()
+		s.remove("a")
+		r.check(t, "of a type that is gone", "DELETE a 102")
+		s.hangUp()
+		if err := <-r.done; err == nil {
+			t.Error("the worker ended as if it was stopped")
+		}
+	})
+}
+
+// TestRereadLater: what cannot be listed, or asked for, is read again until it can.
+func TestRereadLater(t *testing.T) {
+	for name, fail := range map[string]func(s *server, l *lane, err error){
+		"the list fails": func(s *server, _ *lane, err error) {
+			var onList func(metav1.ListOptions) error
+			if err != nil {
+				onList = func(metav1.ListOptions) error { return err }
+			}
+			s.refuse(onList, nil)
+		},
+		"the request fails": func(_ *server, l *lane, err error) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.onAsk = err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				s.put(widget("a", 1))
+				r := begin(t, s, l)
+				l.runs()
+				s.redefine("a", map[string]any{"size": int64(2)})
+				fail(s, l, errors.New("not now"))
+				r.Reread()
+				advance(20 * time.Second)
+				r.asked(t)
+				fail(s, l, nil)
+				advance(20 * time.Second)
+				r.asked(t, "live SchemaChanged at 101")
+				r.check(t, "in the end")
+				r.stop(t)
+			})
+		})
+	}
+}
+
+// TestGoneRedefined: a 410 that comes with another definition does not have a version
+// published again.
+func TestGoneRedefined(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		s.put(widget("b", 1))
+		r := begin(t, s, l)
+		l.runs()
+		s.partition()
+		s.put(widget("b", 2))
+		s.redefine("a", map[string]any{"size": int64(1), "colour": "blue"})
+		s.expire()
+		r.check(t, "told 410", "UPDATE b 103 2")
+		r.asked(t, "elsewhere caught up at 102", "live SchemaChanged at 102", "live caught up at 102")
+		r.stop(t)
+	})
+}
+
+// TestGoneUnnumbered: versions that are no numbers are never taken for the same.
+func TestGoneUnnumbered(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		name := func(o *unstructured.Unstructured, version string) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			o.SetResourceVersion(version)
+			s.objects[o.GetName()] = o
+		}
+		name(widget("a", 1), "one")
+		r := begin(t, s, l)
+		l.runs()
+		name(widget("a", 2), "two")
+		s.expire()
+		r.check(t, "told 410", "UPDATE a two 2")
+		r.asked(t, "elsewhere caught up at 100", "live caught up at 100")
+		r.stop(t)
+	})
+}
