@@ -388,6 +388,8 @@ type Bookmark struct {
 	V               int    `json:"v"`
 	ClusterID       string `json:"clusterID"` // names are given again: versions of another cluster mean nothing
 	ResourceVersion string `json:"resourceVersion"`
+	// APIVersion is the one in which the type was followed; "" where that was not noted.
+	APIVersion string `json:"apiVersion,omitempty"`
 	// Made is when KS_EVENTS was made, and Seq a sequence that it has reached: a log that
 	// was made at another time, or ends before it, does not hold what was on the bus.
 	Made time.Time `json:"made,omitzero"`

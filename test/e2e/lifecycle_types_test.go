@@ -186,8 +186,7 @@ func (w *world) awaitThing(t *testing.T, ns, version, patch string, field ...str
 	}))
 }
 
-// settleIn is settle, once the API server prefers a version of a group. It asks for a run,
-// should the watch go on in the other version without a gap.
+// settleIn is settle, once the API server prefers a version of a group.
 func (w *world) settleIn(t *testing.T, groupVersion string) {
 	t.Helper()
 	client, err := discovery.NewDiscoveryClientForConfig(w.cfg)
@@ -204,7 +203,6 @@ func (w *world) settleIn(t *testing.T, groupVersion string) {
 		}
 		return errors.New("it is not")
 	}))
-	w.reconcile(t)
 	w.settle(t, scope())
 }
 

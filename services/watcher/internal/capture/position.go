@@ -39,6 +39,11 @@ func (w *Worker) resume(ctx context.Context) error {
 		return nil
 	}
 	w.rv, w.stored = b.ResourceVersion, b.ResourceVersion
+	if b.APIVersion != "" && b.APIVersion != w.Type.Version {
+		if err := w.askOtherVersion(ctx, b.APIVersion); err != nil {
+			return err
+		}
+	}
 	m, err := w.Bus.LastFor(ctx, subject.Events, subject.EventType(w.Part, w.Cluster, w.Type.Group, w.Type.Resource, w.Namespace))
 	if errors.Is(err, bus.ErrNoMessage) {
 		return nil
@@ -56,6 +61,20 @@ func (w *Worker) resume(ctx context.Context) error {
 	return nil
 }
 
+// askOtherVersion asks for a run of all who follow the type, since the API server prefers
+// another version of it than the one it was followed in: all objects are others. It stands in
+// the bookmark as soon as that is stored: a crash before asks once more.
+func (w *Worker) askOtherVersion(ctx context.Context, before string) error {
+	w.Log.Info("the API server prefers another version", "resource", w.name(), "before", before, "now", w.Type.Version)
+	for _, d := range w.Destinations {
+		if err := w.AskRun(ctx, d.Key, event.ReasonSchemaChanged); err != nil {
+			return err
+		}
+	}
+	w.stored = ""
+	return nil
+}
+
 // store keeps the position, so that the next start watches from here. Who owns
 // the lane is not decided here: a position of whoever lost it is true as well.
 func (w *Worker) store(ctx context.Context, now bool) error {
@@ -63,7 +82,7 @@ func (w *Worker) store(ctx context.Context, now bool) error {
 		return nil
 	}
 	made, seq := w.Lane.Reached()
-	next := event.Bookmark{V: event.Version, ClusterID: w.ClusterID, ResourceVersion: w.rv, Made: made, Seq: seq}
+	next := event.Bookmark{V: event.Version, ClusterID: w.ClusterID, ResourceVersion: w.rv, APIVersion: w.Type.Version, Made: made, Seq: seq}
 	rev, err := w.Bookmarks.Put(ctx, w.bookmarkKey(), next, w.bookmark)
 	if errors.Is(err, bus.ErrConflict) {
 		// Our own last write, whose answer was lost, or another watcher's.

@@ -153,3 +153,28 @@ func TestGoneUnnumbered(t *testing.T) {
 		r.stop(t)
 	})
 }
+
+// TestOtherVersion: a type that goes on in another version is brought by a run, asked for
+// until the bookmark says which version it is.
+func TestOtherVersion(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		r := begin(t, s, l)
+		r.stop(t)
+		l.runs()
+		for key, b := range l.bookmarks {
+			if b.APIVersion != "v1" {
+				t.Fatalf("the bookmark is %+v", b)
+			}
+			b.APIVersion = "v1beta1"
+			l.bookmarks[key] = b
+		}
+		r = begin(t, s, l)
+		r.asked(t, "elsewhere SchemaChanged at 101", "live SchemaChanged at 101")
+		r.stop(t)
+		r = begin(t, s, l)
+		r.asked(t)
+		r.check(t, "in the end")
+		r.stop(t)
+	})
+}
