@@ -82,6 +82,11 @@ func (w *Watcher) configured(ctx context.Context, id string) (p plan, err error)
 	p.verdict.Refused = refused
 	p.destinations = registry.Retain(compiled, registered, refused, all, id)
 	w.withhold(p.destinations)
+	p.verdict.Withheld = map[string]event.Withheld{}
+	for _, d := range p.destinations {
+		ref := v1alpha1.Ref{Kind: v1alpha1.KindGitDestination, Namespace: d.Key.Namespace, Name: d.Key.Name}
+		p.verdict.Withheld[ref.String()] = d.Withheld
+	}
 	return p, nil
 }
 

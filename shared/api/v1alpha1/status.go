@@ -14,6 +14,10 @@ const (
 	// ConditionPrunePending is True, of a GitDestination, while deletions wait to be
 	// approved: the message has the run to name in kubescribe approve.
 	ConditionPrunePending = "PrunePending"
+	// ConditionSecretsWithheld is True, of a GitDestination, where its rules select Secrets, or
+	// others that are sensitive, which are not mirrored because nobody could read them, or because
+	// the watcher has no keys for them.
+	ConditionSecretsWithheld = "SecretsWithheld"
 	// ConditionUnmatched is True, of a rule, while a part of it selects nothing: a type that is
 	// not served, or a pattern that no object matches. The message says which. All else goes on,
 	// and so does that part once there is something.
@@ -52,7 +56,8 @@ type GitDestinationStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions: Ready, and where they hold Reconciling, Stalled and PrunePending.
+	// Conditions: Ready, and where they hold Reconciling, Stalled, PrunePending and
+	// SecretsWithheld.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -69,8 +69,9 @@ func acceptance(remarks []unmatched.Remark) report {
 	}}
 }
 
-// progress is the report of a destination: of its phase and of what the git-writer says.
-func progress(rec event.PhaseRecord, st event.Status) report {
+// progress is the report of a destination: of its phase, of what the git-writer says, and why
+// nothing sensitive is mirrored to it.
+func progress(rec event.PhaseRecord, st event.Status, withheld event.Withheld) report {
 	r := report{of: v1alpha1.GitDestinationStatus{Phase: v1alpha1.Phase(rec.Phase), LastCommit: st.Commit, LastPushTime: timeOf(st.Pushed)}}
 	if o := rec.Outcome; o != nil {
 		r.of.LastRun = &v1alpha1.RunStatus{
@@ -93,6 +94,9 @@ func progress(rec event.PhaseRecord, st event.Status) report {
 	if rec.Outcome != nil && rec.Outcome.Pending != nil {
 		p := rec.Outcome.Pending
 		add(condition(v1alpha1.ConditionPrunePending, metav1.ConditionTrue, reasonPending, fmt.Sprintf("%d deletions wait for a person: kubescribe approve %s", p.Count, p.Run)))
+	}
+	if withheld != "" {
+		add(condition(v1alpha1.ConditionSecretsWithheld, metav1.ConditionTrue, string(withheld), withheld.Message()))
 	}
 	return r
 }

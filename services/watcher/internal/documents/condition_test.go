@@ -26,11 +26,12 @@ func TestReports(t *testing.T) {
 		{"accepted", acceptance(nil), "Ready=True Accepted"},
 		{"accepted, and selects nothing", acceptance([]unmatched.Remark{{Path: "spec.rules[0]", Reason: unmatched.NothingMatches, Text: "no object"}}), "Ready=True Accepted, Unmatched=True NothingMatches"},
 		{"wrong", refusal(v1alpha1.Problems{{Object: "WatchRule shop/a", Path: "spec.rules", Text: "is required"}}), "Ready=False Invalid, Stalled=True Invalid"},
-		{"nothing known yet", progress(event.PhaseRecord{}, event.Status{}), "Ready=Unknown Progressing, Reconciling=True Progressing"},
-		{"compared", progress(event.PhaseRecord{Phase: event.StartupReconcile}, event.Status{}), "Ready=Unknown Progressing, Reconciling=True Progressing"},
-		{"live", progress(live, event.Status{Commit: "c1"}), "Ready=True Succeeded"},
-		{"deletions wait", progress(pending, event.Status{}), "Ready=True Succeeded, PrunePending=True MaxDeletions"},
-		{"down", progress(live, down), "Ready=False RemoteUnreachable, Stalled=True RemoteUnreachable"},
+		{"nothing known yet", progress(event.PhaseRecord{}, event.Status{}, ""), "Ready=Unknown Progressing, Reconciling=True Progressing"},
+		{"compared", progress(event.PhaseRecord{Phase: event.StartupReconcile}, event.Status{}, ""), "Ready=Unknown Progressing, Reconciling=True Progressing"},
+		{"live", progress(live, event.Status{Commit: "c1"}, ""), "Ready=True Succeeded"},
+		{"deletions wait", progress(pending, event.Status{}, ""), "Ready=True Succeeded, PrunePending=True MaxDeletions"},
+		{"Secrets are withheld", progress(live, event.Status{}, event.WithheldNoRecipient), "Ready=True Succeeded, SecretsWithheld=True NoRecipient"},
+		{"down", progress(live, down, ""), "Ready=False RemoteUnreachable, Stalled=True RemoteUnreachable"},
 	} {
 		var got []string
 		for _, c := range tt.says.conditions {
@@ -48,7 +49,7 @@ func TestReports(t *testing.T) {
 // TestStatus: what has not changed is not written again, and when a condition began stays.
 func TestStatus(t *testing.T) {
 	u := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "live", "generation": int64(3)}}}
-	says := progress(event.PhaseRecord{Phase: event.LiveProcessing}, event.Status{Commit: "c1", Pushed: time.Unix(1_770_000_000, 5)})
+	says := progress(event.PhaseRecord{Phase: event.LiveProcessing}, event.Status{Commit: "c1", Pushed: time.Unix(1_770_000_000, 5)}, "")
 	first, changed, err := says.status(u)
 	if err != nil || !changed || first["observedGeneration"] != int64(3) || first["lastCommit"] != "c1" || first["phase"] != "LIVE_PROCESSING" {
 		t.Fatalf("%v, %t, %v", first, changed, err)
@@ -66,11 +67,11 @@ func TestStatus(t *testing.T) {
 	const began = "2026-03-14T15:09:26Z"
 	conditions := first["conditions"].([]any)
 	conditions[0].(map[string]any)["lastTransitionTime"] = began
-	next, changed, err := progress(event.PhaseRecord{Phase: event.LiveProcessing}, event.Status{Commit: "c2"}).status(u)
+	next, changed, err := progress(event.PhaseRecord{Phase: event.LiveProcessing}, event.Status{Commit: "c2"}, "").status(u)
 	if err != nil || !changed || next["conditions"].([]any)[0].(map[string]any)["lastTransitionTime"] != began {
 		t.Errorf("with another commit: %v, %t, %v", next, changed, err)
 	}
-	down := progress(event.PhaseRecord{Phase: event.LiveProcessing}, event.Status{Stalled: &event.Stalled{Reason: "PushRefused", Message: "no"}})
+	down := progress(event.PhaseRecord{Phase: event.LiveProcessing}, event.Status{Stalled: &event.Stalled{Reason: "PushRefused", Message: "no"}}, "")
 	next, _, err = down.status(u)
 	if c := next["conditions"].([]any); err != nil || len(c) != 2 || c[0].(map[string]any)["lastTransitionTime"] == began {
 		t.Errorf("stalled: %v, %v", next, err)

@@ -89,7 +89,7 @@ func (r *Reporter) all(ctx context.Context, verdict Verdict) (err error) {
 				continue
 			}
 			ref := v1alpha1.Ref{Kind: kind, Namespace: u.GetNamespace(), Name: u.GetName()}
-			says, e := r.of(ref, wrong[ref], verdict.Unmatched[ref.String()])
+			says, e := r.of(ref, wrong[ref], verdict.Unmatched[ref.String()], verdict.Withheld[ref.String()])
 			if e != nil {
 				err = errors.Join(err, e)
 				continue
@@ -109,7 +109,7 @@ func (r *Reporter) all(ctx context.Context, verdict Verdict) (err error) {
 }
 
 // of is what a document's status is to say.
-func (r *Reporter) of(ref v1alpha1.Ref, problems v1alpha1.Problems, remarks []unmatched.Remark) (report, error) {
+func (r *Reporter) of(ref v1alpha1.Ref, problems v1alpha1.Problems, remarks []unmatched.Remark, withheld event.Withheld) (report, error) {
 	if problems != nil {
 		return refusal(problems), nil
 	}
@@ -125,7 +125,7 @@ func (r *Reporter) of(ref v1alpha1.Ref, problems v1alpha1.Problems, remarks []un
 	if err != nil {
 		return report{}, err
 	}
-	return progress(rec, st), nil
+	return progress(rec, st, withheld), nil
 }
 
 // tell tells of what is new in a report by an Event. What a process before has told, and what
@@ -136,7 +136,7 @@ func (r *Reporter) tell(kind string, u *unstructured.Unstructured, says report) 
 	if !known {
 		return
 	}
-	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionUnmatched} {
+	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionUnmatched, v1alpha1.ConditionSecretsWithheld} {
 		c, before := meta.FindStatusCondition(says.conditions, kind), meta.FindStatusCondition(was.conditions, kind)
 		if c != nil && (before == nil || before.Reason != c.Reason || before.Message != c.Message) {
 			r.Events.Event(u, "Warning", c.Reason, c.Message)
@@ -182,7 +182,7 @@ func ours(status map[string]any) map[string]any {
 	}
 	status["conditions"] = slices.DeleteFunc(conditions, func(c any) bool {
 		fields, _ := c.(map[string]any)
-		return !slices.Contains([]any{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionPrunePending, v1alpha1.ConditionUnmatched}, fields["type"])
+		return !slices.Contains([]any{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionPrunePending, v1alpha1.ConditionUnmatched, v1alpha1.ConditionSecretsWithheld}, fields["type"])
 	})
 	return status
 }

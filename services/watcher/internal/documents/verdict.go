@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/unmatched"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
+	"github.com/kubescribe/kubescribe/shared/event"
 )
 
 // Verdict is what has come of documents, as they were when they were looked at. The zero value
@@ -13,6 +14,7 @@ import (
 type Verdict struct {
 	Refused   []v1alpha1.Refused            // those that are not taken
 	Unmatched map[string][]unmatched.Remark // what rules select nothing by, by their names
+	Withheld  map[string]event.Withheld     // from which destinations, by their names, what is sensitive is withheld
 	judged    map[types.UID]int64           // the generation of each
 }
 
