@@ -91,3 +91,21 @@ func TestOpenContentRefuses(t *testing.T) {
 		t.Error("a content opens as the Secret of a remote")
 	}
 }
+
+// FuzzOpenContent: whatever stands on the bus is opened or refused.
+func FuzzOpenContent(f *testing.F) {
+	ids, to := newKey(f)
+	of := contentOf("hush-hush")
+	sealed, err := SealContent(to, of)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sealed)
+	f.Add(sealed[:40])
+	f.Add([]byte("age-encryption.org/v1\n-> X25519 x\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if got, err := ids.OpenContent(b, of.Object); (err == nil) != (got.Object == of.Object) {
+			t.Errorf("%v, %v", got.Object, err)
+		}
+	})
+}
