@@ -136,9 +136,8 @@ func (s *session) newCommit(g ledger.Commit[write], a *admission) repo.Commit {
 	for _, w := range g.Writes {
 		ops = append(ops, w.ops()...)
 		byPath[w.path] = w
-		if _, twice := byPath[w.twin]; !w.clear.IsZero() && !twice {
-			w.anew = "the file that stood in clear"
-			byPath[w.twin] = w
+		if w.Op == event.Delete && w.stood.IsZero() && !w.clear.IsZero() {
+			byPath[w.twin] = w // it is all there was of the object
 		}
 	}
 	when := last.Time
@@ -158,7 +157,7 @@ func (s *session) newCommit(g ledger.Commit[write], a *admission) repo.Commit {
 			for _, c := range changes {
 				w, ok := byPath[c.Path]
 				if !ok {
-					continue
+					continue // the marker, or a file in clear: its object's other file says so
 				}
 				item := message.Item{Change: w.Change, Effect: c.What, Note: w.anew}
 				if by := authorOf(d, w.Change); by != author {

@@ -11,6 +11,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/file"
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
+	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -142,6 +143,9 @@ func (s *session) spare(ctx context.Context, g []write) ([]write, error) {
 			s.leave(w, "outdated", "it was changed since the run looked at it: the next one decides")
 		default:
 			w.anew = anew(holds[w.stood], w.holds())
+			if !w.clear.IsZero() && w.Op != event.Delete {
+				w.anew = "encrypted from now on, and its file in clear is gone"
+			}
 			kept = append(kept, w)
 		}
 	}
