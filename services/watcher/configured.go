@@ -105,7 +105,7 @@ func (w *Watcher) withhold(destinations []event.Destination) {
 func (w *Watcher) sayWithheld(destinations []event.Destination) {
 	for _, d := range destinations {
 		if d.Withheld != "" && d.Withheld != w.withheld[d.Key] {
-			w.log.Warn("sensitive objects are not mirrored", "destination", d.Key.String(), "why", d.Withheld.Message())
+			w.log.Info("sensitive objects are not mirrored", "destination", d.Key.String(), "why", d.Withheld.Message())
 		}
 		w.withheld[d.Key] = d.Withheld
 	}
