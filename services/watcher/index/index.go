@@ -42,6 +42,7 @@ type Rendering struct {
 type Entry struct {
 	UID     types.UID
 	Version uint64      // resourceVersion; 0 if it is no number
+	Rest    uint64      // a hash of all but its scale; 0 if it has none
 	first   Rendering   // of most objects the only one
 	others  []Rendering // each of other destinations, and with another hash
 }
@@ -101,7 +102,7 @@ func (e Entry) Of(place int) (hash Digest, ok bool) {
 
 // without is the entry as if some destinations did not have the object.
 func (e Entry) without(to selection.Set) Entry {
-	left := Entry{UID: e.UID, Version: e.Version}
+	left := Entry{UID: e.UID, Version: e.Version, Rest: e.Rest}
 	for r := range e.Renderings() {
 		left.Add(r.To.Without(to), r.Hash)
 	}
@@ -205,7 +206,7 @@ func (i Index) Publications(key types.NamespacedName, v Version, possible func()
 // can be, stands as it was.
 func (i Index) Published(key types.NamespacedName, v Version, p Publication) {
 	e := i[key].without(p.To)
-	e.UID, e.Version = v.UID, v.Entry.Version
+	e.UID, e.Version, e.Rest = v.UID, v.Entry.Version, v.Rest
 	if !p.Delete {
 		e.Add(p.To, p.Hash)
 	}
@@ -217,10 +218,19 @@ func (i Index) Published(key types.NamespacedName, v Version, p Publication) {
 func (i Index) Unwritable(key types.NamespacedName, v Version, to selection.Set) {
 	e := i[key]
 	if e.first.To == "" {
-		e.UID, e.Version = v.UID, v.Entry.Version
+		e.UID, e.Version, e.Rest = v.UID, v.Entry.Version, v.Rest
 	}
 	e.Add(to.Without(e.To()), Digest{})
 	i.Put(key, Version{Entry: e})
+}
+
+// Seen takes in the rest of a version of which nothing is left to be published: what changed may
+// be what nobody has in Git.
+func (i Index) Seen(key types.NamespacedName, v Version) {
+	if e, ok := i[key]; ok && e.UID == v.UID {
+		e.Rest = v.Rest
+		i[key] = e
+	}
 }
 
 // Newer reports whether resource version a is later than b. The API server

@@ -117,9 +117,13 @@ func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured) error 
 	if known && had.UID == next.UID && had.Version == next.Entry.Version && had.Version != 0 {
 		return w.sameVersion(ctx, o, next, r)
 	}
+	scaled(&c, o, had, next.Entry, time.Now())
 	if err := w.cannotRender(ctx, c, next, r); err != nil {
 		return err
 	}
-	_, err := w.publishAll(ctx, c, next, r.contents, nil)
-	return err
+	if _, err := w.publishAll(ctx, c, next, r.contents, nil); err != nil {
+		return err
+	}
+	w.see(nameOf(o), next)
+	return nil
 }

@@ -3,7 +3,6 @@ package capture
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -123,48 +122,8 @@ func (w *Worker) renderAll(o *unstructured.Unstructured) rendered {
 		r.contents[digest] = c
 		r.Add(choice.To, digest)
 	}
+	if r.To() != "" {
+		r.Rest = rest(o)
+	}
 	return r
-}
-
-// lastWrite is when the object's intent was last written, and by whom, as far as
-// its managed fields tell: writes of the status are none. An object that tells
-// nothing was written when it was created. A write that only takes fields away does not show
-// there.
-//
-// Times are in whole seconds. Of several managers in one the API server's order decides: who
-// updates is behind who applies, as controllers react to what was applied. One that is ignored
-// is none as long as there is another: what it writes is rarely a change.
-func lastWrite(o *unstructured.Unstructured, ignored func(manager string) bool) (time.Time, string) {
-	var when time.Time
-	var manager string
-	for _, f := range o.GetManagedFields() {
-		if f.Subresource == "status" || f.Time == nil || f.Time.Time.Before(when) {
-			continue
-		}
-		if f.Time.Time.Equal(when) && ignored(f.Manager) && !ignored(manager) {
-			continue
-		}
-		when, manager = f.Time.Time, f.Manager
-	}
-	if when.IsZero() {
-		when = o.GetCreationTimestamp().Time
-	}
-	return when, manager
-}
-
-// late is how long after a write the watch may tell of it, by clocks that differ a little.
-const late = 5 * time.Second
-
-// lastUpdate is lastWrite of a version that the watch has just told of. The API server notes
-// no time of what is written as the scale subresource, by autoscalers above all: what it
-// tells now, and nobody wrote lately, they did. Of a version that waited for us that is a
-// guess; without it, whoever wrote last would have scaled the object since.
-func lastUpdate(o *unstructured.Unstructured, ignored func(manager string) bool, now time.Time) (time.Time, string) {
-	when, manager := lastWrite(o, ignored)
-	for _, f := range o.GetManagedFields() {
-		if f.Subresource == "scale" && f.Time == nil && now.Sub(when) > late {
-			return now, f.Manager
-		}
-	}
-	return when, manager
 }

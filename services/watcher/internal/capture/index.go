@@ -73,6 +73,13 @@ func (w *Worker) remember(key types.NamespacedName, v index.Version, p index.Pub
 	w.index.Published(key, v, p)
 }
 
+// see takes in a version of an object that the lane has, or needs not to have.
+func (w *Worker) see(key types.NamespacedName, v index.Version) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.index.Seen(key, v)
+}
+
 // unwritable is what became of a version that some destinations can never have: what the
 // lane has of the object for them stays so, and where it has nothing, the object is there.
 func (w *Worker) unwritable(key types.NamespacedName, v index.Version, to selection.Set) {

@@ -65,6 +65,7 @@ func (w *Worker) sameVersion(ctx context.Context, o *unstructured.Unstructured, 
 		w.remember(key, next, p)
 		w.changedFor = w.changedFor.With(p.To)
 	}
+	w.see(key, next)
 	return w.cannotRender(ctx, w.change(o), next, r)
 }
 

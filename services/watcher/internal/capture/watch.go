@@ -144,11 +144,11 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 		c.Op = event.Create
 	default:
 		c.Op = event.Update
-		c.Time, c.FieldManager = lastUpdate(o, w.Selection.Ignores, time.Now())
 	}
 	if !next.Gone {
 		r = w.renderAll(o)
 		next.Entry = r.Entry
+		scaled(&c, o, w.index[nameOf(o)], next.Entry, time.Now())
 		if err := w.cannotRender(ctx, c, next, r); err != nil {
 			return err
 		}
@@ -157,6 +157,7 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 	if err != nil {
 		return err
 	}
+	w.see(nameOf(o), next)
 	w.rv = c.ResourceVersion
 	if published {
 		return nil

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -213,79 +212,4 @@ func TestExcluded(t *testing.T) {
 		}
 		r.stop(t)
 	})
-}
-
-func TestLastWrite(t *testing.T) {
-	at := func(minute int) string {
-		return time.Date(2026, 3, 14, 15, minute, 0, 0, time.UTC).Format(time.RFC3339)
-	}
-	field := func(manager, subresource string, minute int) map[string]any {
-		f := map[string]any{"manager": manager, "operation": "Update", "apiVersion": "v1", "time": at(minute)}
-		if subresource != "" {
-			f["subresource"] = subresource
-		}
-		return f
-	}
-	untimed := field("autoscaler", "scale", 0)
-	delete(untimed, "time")
-	for _, tt := range []struct {
-		name    string
-		fields  []any
-		manager string
-		minute  int
-	}{
-		{"nothing known", nil, "", 0},
-		{"one", []any{field("kubectl", "", 5)}, "kubectl", 5},
-		{"the newest", []any{field("helm", "", 9), field("kubectl", "", 5)}, "helm", 9},
-		{"not the status", []any{field("kubectl", "", 5), field("controller", "status", 9)}, "kubectl", 5},
-		{"nor the scale, which has no time", []any{field("kubectl", "", 5), untimed}, "kubectl", 5},
-		{"an ignored one, later", []any{field("kubectl", "", 5), field("robot", "", 9)}, "robot", 9}, // it took something over
-		{"an ignored one, in the same second", []any{field("kubectl", "", 5), field("robot", "", 5)}, "kubectl", 5},
-		{"in any order", []any{field("injector", "", 5), field("kubectl", "", 5), field("robot", "", 5)}, "kubectl", 5},
-		{"ignored ones alone", []any{field("injector", "", 5), field("robot", "", 5)}, "robot", 5},
-		{"in the same second as an older one", []any{field("kubectl", "", 5), field("helm", "", 9), field("robot", "", 9)}, "helm", 9},
-		{"a reaction in the same second", []any{field("kubectl", "", 5), field("operator", "", 5)}, "operator", 5},
-		{"the status alone", []any{field("controller", "status", 9)}, "", 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			o := widget("a", 1)
-			meta := o.Object["metadata"].(map[string]any)
-			meta["creationTimestamp"] = at(0)
-			meta["managedFields"] = tt.fields
-			when, manager := lastWrite(o, func(manager string) bool { return manager == "robot" || manager == "injector" })
-			if manager != tt.manager || !when.Equal(time.Date(2026, 3, 14, 15, tt.minute, 0, 0, time.UTC)) {
-				t.Errorf("written by %q at %s", manager, when)
-			}
-		})
-	}
-}
-
-// TestLastUpdate: what the watch tells and nobody wrote lately was written where the API server
-// notes no time.
-func TestLastUpdate(t *testing.T) {
-	wrote := time.Date(2026, 3, 14, 15, 0, 0, 0, time.UTC)
-	person := map[string]any{"manager": "kubectl", "operation": "Update", "apiVersion": "v1", "time": wrote.Format(time.RFC3339)}
-	scaled := map[string]any{"manager": "autoscaler", "operation": "Update", "apiVersion": "v1", "subresource": "scale"}
-	status := map[string]any{"manager": "controller", "operation": "Update", "apiVersion": "v1", "subresource": "status"}
-	for _, tt := range []struct {
-		name    string
-		fields  []any
-		after   time.Duration
-		manager string
-	}{
-		{"somebody wrote", []any{person, scaled}, time.Second, "kubectl"},
-		{"nobody did", []any{person, scaled}, time.Minute, "autoscaler"},
-		{"nor is it known who scaled it", []any{person, status}, time.Minute, "kubectl"},
-	} {
-		o := widget("a", 1)
-		o.Object["metadata"].(map[string]any)["managedFields"] = tt.fields
-		now, want := wrote.Add(tt.after), wrote
-		if tt.manager == "autoscaler" {
-			want = now
-		}
-		when, manager := lastUpdate(o, func(string) bool { return false }, now)
-		if manager != tt.manager || !when.Equal(want) {
-			t.Errorf("%s: written by %q at %s", tt.name, manager, when)
-		}
-	}
 }
