@@ -24,13 +24,14 @@ func ownersOf(obj, metadata map[string]any, ignored []string) (o owners) {
 	for _, entry := range entries {
 		entry, _ := entry.(map[string]any)
 		manager, _ := entry["manager"].(string)
+		subresource, _ := entry["subresource"].(string)
 		fields, _ := entry["fieldsV1"].(map[string]any)
 		fields = maps.Clone(fields)
 		delete(fields, "f:status")
 		delete(fields, ".")
 		switch _, of := fields["f:metadata"]; {
 		case len(fields) == 0:
-		case slices.ContainsFunc(ignored, func(pattern string) bool { return MatchesManager(pattern, manager) }):
+		case IgnoresManager(ignored, manager, subresource):
 			o.ignored = append(o.ignored, fields)
 		default:
 			o.others = append(o.others, fields)

@@ -39,6 +39,59 @@ func TestMatchesManager(t *testing.T) {
 	}
 }
 
+func TestIgnoresManager(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, manager, subresource string
+		want                          bool
+	}{
+		{"robot", "robot", "", true},
+		{"robot", "robot", "scale", true},
+		{"robot/scale", "robot", "scale", true},
+		{"robot/scale", "robot", "", false},
+		{"robot/scale", "robot", "status", false},
+		{"robot/status", "robot", "status", true},
+		{"robot/scale", "robot/scale", "", false},
+		{"robot/scal?", "robot/scale", "", true},
+		{"robot/scale/scale", "robot/scale", "scale", true},
+		{"robot.io/*", "robot.io/composed", "", true},
+		{"robot.io/*/scale", "robot.io/composed", "scale", true},
+		{"*/scale", "kubectl", "scale", true},
+		{"robot/resize", "robot", "resize", false},
+		{"robot/resize", "robot/resize", "", true},
+	} {
+		if got := IgnoresManager([]string{"other", tt.pattern}, tt.manager, tt.subresource); got != tt.want {
+			t.Errorf("%q of what %q owns through %q: %v", tt.pattern, tt.manager, tt.subresource, got)
+		}
+	}
+}
+
+// TestIgnoreSubresource: a manager that scales an object, and has made it, is ignored only as the scaler.
+func TestIgnoreSubresource(t *testing.T) {
+	var obj map[string]any
+	if err := yaml.Unmarshal([]byte(`
+apiVersion: v1
+kind: Thing
+metadata:
+  name: a
+  managedFields:
+  - {manager: robot, operation: Update, apiVersion: v1, fieldsV1: {"f:spec": {"f:paused": {}}}}
+  - {manager: robot, operation: Update, apiVersion: v1, subresource: scale, fieldsV1: {"f:spec": {"f:replicas": {}}}}
+spec: {paused: true, replicas: 5}
+`), &obj); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Sanitize(obj, Policy{IgnoreManagers: []string{"robot/scale"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"paused": true}, got["spec"]); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if _, err := Sanitize(obj, Policy{IgnoreManagers: []string{"robot"}}); !errors.Is(err, ErrIgnored) {
+		t.Errorf("of all that is its own there is: %v", err)
+	}
+}
+
 // TestIgnoreManagers: what "robot" and "robot-2" own, and nobody else does, goes.
 func TestIgnoreManagers(t *testing.T) {
 	const none = "" // nothing of it stands

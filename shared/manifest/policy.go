@@ -17,7 +17,7 @@ type Policy struct {
 	KeepOwners     bool
 	KeepTracking   bool
 	Drop           []string // JSON pointers (RFC 6901) to what goes, too, as SortPointers has them; see CheckPointer
-	IgnoreManagers []string // patterns of field managers, see MatchesManager: what they alone own goes
+	IgnoreManagers []string // patterns of field managers, see IgnoresManager: what they alone own goes
 }
 
 // ErrPointer says that a JSON pointer names nothing that may be dropped.

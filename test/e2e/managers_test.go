@@ -45,7 +45,7 @@ spec:
   destinationRef: {name: live, namespace: default}
   namespaces: [$NS]
   rules: [{apiGroups: ["", apps], resources: [configmaps, deployments]}]
-  sanitize: {ignoreFieldManagers: [autoscaler, "robot-*"]}
+  sanitize: {ignoreFieldManagers: [autoscaler/scale, "robot-*"]}
 `, func(name string) string { return map[string]string{"URL": w.remote.URL, "NS": ns}[name] }))}
 	w.startReady(t)
 	await(t, "changes to be commits of their own", func() bool {
@@ -139,6 +139,12 @@ spec:
 	want = []string{"Create configmaps web: kubectl-label by By hand", "Delete configmaps web: robot-1 by Platform"}
 	if got := told(theirs, len(want)); !slices.Equal(got, want) {
 		t.Errorf("the commits of the robot's ConfigMap are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+
+	// One that is ignored as a scaler alone makes objects like anybody.
+	w.mustKubectl(t, "create", "configmap", "made", "-n", ns, "--field-manager", "autoscaler", "--from-literal", "a=b")
+	if got := told("configmaps/made.yaml", 1); !slices.Equal(got, []string{"Create configmaps made: autoscaler by Platform"}) {
+		t.Errorf("the commits of what the scaler made are %q", got)
 	}
 
 	// Who takes a field out, and sets none, leaves no trace.

@@ -324,6 +324,7 @@ var wrongSpecs = []wrongSpec{
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, commit: {message: {subject: ` + strings.Repeat("a", 8193) + `}}}`, field: "spec.commit.message.subject", words: "Too long"},
 
 	{kind: "WatchRule", spec: `{destinationRef: {name: a}, rules: [{apiGroups: [""], resources: ["*"]}], sanitize: {ignoreFieldManagers: ["[a]"]}}`, field: "spec.sanitize.ignoreFieldManagers[0]", words: "should match"},
+	{kind: "WatchRule", spec: `{destinationRef: {name: a}, rules: [{apiGroups: [""], resources: ["*"]}], sanitize: {ignoreFieldManagers: [/scale]}}`, field: "spec.sanitize.ignoreFieldManagers[0]", words: "should match"},
 	{kind: "WatchRule", spec: `{rules: ` + everything + `}`, field: "spec.destinationRef", words: "Required"},
 	{kind: "WatchRule", spec: `{destinationRef: {name: a, namespace: A}, rules: ` + everything + `}`, field: "spec.destinationRef.namespace", words: "should match"},
 	{kind: "WatchRule", spec: `{destinationRef: {name: a}}`, field: "spec.rules", words: "Required"},

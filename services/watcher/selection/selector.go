@@ -232,13 +232,12 @@ func (t *Type) Select(o *unstructured.Unstructured) []Choice {
 	return chosen
 }
 
-// Ignores reports whether rules ignore a field manager, whosever.
-func (t *Type) Ignores(manager string) bool {
+// Ignores reports whether rules ignore what a field manager writes through a subresource,
+// whosever.
+func (t *Type) Ignores(manager, subresource string) bool {
 	return slices.ContainsFunc(t.wants, func(d wants) bool {
 		return slices.ContainsFunc(d.rules, func(r rule) bool {
-			return slices.ContainsFunc(t.policies[r.policy].IgnoreManagers, func(pattern string) bool {
-				return manifest.MatchesManager(pattern, manager)
-			})
+			return manifest.IgnoresManager(t.policies[r.policy].IgnoreManagers, manager, subresource)
 		})
 	})
 }

@@ -142,8 +142,8 @@ func TestChoicesOfManagers(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	for manager, want := range map[string]bool{"a": true, "b-1": true, "b": false, "": false} {
-		if s.Of(deployments).Ignores(manager) != want || s.Of(leases).Ignores(manager) {
-			t.Errorf("%q is ignored: %v, of what nobody selects: %v", manager, !want, s.Of(leases).Ignores(manager))
+		if s.Of(deployments).Ignores(manager, "") != want || s.Of(leases).Ignores(manager, "") {
+			t.Errorf("%q is ignored: %v, of what nobody selects: %v", manager, !want, s.Of(leases).Ignores(manager, ""))
 		}
 	}
 }

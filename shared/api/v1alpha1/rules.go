@@ -61,6 +61,7 @@ func (c *checker) patterns(path string, patterns []string, problem func(string) 
 var (
 	namePattern    = regexp.MustCompile(`^[^/\\\[\]\s]{1,253}$`)
 	managerPattern = regexp.MustCompile(`^[^\\\[\]\s]{1,128}$`)
+	ignoredPattern = regexp.MustCompile(`^[^/\\\[\]\s][^\\\[\]\s]{0,127}$`) // a subresource alone is none
 	ownerPattern   = regexp.MustCompile(`^[A-Za-z0-9*?]+(\.[a-z0-9.*?-]+)?/[^/\\\[\]\s]{1,253}$`)
 )
 
@@ -78,6 +79,13 @@ func managerPatternProblem(pattern string) string {
 	return `matches no field manager; write one, with * for any characters and ? for any one, such as "kubectl-*"`
 }
 
+func ignoredPatternProblem(pattern string) string {
+	if ignoredPattern.MatchString(pattern) {
+		return ""
+	}
+	return `matches no field manager; write one, with * for any characters and ? for any one, and /scale or /status behind it for what it owns through that subresource, such as "kube-controller-manager/scale"`
+}
+
 func ownerPatternProblem(pattern string) string {
 	if ownerPattern.MatchString(pattern) {
 		return ""
@@ -91,7 +99,7 @@ func (c *checker) sanitize(s Sanitize) {
 			c.add("spec.sanitize."+path, "%s; write Keep or Remove", unknownText(string(keep)))
 		}
 	}
-	c.patterns("spec.sanitize.ignoreFieldManagers", s.IgnoreFieldManagers, managerPatternProblem)
+	c.patterns("spec.sanitize.ignoreFieldManagers", s.IgnoreFieldManagers, ignoredPatternProblem)
 	for i, pointer := range s.Fields {
 		if err := manifest.CheckPointer(pointer); err != nil {
 			c.add(fmt.Sprintf("spec.sanitize.fields[%d]", i), "%sis %v; write one such as /spec/replicas", subject(pointer), err)

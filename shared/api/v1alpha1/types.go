@@ -622,15 +622,18 @@ type Sanitize struct {
 	Fields []string `json:"fields,omitempty"`
 
 	// IgnoreFieldManagers are those whose fields are left out, as kubectl get --show-managed-fields
-	// names them: an autoscaler's replicas (kube-controller-manager, subresource scale) or the
-	// caBundle that cert-manager-cainjector fills in. Patterns, in which * stands for any
-	// characters and ? for any one. A field goes where nobody else owns it, and with it what
-	// nobody owns in it; a field that nobody owns stays. A resource of which nobody else owns
-	// anything that would stand in Git is not mirrored: it leaves Git, or never enters.
+	// names them: the caBundle that cert-manager-cainjector fills in, or, with the subresource
+	// scale or status behind the name, what a manager owns through that alone: the replicas that
+	// autoscalers set (kube-controller-manager/scale). Patterns, in which * stands for any
+	// characters and ? for any one; of a manager that is itself named so, write /scal?. A field
+	// goes where nobody else owns it, and with it what nobody owns in it; a field that nobody owns
+	// stays. A resource of which nobody else owns anything that would stand in Git is not mirrored,
+	// it leaves Git, or never enters: with kube-controller-manager alone, all that it makes, such as
+	// the PersistentVolumeClaims of a StatefulSet.
 	// +optional
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=128
-	// +kubebuilder:validation:items:Pattern=`^[^\\\[\]\s]{1,128}$`
+	// +kubebuilder:validation:items:Pattern=`^[^/\\\[\]\s][^\\\[\]\s]{0,127}$`
 	IgnoreFieldManagers []string `json:"ignoreFieldManagers,omitempty"`
 }
 

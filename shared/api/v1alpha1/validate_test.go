@@ -235,11 +235,12 @@ func TestValidateObjects(t *testing.T) {
 			`f.yaml:16 (document 3, ClusterWatchRule all): spec.exclude[0].apiGroups[0]: "core" is not how the API calls it; write "" for the core group`,
 			`f.yaml:16 (document 3, ClusterWatchRule all): spec.exclude[0].resources: is required; list resources, or ["*"] for all`,
 		}},
-		{"sanitize", spoil(t, `  rules:`, `  sanitize: {finalizers: remove, fields: [/spec/replicas, spec, /metadata/name, /a~b], ignoreFieldManagers: [helm, "a b", "", "[ab]*", "x/*"]}`+"\n  rules:"), []string{
+		{"sanitize", spoil(t, `  rules:`, `  sanitize: {finalizers: remove, fields: [/spec/replicas, spec, /metadata/name, /a~b], ignoreFieldManagers: [helm, "a b", "", "[ab]*", "x/*", "x/scale", /scale]}`+"\n  rules:"), []string{
 			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.finalizers: "remove" is not known; write Keep or Remove`,
-			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.ignoreFieldManagers[1]: matches no field manager; write one, with * for any characters and ? for any one, such as "kubectl-*"`,
-			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.ignoreFieldManagers[2]: matches no field manager; write one, with * for any characters and ? for any one, such as "kubectl-*"`,
-			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.ignoreFieldManagers[3]: matches no field manager; write one, with * for any characters and ? for any one, such as "kubectl-*"`,
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.ignoreFieldManagers[1]: matches no field manager; write one, with * for any characters and ? for any one, and /scale or /status behind it for what it owns through that subresource, such as "kube-controller-manager/scale"`,
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.ignoreFieldManagers[2]: matches no field manager; write one, with * for any characters and ? for any one, and /scale or /status behind it for what it owns through that subresource, such as "kube-controller-manager/scale"`,
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.ignoreFieldManagers[3]: matches no field manager; write one, with * for any characters and ? for any one, and /scale or /status behind it for what it owns through that subresource, such as "kube-controller-manager/scale"`,
+			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.ignoreFieldManagers[6]: "/scale" matches no field manager; write one, with * for any characters and ? for any one, and /scale or /status behind it for what it owns through that subresource, such as "kube-controller-manager/scale"`,
 			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.fields[1]: "spec" is not a JSON pointer to what may be left out: it does not begin with /; write one such as /spec/replicas`,
 			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.fields[2]: "/metadata/name" is not a JSON pointer to what may be left out: an object is known by that; write one such as /spec/replicas`,
 			`f.yaml:16 (document 3, ClusterWatchRule all): spec.sanitize.fields[3]: is not a JSON pointer to what may be left out: a ~ is written ~0, and a / within a name ~1; write one such as /spec/replicas`,

@@ -21,17 +21,17 @@ import (
 // Times are in whole seconds. Of several managers in one the API server's order decides: who
 // updates is behind who applies, as controllers react to what was applied. One that is ignored
 // is none as long as there is another: what it writes is rarely a change.
-func lastWrite(o *unstructured.Unstructured, ignored func(manager string) bool) (time.Time, string) {
+func lastWrite(o *unstructured.Unstructured, ignored func(manager, subresource string) bool) (time.Time, string) {
 	var when time.Time
-	var manager string
+	var manager, through string
 	for _, f := range o.GetManagedFields() {
 		if f.Subresource == "status" || f.Time == nil || f.Time.Time.Before(when) {
 			continue
 		}
-		if f.Time.Time.Equal(when) && ignored(f.Manager) && !ignored(manager) {
+		if f.Time.Time.Equal(when) && ignored(f.Manager, f.Subresource) && !ignored(manager, through) {
 			continue
 		}
-		when, manager = f.Time.Time, f.Manager
+		when, manager, through = f.Time.Time, f.Manager, f.Subresource
 	}
 	if when.IsZero() {
 		when = o.GetCreationTimestamp().Time
@@ -83,7 +83,7 @@ func rest(o *unstructured.Unstructured) uint64 {
 	if err != nil {
 		return 0
 	}
-	when, _ := lastWrite(o, func(string) bool { return false })
+	when, _ := lastWrite(o, func(string, string) bool { return false })
 	h := fnv.New64a()
 	_, _ = h.Write(binary.BigEndian.AppendUint64(text, uint64(when.Unix())))
 	return h.Sum64()

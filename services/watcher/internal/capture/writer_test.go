@@ -49,7 +49,7 @@ func TestLastWrite(t *testing.T) {
 			meta := o.Object["metadata"].(map[string]any)
 			meta["creationTimestamp"] = at(0)
 			meta["managedFields"] = tt.fields
-			when, manager := lastWrite(o, func(manager string) bool { return manager == "robot" || manager == "injector" })
+			when, manager := lastWrite(o, func(manager, _ string) bool { return manager == "robot" || manager == "injector" })
 			if manager != tt.manager || !when.Equal(time.Date(2026, 3, 14, 15, tt.minute, 0, 0, time.UTC)) {
 				t.Errorf("written by %q at %s", manager, when)
 			}
