@@ -355,7 +355,8 @@ type Author struct {
 // ManagerAuthor is the author of what some field managers change.
 type ManagerAuthor struct {
 	// FieldManager is a pattern, in which * stands for any characters and ? for any one, such as
-	// kubectl-*. The trailer Field-Manager of each commit names one.
+	// kubectl-*. The trailers Field-Manager of a commit name those whose changes it has, twenty at
+	// most; that of several differences which a comparison found names none.
 	// +required
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[^\\\[\]\s]{1,128}$`

@@ -7,6 +7,7 @@ package message
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -132,8 +133,27 @@ func several(subject string, items []Item, origin event.Origin, d event.Destinat
 	var b strings.Builder
 	w.begin(&b, items, d, subject, strings.Join(list, "\n"))
 	trailers(&b, origin, run, d, p)
+	if origin == event.Live { // what a run puts right was not done by who wrote the object last
+		managers(&b, items)
+	}
 	coAuthors(&b, items)
 	return b.String()
+}
+
+// namedManagers is how many field managers a commit names at most.
+const namedManagers = 20
+
+// managers names each once, in their order.
+func managers(b *strings.Builder, items []Item) {
+	var names []string
+	for _, i := range items {
+		names = append(names, wording.OneLine(i.Change.FieldManager))
+	}
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })
+	for _, name := range names[:min(len(names), namedManagers)] {
+		trailer(b, TrailerManager, name)
+	}
 }
 
 // coAuthors names each once, as forges read it.

@@ -94,18 +94,38 @@ Kubescribe-Destination: prod/default/live
 }
 
 func TestWindow(t *testing.T) {
-	got := Window([]Item{{Change: change("web"), Effect: repo.Deleted}, {Change: change("api"), Effect: repo.Updated}}, key, here, Words{})
-	want := `Change live: 1 updated, 1 deleted
+	gone, other := change("web"), change("db")
+	gone.FieldManager, other.FieldManager = "", "helm\nKubescribe-Position: inc/key/99"
+	items := []Item{
+		{Change: gone, Effect: repo.Deleted}, {Change: change("api"), Effect: repo.Updated}, {Change: change("ui"), Effect: repo.Updated}, {Change: other, Effect: repo.Created},
+	}
+	got := Window(items, key, here, Words{})
+	want := `Change live: 1 created, 2 updated, 1 deleted
 
 Delete deployments.apps shop/web
 Update deployments.apps shop/api
+Update deployments.apps shop/ui
+Create deployments.apps shop/db
 
 Kubescribe-Position: inc/key/42
 Kubescribe-Origin: live
 Kubescribe-Destination: prod/default/live
+Field-Manager: helm Kubescribe-Position: inc/key/99
+Field-Manager: kubectl-edit
 `
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if p, ok := ParsePosition(got, "inc", "key"); !ok || p.Seq != here.Seq {
+		t.Errorf("position %d, %v", p.Seq, ok)
+	}
+	for i := range namedManagers + 1 {
+		c := change("web")
+		c.FieldManager = fmt.Sprint("manager-", i)
+		items = append(items, Item{Change: c, Effect: repo.Updated})
+	}
+	if n := strings.Count(Window(items, key, here, Words{}), "\nField-Manager: "); n != namedManagers {
+		t.Errorf("of many managers %d are named", n)
 	}
 }
 
@@ -120,7 +140,7 @@ func TestCoAuthors(t *testing.T) {
 	}
 	names := "Co-authored-by: Bob Kubescribe-Position: inc/key/99 <bob@example.com>\nCo-authored-by: Ada <ada@example.com>\n"
 	for name, tt := range map[string]struct{ got, end string }{
-		"a window": {Window(items, key, here, Words{}), "\nKubescribe-Destination: prod/default/live\n" + names},
+		"a window": {Window(items, key, here, Words{}), "\nField-Manager: kubectl-edit\n" + names},
 		"one":      {Live(items[2], key, here, Words{}), "\nField-Manager: kubectl-edit\nCo-authored-by: Ada <ada@example.com>\n"},
 	} {
 		if !strings.HasSuffix(tt.got, tt.end) {
