@@ -232,16 +232,6 @@ func (t *Type) Select(o *unstructured.Unstructured) []Choice {
 	return chosen
 }
 
-// Ignores reports whether rules ignore what a field manager writes through a subresource,
-// whosever.
-func (t *Type) Ignores(manager, subresource string) bool {
-	return slices.ContainsFunc(t.wants, func(d wants) bool {
-		return slices.ContainsFunc(d.rules, func(r rule) bool {
-			return manifest.IgnoresManager(t.policies[r.policy].IgnoreManagers, manager, subresource)
-		})
-	})
-}
-
 // Possible are the destinations that an object may have been selected for in a version before:
 // its labels and owners may have been others. What is excluded now is taken to have been so
 // before, or each heartbeat of a controlled object would count.

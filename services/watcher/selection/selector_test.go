@@ -141,11 +141,6 @@ func TestChoicesOfManagers(t *testing.T) {
 	if len(got) != 3 || len(got[Only(0)]) != 0 || !slices.Equal(got[Only(1).With(Only(3))], []string{"a", "b-*"}) || !slices.Equal(got[Only(2)], []string{"a"}) {
 		t.Errorf("%v", got)
 	}
-	for manager, want := range map[string]bool{"a": true, "b-1": true, "b": false, "": false} {
-		if s.Of(deployments).Ignores(manager, "") != want || s.Of(leases).Ignores(manager, "") {
-			t.Errorf("%q is ignored: %v, of what nobody selects: %v", manager, !want, s.Of(leases).Ignores(manager, ""))
-		}
-	}
 }
 
 // TestLifted: an exclusion that one destination lifts holds for the others.

@@ -117,7 +117,7 @@ func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured) error 
 	if known && had.UID == next.UID && had.Version == next.Entry.Version && had.Version != 0 {
 		return w.sameVersion(ctx, o, next, r)
 	}
-	scaled(&c, o, had, next.Entry, time.Now())
+	scaled(&c, o, had, r, time.Now())
 	if err := w.cannotRender(ctx, c, next, r); err != nil {
 		return err
 	}

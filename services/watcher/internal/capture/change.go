@@ -18,7 +18,7 @@ import (
 // change is an object's version as an event, without what only the worker
 // knows: op and position.
 func (w *Worker) change(o *unstructured.Unstructured) event.Change {
-	when, manager := lastWrite(o, w.Selection.Ignores)
+	when, manager := lastWrite(o, nil)
 	return event.Change{
 		Object:  w.object(o.GetNamespace(), o.GetName()),
 		Cluster: w.Cluster, ClusterID: w.ClusterID,
@@ -41,6 +41,7 @@ const maxManifest = bus.MaxPayload - 32<<10
 // content is what stands of an object in Git: its canonical manifest, and who may read that.
 type content struct {
 	manifest []byte
+	manager  string              // who wrote it, to those who have it so
 	audience *selection.Audience // nil: everybody who reads the repository
 	mark     string              // of the manifest, where there is an audience
 }
@@ -53,6 +54,7 @@ func (w *Worker) render(o *unstructured.Unstructured, choice selection.Choice) (
 		return content{}, "", fmt.Errorf("sanitizing %s: %w", object, err)
 	}
 	c = content{audience: choice.Audience}
+	_, c.manager = lastWrite(o, choice.Policy.IgnoreManagers)
 	if c.manifest, err = manifest.Encode(clean); err != nil {
 		return content{}, "", fmt.Errorf("encoding %s: %w", object, err)
 	}
@@ -75,9 +77,9 @@ func (w *Worker) render(o *unstructured.Unstructured, choice selection.Choice) (
 	return c, secretmark.Hash(c.mark, c.audience.Recipients, c.audience.Fields), nil
 }
 
-// fill gives a change its content: sealed, if not everybody may read it.
+// fill gives a change its content, and who wrote that: sealed, if not everybody may read it.
 func (w *Worker) fill(c *event.Change, hash string, of content) (err error) {
-	c.Hash, c.Manifest = hash, of.manifest
+	c.Hash, c.Manifest, c.FieldManager = hash, of.manifest, of.manager
 	if of.audience == nil {
 		return nil
 	}
@@ -119,7 +121,9 @@ func (w *Worker) renderAll(o *unstructured.Unstructured) rendered {
 			continue
 		}
 		digest := index.DigestOf(hash)
-		r.contents[digest] = c
+		if _, has := r.contents[digest]; !has {
+			r.contents[digest] = c
+		}
 		r.Add(choice.To, digest)
 	}
 	if r.To() != "" {

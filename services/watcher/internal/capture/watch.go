@@ -148,7 +148,7 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 	if !next.Gone {
 		r = w.renderAll(o)
 		next.Entry = r.Entry
-		scaled(&c, o, w.index[nameOf(o)], next.Entry, time.Now())
+		scaled(&c, o, w.index[nameOf(o)], r, time.Now())
 		if err := w.cannotRender(ctx, c, next, r); err != nil {
 			return err
 		}

@@ -19,16 +19,17 @@ import (
 // there.
 //
 // Times are in whole seconds. Of several managers in one the API server's order decides: who
-// updates is behind who applies, as controllers react to what was applied. One that is ignored
-// is none as long as there is another: what it writes is rarely a change.
-func lastWrite(o *unstructured.Unstructured, ignored func(manager, subresource string) bool) (time.Time, string) {
+// updates is behind who applies, as controllers react to what was applied. One that a policy
+// ignores, see manifest.IgnoresManager, is none as long as there is another: what it writes is
+// rarely a change to those who have the object so.
+func lastWrite(o *unstructured.Unstructured, ignored []string) (time.Time, string) {
 	var when time.Time
 	var manager, through string
 	for _, f := range o.GetManagedFields() {
 		if f.Subresource == "status" || f.Time == nil || f.Time.Time.Before(when) {
 			continue
 		}
-		if f.Time.Time.Equal(when) && ignored(f.Manager, f.Subresource) && !ignored(manager, through) {
+		if f.Time.Time.Equal(when) && manifest.IgnoresManager(ignored, f.Manager, f.Subresource) && !manifest.IgnoresManager(ignored, manager, through) {
 			continue
 		}
 		when, manager, through = f.Time.Time, f.Manager, f.Subresource
@@ -39,15 +40,15 @@ func lastWrite(o *unstructured.Unstructured, ignored func(manager, subresource s
 	return when, manager
 }
 
-// scaled gives a change of an object its writer, if that is who scaled it: the API server notes
-// no time of what is written as the scale subresource, by autoscalers above all, and leaves the
-// note of it in the object for as long as nobody else writes the replicas.
+// scaled gives a change of an object, and what is written of it, its writer, if that is who scaled
+// it: the API server notes no time of what is written as the scale subresource, by autoscalers above
+// all, and leaves the note of it in the object for as long as nobody else writes the replicas.
 //
 // It was the scaler if only spec.replicas differ from the version that the index had, which was
 // seen right before: whoever writes these otherwise takes them from it. Without that version
 // nobody can tell, and lastWrite stands: behind a restart, until the index is exact. So it does
 // for a type whose scale is another field.
-func scaled(c *event.Change, o *unstructured.Unstructured, had, is index.Entry, now time.Time) {
+func scaled(c *event.Change, o *unstructured.Unstructured, had index.Entry, is rendered, now time.Time) {
 	if had.UID != is.UID || had.Rest != is.Rest || is.Rest == 0 {
 		return
 	}
@@ -62,6 +63,10 @@ func scaled(c *event.Change, o *unstructured.Unstructured, had, is index.Entry, 
 			continue
 		}
 		c.FieldManager = f.Manager
+		for digest, content := range is.contents {
+			content.manager = f.Manager
+			is.contents[digest] = content
+		}
 		if now.After(c.Time) { // unless the API server's clock is ahead
 			c.Time = now
 		}
@@ -83,7 +88,7 @@ func rest(o *unstructured.Unstructured) uint64 {
 	if err != nil {
 		return 0
 	}
-	when, _ := lastWrite(o, func(string, string) bool { return false })
+	when, _ := lastWrite(o, nil)
 	h := fnv.New64a()
 	_, _ = h.Write(binary.BigEndian.AppendUint64(text, uint64(when.Unix())))
 	return h.Sum64()

@@ -49,7 +49,7 @@ func TestLastWrite(t *testing.T) {
 			meta := o.Object["metadata"].(map[string]any)
 			meta["creationTimestamp"] = at(0)
 			meta["managedFields"] = tt.fields
-			when, manager := lastWrite(o, func(manager, _ string) bool { return manager == "robot" || manager == "injector" })
+			when, manager := lastWrite(o, []string{"robot", "injector"})
 			if manager != tt.manager || !when.Equal(time.Date(2026, 3, 14, 15, tt.minute, 0, 0, time.UTC)) {
 				t.Errorf("written by %q at %s", manager, when)
 			}
@@ -153,16 +153,41 @@ func TestScaled(t *testing.T) {
 	})
 }
 
+// TestWriterByDestination: whom one destination ignores is who wrote it to another, that has
+// what he wrote.
+func TestWriterByDestination(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		r := begin(t, s, l, selecting("all", "", event.Policy{}), selecting("some", "", event.Policy{IgnoreManagers: []string{"robot"}}))
+		o := fleet(1, 1, 1, "ada", false)
+		meta := o.Object["metadata"].(map[string]any)
+		meta["labels"] = map[string]any{"team": "red"}
+		by := fleet(1, 1, 1, "robot", false).GetManagedFields()
+		ada := fleet(1, 1, 1, "ada", false).GetManagedFields()
+		ada[0].FieldsV1.Raw = []byte(`{"f:metadata":{"f:labels":{"f:team":{}}}}`)
+		o.SetManagedFields(append(ada, by...))
+		s.put(o)
+		synctest.Wait()
+		got := map[string]string{}
+		for _, c := range l.changes(t) {
+			for _, k := range c.To {
+				got[k.Name] = c.FieldManager
+			}
+		}
+		if len(got) != 2 || got["all"] != "robot" || got["some"] != "ada" {
+			t.Errorf("it is written by %q", got)
+		}
+		r.stop(t)
+	})
+}
+
 // TestScaledTime: a clock that is behind the API server's gives no change an earlier time.
 func TestScaledTime(t *testing.T) {
 	o := fleet(1, 2, 30, "ada", true)
 	w := New(Config{Cluster: "prod", Selection: selectionOf(t, live)})
-	is := w.renderAll(o).Entry
 	when := time.Date(1999, 12, 31, 15, 0, 30, 0, time.UTC)
 	for now, want := range map[time.Time]time.Time{when.Add(-time.Hour): when, when.Add(time.Hour): when.Add(time.Hour)} {
-		c := event.Change{Time: when, FieldManager: "ada"}
-		scaled(&c, o, is, is, now)
-		if c.FieldManager != "autoscaler" || !c.Time.Equal(want) {
+		c, is := event.Change{Time: when}, w.renderAll(o)
+		if scaled(&c, o, is.Entry, is, now); c.FieldManager != "autoscaler" || !c.Time.Equal(want) {
 			t.Errorf("at %s it is written by %q at %s", now, c.FieldManager, c.Time)
 		}
 	}
