@@ -2,6 +2,7 @@ package documents
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,7 +16,8 @@ import (
 // --force, GitOps tools, an installer that takes all of its objects along) deletes it and makes
 // it again, within seconds: a destination that ended in between would lose what waits for it on
 // the bus and begin anew, and a rule's files would leave Git and come back. Who means to delete
-// one waits that much longer. A change of a document counts at once, so that consent is
+// one waits that much longer. It does not run while the kind cannot be listed, and ends nothing
+// that the API server still has. A change of a document counts at once, so that consent is
 // withdrawn by that.
 //
 // This is not durable, and need not be: a process that begins while a document is gone gives it
@@ -63,45 +65,63 @@ func (s *Source) leave(kind string, o any, now time.Time) {
 	}
 }
 
-// release ends documents whose grace is over, until ctx ends. Where their kind cannot be listed,
-// because its definition is gone, say, or its group fails, it is not known what there is, and
-// they count on.
+// release ends documents whose grace is over, until ctx ends.
 func (s *Source) release(ctx context.Context) {
 	for fault.Wait(ctx, releaseEvery) == nil {
-		before := time.Now().Add(-s.grace)
 		for kind := range kinds {
-			if s.over(kind, before, false) && s.served(ctx, kind) {
-				s.over(kind, before, true)
+			if gone := s.gone(kind); len(gone) > 0 {
+				there, err := s.list(ctx, kind)
+				s.end(kind, gone, there, err, time.Now())
 			}
 		}
 	}
 }
 
-// over reports whether the grace of documents that were gone before a moment is over, and may
-// end them.
-func (s *Source) over(kind string, before time.Time, end bool) (some bool) {
+// gone are the documents of a kind that are, by their names.
+func (s *Source) gone(kind string) map[string]document {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, d := range s.there[kind] {
-		if d.gone.IsZero() || d.gone.After(before) {
-			continue
-		}
-		some = true
-		if end {
-			delete(s.there[kind], key)
-		}
-	}
-	if some && end {
-		s.touch(kind)
-	}
-	return some
+	gone := maps.Clone(s.there[kind])
+	maps.DeleteFunc(gone, func(_ string, d document) bool { return d.gone.IsZero() })
+	return gone
 }
 
-func (s *Source) served(ctx context.Context, kind string) bool {
+// list is which documents of a kind the API server has, by their names. An error says that the
+// kind cannot be listed: its definition is gone, say, or its group fails.
+func (s *Source) list(ctx context.Context, kind string) (there map[string]bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeWait)
 	defer cancel()
-	_, err := s.client.Resource(kinds[kind]).List(ctx, metav1.ListOptions{Limit: 1})
-	return err == nil
+	l, err := s.client.Resource(kinds[kind]).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	there = map[string]bool{}
+	for i := range l.Items {
+		there[cache.MetaObjectToName(&l.Items[i]).String()] = true
+	}
+	return there, nil
+}
+
+// end ends what is gone for longer than its grace. While the kind cannot be listed, nobody can
+// make a document again, and while one is there of which no watch has told yet, it is about to be
+// known: for both, grace begins anew. Those that came back, or left again, meanwhile are let be.
+func (s *Source) end(kind string, gone map[string]document, there map[string]bool, err error, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	some := false
+	for key, d := range gone {
+		switch {
+		case s.there[kind][key] != d:
+		case err != nil || there[key]:
+			s.there[kind][key] = document{d.Unstructured, now}
+		case now.Sub(d.gone) >= s.grace:
+			delete(s.there[kind], key)
+			some = true
+		}
+	}
+	if some {
+		s.touch(kind)
+	}
 }
 
 // Unsure is for how long, since the documents were first known, one that is not among them may

@@ -3,10 +3,13 @@ package documents
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
@@ -93,4 +96,79 @@ func TestGone(t *testing.T) {
 	if now, err := source.Get(t.Context(), enough); err != nil || len(now.Documents.GitDestinations) != 0 {
 		t.Errorf("after its grace: %+v, %v", now, err)
 	}
+}
+
+// gets is how many documents of a kind count.
+func gets(t *testing.T, s *Source) string {
+	t.Helper()
+	now, err := s.Get(t.Context(), enough)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%d destinations, %d rules", len(now.Documents.GitDestinations), len(now.Documents.WatchRules))
+}
+
+// TestDefinitionsAway: while a kind cannot be listed, grace does not run: it begins anew once it
+// can be.
+func TestDefinitionsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rule := object(v1alpha1.KindWatchRule, "shop", "apps", 2, map[string]any{"destinationRef": map[string]any{"name": "live"}})
+		s := newServer(live(), rule)
+		var away atomic.Bool
+		s.PrependReactor("list", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			if !away.Load() {
+				return false, nil, nil
+			}
+			return true, nil, apierrors.NewNotFound(a.GetResource().GroupResource(), "")
+		})
+		source := follow(t, s, Grace)
+		says := func(when, want string) {
+			t.Helper()
+			synctest.Wait()
+			if got := gets(t, source); got != want {
+				t.Errorf("%s: %s, want %s", when, got, want)
+			}
+		}
+		says("at first", "1 destinations, 1 rules")
+		away.Store(true)
+		destinations, rules := s.Resource(kinds[v1alpha1.KindGitDestination]).Namespace("shop"), s.Resource(kinds[v1alpha1.KindWatchRule]).Namespace("shop")
+		if err := errors.Join(destinations.Delete(t.Context(), "live", metav1.DeleteOptions{}), rules.Delete(t.Context(), "apps", metav1.DeleteOptions{})); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * Grace)
+		says("without definitions", "1 destinations, 1 rules")
+		away.Store(false)
+		time.Sleep(Grace / 2)
+		says("with definitions, and without documents yet", "1 destinations, 1 rules")
+		if _, err := destinations.Create(t.Context(), live(), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(Grace)
+		says("one is made again, the other is not", "1 destinations, 0 rules")
+	})
+}
+
+// TestFound: what the API server has does not end, although no watch has told of it yet.
+func TestFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(live())
+		source := follow(t, s, Grace)
+		gets(t, source)
+		source.leave(v1alpha1.KindGitDestination, live(), time.Now())
+		time.Sleep(3 * Grace)
+		if got := gets(t, source); got != "1 destinations, 0 rules" {
+			t.Errorf("while it is there: %s", got)
+		}
+		if err := s.Resource(kinds[v1alpha1.KindGitDestination]).Namespace("shop").Delete(t.Context(), "live", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(Grace / 2)
+		if got := gets(t, source); got != "1 destinations, 0 rules" {
+			t.Errorf("as soon as it is gone: %s", got)
+		}
+		time.Sleep(Grace)
+		if got := gets(t, source); got != "0 destinations, 0 rules" {
+			t.Errorf("after its grace: %s", got)
+		}
+	})
 }
