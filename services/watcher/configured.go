@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -34,12 +35,19 @@ type plan struct {
 	changed      <-chan struct{}   // closed once a document has changed; nil: none does
 }
 
-// same reports whether nothing has to be done differently.
+// same reports whether nothing has to be done differently: the order of destinations says nothing.
 func (p plan) same(other plan) bool {
-	return slices.EqualFunc(p.destinations, other.destinations, func(a, b event.Destination) bool {
-		a.First, b.First = 0, 0
-		return string(event.Encode(a)) == string(event.Encode(b))
-	})
+	return maps.Equal(p.encoded(), other.encoded())
+}
+
+// encoded are the destinations by their keys, but for when they were registered.
+func (p plan) encoded() map[event.DestinationKey]string {
+	all := map[event.DestinationKey]string{}
+	for _, d := range p.destinations {
+		d.First = 0
+		all[d.Key] = string(event.Encode(d))
+	}
+	return all
 }
 
 // maxDestination bounds what is registered of a destination: one that is larger would stand in

@@ -590,7 +590,9 @@ type DestinationRef struct {
 
 // Sanitize says what stands in Git of a resource where people differ. Status and bookkeeping
 // are removed in any case. Of several rules of a destination that select a resource the
-// first one's counts, those of WatchRules before those of ClusterWatchRules.
+// first one's counts, those of WatchRules before those of ClusterWatchRules: of a cluster's
+// documents in the order of their namespaces and names, whatever their age, and of a file's as
+// they stand there.
 type Sanitize struct {
 	// Finalizers: Keep, or Remove.
 	// +optional

@@ -37,7 +37,7 @@ type Holder struct {
 //
 // Those in unread are refused from the start: of them the documents have what could be read.
 // Of folders that overlap, the one of whoever comes first in held counts, wrong or not; where
-// nobody has it yet, that of the document that comes first.
+// nobody has it yet, that of the document that comes first: of a cluster's, by namespace and name.
 func (d *Documents) Usable(unread []Refused, held []Holder) (*Documents, []Refused) {
 	usable := &Documents{
 		GitRemotes: slices.Clone(d.GitRemotes), GitDestinations: slices.Clone(d.GitDestinations),

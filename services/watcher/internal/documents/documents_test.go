@@ -98,22 +98,22 @@ func follow(t *testing.T, s *server, grace time.Duration) *Source {
 
 const enough = 30 * time.Second
 
-// TestSource: documents come with their defaults, oldest first, and a change is told of; that of
-// a status is none.
+// TestSource: documents come with their defaults, by their names whatever their age, and a change
+// is told of; that of a status is none.
 func TestSource(t *testing.T) {
 	rule := func(name string, minute int) *unstructured.Unstructured {
 		return object(v1alpha1.KindWatchRule, "shop", name, minute, map[string]any{
 			"destinationRef": map[string]any{"name": "live"}, "rules": []any{map[string]any{"apiGroups": []any{"*"}, "resources": []any{"*"}}},
 		})
 	}
-	s := newServer(live(), rule("young", 9), rule("old", 3), object(v1alpha1.KindGitRemote, "shop", "git", 0, map[string]any{"url": "/srv/git"}))
+	s := newServer(live(), rule("a", 9), rule("b", 3), object(v1alpha1.KindGitRemote, "shop", "git", 0, map[string]any{"url": "/srv/git"}))
 	source := follow(t, s, Grace)
 	read, err := source.Get(t.Context(), enough)
 	if err != nil {
 		t.Fatal(err)
 	}
 	docs := read.Documents
-	if len(read.Unread) > 0 || len(docs.GitRemotes) != 1 || len(docs.GitDestinations) != 1 || docs.GitDestinations[0].Spec.Branch != "main" || len(docs.WatchRules) != 2 || docs.WatchRules[0].Name != "old" {
+	if len(read.Unread) > 0 || len(docs.GitRemotes) != 1 || len(docs.GitDestinations) != 1 || docs.GitDestinations[0].Spec.Branch != "main" || len(docs.WatchRules) != 2 || docs.WatchRules[0].Name != "a" {
 		t.Fatalf("%+v", docs)
 	}
 	verdict := Judge(docs)

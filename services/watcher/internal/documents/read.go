@@ -5,17 +5,17 @@ import (
 	"maps"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 )
 
-// read is all documents of a kind, oldest first, and those that cannot be read, or not wholly.
+// read is all documents of a kind, in the order of their namespaces and names, and those that
+// cannot be read, or not wholly. Of rules the order decides: it must not depend on when they were
+// made, since who replaces one makes it again.
 func read[T any](from map[string]document, into *[]T) (unread []v1alpha1.Refused) {
-	objects := slices.SortedFunc(maps.Values(from), func(a, b document) int { return older(a, b) })
-	for _, o := range objects {
+	for _, o := range slices.SortedFunc(maps.Values(from), byName) {
 		document, problems := decode[T](o.Unstructured)
 		*into = append(*into, document)
 		if len(problems) > 0 {
@@ -29,9 +29,8 @@ func read[T any](from map[string]document, into *[]T) (unread []v1alpha1.Refused
 	return unread
 }
 
-func older(a, b metav1.Object) int {
-	x, y := a.GetCreationTimestamp(), b.GetCreationTimestamp()
-	return cmp.Or(x.Compare(y.Time), cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
+func byName(a, b document) int {
+	return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
 }
 
 // unreadable is what is wrong with a field of another shape. What stands there is not repeated:

@@ -147,8 +147,8 @@ func (s *Source) installed(ctx context.Context, kind string) error {
 
 // Read is the documents as they count.
 type Read struct {
-	// Documents have their defaults, oldest first. Of those in Unread they have what could be
-	// read.
+	// Documents have their defaults, in the order of their namespaces and names. Of those in
+	// Unread they have what could be read.
 	Documents *v1alpha1.Documents
 	Unread    []v1alpha1.Refused
 	Changed   <-chan struct{} // closed once one has changed since
