@@ -45,7 +45,14 @@ func live() *unstructured.Unstructured {
 	return object(v1alpha1.KindGitDestination, "shop", "live", 1, map[string]any{"remoteRef": map[string]any{"name": "git"}})
 }
 
-// server is an API server with documents. What is patched is kept, and nothing is changed by it:
+// namespace is the documents', made so many minutes after the first.
+func namespace(minute int) *unstructured.Unstructured {
+	u := object("Namespace", "", "shop", minute, nil)
+	u.SetAPIVersion("v1")
+	return u
+}
+
+// server is an API server with documents in a namespace. What is patched is kept, and nothing is changed by it:
 // the real one merges, which TestResources of test/e2e is about.
 type server struct {
 	*fake.FakeDynamicClient
@@ -54,7 +61,8 @@ type server struct {
 }
 
 func newServer(objects ...runtime.Object) *server {
-	lists := map[schema.GroupVersionResource]string{}
+	lists := map[schema.GroupVersionResource]string{namespaces: "NamespaceList"}
+	objects = append(objects, namespace(0))
 	for kind, resource := range kinds {
 		lists[resource] = kind + "List"
 	}

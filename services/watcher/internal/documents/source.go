@@ -55,6 +55,7 @@ type Source struct {
 	grace     time.Duration
 	informers map[string]cache.SharedIndexInformer // by kind
 	followed  []cache.InformerSynced               // whether all that was there has come, of each kind
+	left      chan struct{}                        // has one where a document is gone, and nobody has looked yet
 
 	mu      sync.Mutex
 	there   map[string]map[string]document // by kind, and namespace/name; guarded by mu
@@ -66,7 +67,7 @@ type Source struct {
 // New makes a source that Run reads.
 func New(client dynamic.Interface, log *slog.Logger) (*Source, error) {
 	s := &Source{
-		client: client, log: log, grace: Grace, informers: map[string]cache.SharedIndexInformer{},
+		client: client, log: log, grace: Grace, informers: map[string]cache.SharedIndexInformer{}, left: make(chan struct{}, 1),
 		there: map[string]map[string]document{}, changed: make(chan struct{}), wrong: map[string]error{},
 	}
 	factory := dynamicinformer.NewDynamicSharedInformerFactory(client, 0)

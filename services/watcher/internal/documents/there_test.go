@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -169,6 +170,57 @@ func TestFound(t *testing.T) {
 		time.Sleep(Grace)
 		if got := gets(t, source); got != "0 destinations, 0 rules" {
 			t.Errorf("after its grace: %s", got)
+		}
+	})
+}
+
+// TestLeft: a document that is gone counts on only where its namespace is known to stand.
+func TestLeft(t *testing.T) {
+	going := namespace(0)
+	now := metav1.Now()
+	going.SetDeletionTimestamp(&now)
+	for _, tt := range []struct {
+		name      string
+		namespace *unstructured.Unstructured
+		err       error
+		want      bool
+	}{
+		{"it stands", namespace(0), nil, false},
+		{"it was made with the document", namespace(1), nil, false},
+		{"it is another one, by the same name", namespace(2), nil, true},
+		{"it is going", going, nil, true},
+		{"it is gone", nil, apierrors.NewNotFound(namespaces.GroupResource(), "shop"), true},
+		{"it may not be read", nil, apierrors.NewForbidden(namespaces.GroupResource(), "shop", nil), true},
+		{"nobody answers", nil, errors.New("no"), false},
+	} {
+		if got := left(live(), tt.namespace, tt.err); got != tt.want {
+			t.Errorf("%s: it left: %v", tt.name, got)
+		}
+	}
+}
+
+// TestNamespaceGone: a document that went with its namespace ends at once, whether its kind can be
+// listed or not; what is in no namespace does not.
+func TestNamespaceGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		everywhere := object(v1alpha1.KindClusterWatchRule, "", "all", 2, map[string]any{"destinationRef": map[string]any{"name": "live", "namespace": "shop"}})
+		s := newServer(live(), everywhere)
+		source := follow(t, s, Grace)
+		gets(t, source)
+		s.PrependReactor("list", "gitdestinations", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, errors.New("the group fails")
+		})
+		if err := errors.Join(
+			s.Resource(namespaces).Delete(t.Context(), "shop", metav1.DeleteOptions{}),
+			s.Resource(kinds[v1alpha1.KindGitDestination]).Namespace("shop").Delete(t.Context(), "live", metav1.DeleteOptions{}),
+			s.Resource(kinds[v1alpha1.KindClusterWatchRule]).Delete(t.Context(), "all", metav1.DeleteOptions{}),
+		); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // and no time passes
+		now, err := source.Get(t.Context(), enough)
+		if err != nil || len(now.Documents.GitDestinations) != 0 || len(now.Documents.ClusterWatchRules) != 1 {
+			t.Errorf("%+v, %v", now.Documents, err)
 		}
 	})
 }
