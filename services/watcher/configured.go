@@ -73,7 +73,7 @@ func (w *Watcher) configured(ctx context.Context, id string) (p plan, err error)
 		return p, err
 	}
 	all := read.Documents
-	usable, refused := all.Usable(read.Unread, registry.Held(registered))
+	usable, refused := all.Usable(read.Unread, registry.Held(registry.Standing(registered, all, read.Unread)))
 	p.changed, p.verdict = read.Changed, documents.Judge(all)
 	compiled, err := registry.Compile(usable, w.cfg.Cluster, id)
 	if err != nil {
@@ -88,7 +88,7 @@ func (w *Watcher) configured(ctx context.Context, id string) (p plan, err error)
 		}
 	}
 	p.verdict.Refused = refused
-	p.destinations = registry.Retain(compiled, registered, refused, all, id)
+	p.destinations = registry.Retain(compiled, registered, refused, read.Unread, all, id)
 	w.withhold(p.destinations)
 	p.verdict.Withheld = map[string]event.Withheld{}
 	for _, d := range p.destinations {

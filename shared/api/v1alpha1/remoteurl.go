@@ -35,6 +35,12 @@ func CanonicalURL(remote string) string {
 	return canonical
 }
 
+// ValidURL reports whether a remote's URL is one that can be worked with.
+func ValidURL(remote string) bool {
+	_, problem := parseURL(remote)
+	return problem == ""
+}
+
 // parseURL gives the canonical form of a remote's URL, or says what is wrong with it
 // without repeating any of it.
 func parseURL(remote string) (canonical, problem string) {

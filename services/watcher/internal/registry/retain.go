@@ -12,7 +12,9 @@ import (
 // that are refused: a document that was changed and is wrong now means what it meant before,
 // and so does one that refers to what is gone. Without its rules a destination would select
 // less, and remove the rest from Git; without its remote it would be removed, and what waits
-// for it on the bus. It ends with its document alone. all are the documents, refused or not.
+// for it on the bus. It ends with its document alone, or where that is another one by the same
+// name, which points elsewhere: see [Standing]. all are the documents, refused or not, and unread
+// those of which all has what could be read.
 //
 // Consent is never retained: a rule whose document is gone, or refers to another destination
 // now, or that the destination does not admit any more, does not count; a recipient that the
@@ -20,7 +22,7 @@ import (
 // that Secrets are not mirrored, they are not. What never was registered means nothing yet. Rules come in the
 // order of their documents, as if none were wrong: the first one that selects an object decides
 // what stands in Git of it. The cluster is the one of clusterID, whatever it was before.
-func Retain(compiled, registered []event.Destination, refused []v1alpha1.Refused, all *v1alpha1.Documents, clusterID string) []event.Destination {
+func Retain(compiled, registered []event.Destination, refused, unread []v1alpha1.Refused, all *v1alpha1.Documents, clusterID string) []event.Destination {
 	wrong := map[string]bool{}
 	for _, r := range refused {
 		wrong[r.Ref.String()] = true
@@ -36,7 +38,7 @@ func Retain(compiled, registered []event.Destination, refused []v1alpha1.Refused
 		places := placesOf(all, d)
 		i := slices.IndexFunc(kept, func(d event.Destination) bool { return d.Key == was.Key })
 		if i < 0 {
-			if !itself {
+			if !itself || !stands(was, d, all, unread) {
 				continue
 			}
 			i = len(kept)
@@ -87,6 +89,37 @@ func neverSecrets(all *v1alpha1.Documents) map[string]bool {
 		never[r.Ref().String()] = r.Spec.MirrorSecrets == v1alpha1.MirrorSecretsNever
 	}
 	return never
+}
+
+// Standing are the registered destinations but those whose documents point elsewhere, as far as
+// that can be read: nobody says any more that the old place is to be written to.
+func Standing(registered []event.Destination, all *v1alpha1.Documents, unread []v1alpha1.Refused) []event.Destination {
+	return slices.DeleteFunc(slices.Clone(registered), func(was event.Destination) bool {
+		d := find(all, was.Key)
+		return d != nil && !stands(was, d, all, unread)
+	})
+}
+
+// stands reports whether nothing that can be read of a destination's document, and of the remote
+// that it names, is another place than the registered one.
+func stands(was event.Destination, d *v1alpha1.GitDestination, all *v1alpha1.Documents, unread []v1alpha1.Refused) bool {
+	reads := func(of v1alpha1.Ref, field string) bool {
+		i := slices.IndexFunc(unread, func(r v1alpha1.Refused) bool { return r.Ref == of })
+		return i < 0 || !slices.ContainsFunc(unread[i].Problems, func(p v1alpha1.Problem) bool { return p.Path == "spec" || p.Path == "spec."+field })
+	}
+	if folder := d.Spec.BaseFolder; reads(d.Ref(), "baseFolder") && folder != cmp.Or(was.BaseFolder, ".") {
+		return false
+	}
+	if reads(d.Ref(), "branch") && d.Spec.Branch != was.Branch {
+		return false
+	}
+	i := slices.IndexFunc(all.GitRemotes, func(r v1alpha1.GitRemote) bool {
+		return r.Namespace == d.Namespace && r.Name == d.Spec.RemoteRef.Name
+	})
+	if i < 0 || !v1alpha1.ValidURL(all.GitRemotes[i].Spec.URL) { // it is gone, or wrong: it says of no place
+		return true
+	}
+	return v1alpha1.CanonicalURL(all.GitRemotes[i].Spec.URL) == v1alpha1.CanonicalURL(was.URL)
 }
 
 // Held are the folders that destinations write to, in the order in which they were registered.

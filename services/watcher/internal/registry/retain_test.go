@@ -14,7 +14,7 @@ import (
 func TestRetain(t *testing.T) {
 	rule := func(of, name string) event.Rule { return event.Rule{Of: of, Names: []string{name}} }
 	live := func(rules ...event.Rule) event.Destination {
-		return event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "shop", Name: "live"}, ClusterID: "c-2", Rules: rules}
+		return event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "shop", Name: "live"}, ClusterID: "c-2", URL: url, Branch: "main", BaseFolder: "live", Rules: rules}
 	}
 	const a, b, team, everywhere = "WatchRule shop/a", "WatchRule shop/b", "WatchRule team/a", "ClusterWatchRule a"
 	registered := live(rule(a, "before"), rule(b, "before"), rule(team, "before"), rule(everywhere, "before"))
@@ -71,6 +71,7 @@ func TestRetain(t *testing.T) {
 		{"a rule of which no destination can be read", []event.Destination{live(rule(b, "now"))}, refuse(v1alpha1.KindWatchRule, "shop", "a"), func(all *v1alpha1.Documents) {
 			all.WatchRules[0].Spec = v1alpha1.WatchRuleSpec{}
 		}, []event.Destination{live(rule(a, "before"), rule(b, "now"))}},
+		{"a destination of another folder", nil, destinationItself, func(all *v1alpha1.Documents) { all.GitDestinations[0].Spec.BaseFolder = "other" }, nil},
 		{"a destination that is gone", nil, nil, func(all *v1alpha1.Documents) { all.GitDestinations = nil }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,9 +89,53 @@ func TestRetain(t *testing.T) {
 			if tt.change != nil {
 				tt.change(all)
 			}
-			got := Retain(tt.compiled, []event.Destination{registered}, tt.refused, all, "c-2")
+			got := Retain(tt.compiled, []event.Destination{registered}, tt.refused, nil, all, "c-2")
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestStanding: a destination whose document points elsewhere, as far as that can be read, does not
+// write to its old place any more.
+func TestStanding(t *testing.T) {
+	unreadable := func(kind, name, path string) []v1alpha1.Refused {
+		return []v1alpha1.Refused{{Ref: v1alpha1.Ref{Kind: kind, Namespace: "shop", Name: name}, Problems: v1alpha1.Problems{{Path: path}}}}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(all *v1alpha1.Documents)
+		unread []v1alpha1.Refused
+		want   bool
+	}{
+		{"as it was", func(*v1alpha1.Documents) {}, nil, true},
+		{"another folder", func(all *v1alpha1.Documents) { all.GitDestinations[0].Spec.BaseFolder = "." }, nil, false},
+		{"another branch", func(all *v1alpha1.Documents) { all.GitDestinations[0].Spec.Branch = "b" }, nil, false},
+		{"another branch, and something else cannot be read", func(all *v1alpha1.Documents) { all.GitDestinations[0].Spec.Branch = "b" }, unreadable(v1alpha1.KindGitDestination, "live", "spec.interval"), false},
+		{"a branch that cannot be read", func(all *v1alpha1.Documents) { all.GitDestinations[0].Spec.Branch = "b" }, unreadable(v1alpha1.KindGitDestination, "live", "spec.branch"), true},
+		{"a folder that cannot be read", func(all *v1alpha1.Documents) { all.GitDestinations[0].Spec.BaseFolder = "." }, unreadable(v1alpha1.KindGitDestination, "live", "spec.baseFolder"), true},
+		{"nothing of it can be read", func(all *v1alpha1.Documents) { all.GitDestinations[0].Spec = v1alpha1.GitDestinationSpec{} }, unreadable(v1alpha1.KindGitDestination, "live", "spec"), true},
+		{"another URL of the remote", func(all *v1alpha1.Documents) { all.GitRemotes[0].Spec.URL = "https://git.example.com/other" }, nil, false},
+		{"another spelling of the URL", func(all *v1alpha1.Documents) { all.GitRemotes[0].Spec.URL = "https://GIT.example.com/platform/live" }, nil, true},
+		{"a URL that cannot be read", func(all *v1alpha1.Documents) { all.GitRemotes[0].Spec.URL = "" }, unreadable(v1alpha1.KindGitRemote, "git", "spec.url"), true},
+		{"a URL that is wrong", func(all *v1alpha1.Documents) { all.GitRemotes[0].Spec.URL = "htps://git.example.com/other" }, nil, true},
+		{"another remote", func(all *v1alpha1.Documents) {
+			all.GitDestinations[0].Spec.RemoteRef.Name = "other"
+			all.GitRemotes = append(all.GitRemotes, remote("shop", "other", "https://git.example.com/other"))
+		}, nil, false},
+		{"a remote that is gone", func(all *v1alpha1.Documents) { all.GitRemotes = nil }, nil, true},
+		{"no document", func(all *v1alpha1.Documents) { all.GitDestinations = nil }, nil, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			all := &v1alpha1.Documents{
+				GitRemotes:      []v1alpha1.GitRemote{remote("shop", "git", url)},
+				GitDestinations: []v1alpha1.GitDestination{destination("shop", "live", "git", "live")},
+			}
+			tt.change(all)
+			registered := event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "shop", Name: "live"}, URL: url, Branch: "main", BaseFolder: "live"}
+			if got := len(Standing([]event.Destination{registered}, all, tt.unread)) == 1; got != tt.want {
+				t.Errorf("it stands: %v", got)
 			}
 		})
 	}
