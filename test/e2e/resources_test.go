@@ -403,15 +403,15 @@ func (w *world) shows(t *testing.T, ns string) {
 	)
 	for resource, status := range map[string]string{
 		"gr/origin": ready, "wr/apps": ready, "cwr/" + ns: ready,
-		"gd/live": ready + `,"phase":"LIVE_PROCESSING","lastCommit":"` + commit + `","lastPushTime":"2026-01-01T00:00:00Z","pending":3,` +
-			`"lastRun":{"name":"r","reason":"DriftCheck","created":1,"updated":2,"deleted":0,"equal":4}`,
+		"gd/live": ready + `,"phase":"LIVE_PROCESSING","lastCommit":"` + commit + `","lastPushTime":"2026-01-01T00:00:00Z",` +
+			`"lastRun":{"name":"r","created":1,"updated":2,"deleted":0,"equal":4}`,
 	} {
 		w.mustKubectl(t, "patch", resource, "-n", ns, "--subresource=status", "--type=merge", "-p", `{"status":{`+status+`}}`)
 	}
 	for _, tt := range []struct{ args, header, row string }{
 		{"gr", "NAME URL READY AGE", "origin /srv/git/state.git True"},
 		{"gd", "NAME REMOTE BRANCH FOLDER PHASE READY COMMIT AGE", "live origin prod live LIVE_PROCESSING True " + commit},
-		{"gd -o wide", "NAME REMOTE BRANCH FOLDER PHASE READY COMMIT PUSHED PENDING MESSAGE AGE", "3 all is well"},
+		{"gd -o wide", "NAME REMOTE BRANCH FOLDER PHASE READY COMMIT PUSHED MESSAGE AGE", "all is well"},
 		{"wr", "NAME DESTINATION READY AGE", "apps live True"},
 		{"cwr", "NAME DESTINATION READY AGE", ns + " live True"},
 		{"kubescribe", "NAME URL READY AGE", "gitdestination.kubescribe.dev/live origin prod"},

@@ -18,6 +18,13 @@ const (
 	// others that are sensitive, which are not mirrored because nobody could read them, or because
 	// the watcher has no keys for them.
 	ConditionSecretsWithheld = "SecretsWithheld"
+	// ConditionIncomplete is True, of a GitDestination, while the newest comparison of cluster and
+	// folder could not see all that its rules select. The message names the types; nothing of
+	// theirs was taken for absent.
+	ConditionIncomplete = "Incomplete"
+	// ConditionHistoryGap is True, of a GitDestination, while its phase is PARKED: changes were
+	// lost before they were taken, and the next comparison brings what has become of them.
+	ConditionHistoryGap = "HistoryGap"
 	// ConditionUnmatched is True, of a rule, while a part of it selects nothing: a type that is
 	// not served, or a pattern that no object matches. The message says which. All else goes on,
 	// and so does that part once there is something.
@@ -56,8 +63,8 @@ type GitDestinationStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions: Ready, and where they hold Reconciling, Stalled, PrunePending and
-	// SecretsWithheld.
+	// Conditions: Ready, and where they hold Reconciling, Stalled, PrunePending,
+	// SecretsWithheld, Incomplete and HistoryGap.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -75,11 +82,6 @@ type GitDestinationStatus struct {
 	// +optional
 	LastPushTime *metav1.Time `json:"lastPushTime,omitempty"`
 
-	// Pending is how many changes of the destination are on the bus and not on the remote
-	// yet. It is left out where that is not known.
-	// +optional
-	Pending *int64 `json:"pending,omitempty"`
-
 	// LastRun is what the newest comparison of cluster and folder has found.
 	// +optional
 	LastRun *RunStatus `json:"lastRun,omitempty"`
@@ -90,10 +92,6 @@ type RunStatus struct {
 	// Name of the run, as kubescribe get shows it.
 	// +required
 	Name string `json:"name"`
-
-	// Reason for which it began, such as DriftCheck.
-	// +optional
-	Reason string `json:"reason,omitempty"`
 
 	// CompletionTime is when its results were handed to the git-writer.
 	// +optional

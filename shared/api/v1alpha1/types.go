@@ -136,7 +136,6 @@ type Committer struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Commit",type=string,JSONPath=`.status.lastCommit`
 // +kubebuilder:printcolumn:name="Pushed",type=date,priority=1,JSONPath=`.status.lastPushTime`
-// +kubebuilder:printcolumn:name="Pending",type=integer,priority=1,JSONPath=`.status.pending`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type GitDestination struct {

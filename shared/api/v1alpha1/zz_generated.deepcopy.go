@@ -354,11 +354,6 @@ func (in *GitDestinationStatus) DeepCopyInto(out *GitDestinationStatus) {
 		in, out := &in.LastPushTime, &out.LastPushTime
 		*out = (*in).DeepCopy()
 	}
-	if in.Pending != nil {
-		in, out := &in.Pending, &out.Pending
-		*out = new(int64)
-		**out = **in
-	}
 	if in.LastRun != nil {
 		in, out := &in.LastRun, &out.LastRun
 		*out = new(RunStatus)

@@ -19,6 +19,7 @@ const (
 	reasonProgressing = "Progressing"
 	reasonSucceeded   = "Succeeded"
 	reasonPending     = "MaxDeletions"
+	reasonNotListed   = "NotListed"
 )
 
 // report is what a document's status says: its conditions, without times and generations,
@@ -79,11 +80,15 @@ func progress(rec event.PhaseRecord, st event.Status, withheld event.Withheld) r
 			Created: int64(o.Created), Updated: int64(o.Updated), Deleted: int64(o.Deleted), Equal: int64(o.Equal),
 		}
 	}
+	parked := gap(rec)
 	add := func(c metav1.Condition) { r.conditions = append(r.conditions, c) }
 	switch {
 	case st.Stalled != nil:
 		add(condition(v1alpha1.ConditionReady, metav1.ConditionFalse, st.Stalled.Reason, st.Stalled.Message))
 		add(condition(v1alpha1.ConditionStalled, metav1.ConditionTrue, st.Stalled.Reason, st.Stalled.Message))
+	case parked != "":
+		add(condition(v1alpha1.ConditionReady, metav1.ConditionUnknown, event.ReasonHistoryGap, parked))
+		add(condition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, event.ReasonHistoryGap, parked))
 	case rec.Phase != event.LiveProcessing:
 		text := "cluster and folder are compared"
 		add(condition(v1alpha1.ConditionReady, metav1.ConditionUnknown, reasonProgressing, text))
@@ -95,10 +100,30 @@ func progress(rec event.PhaseRecord, st event.Status, withheld event.Withheld) r
 		p := rec.Outcome.Pending
 		add(condition(v1alpha1.ConditionPrunePending, metav1.ConditionTrue, reasonPending, fmt.Sprintf("%d deletions wait for a person: kubescribe approve %s", p.Count, p.Run)))
 	}
+	if parked != "" {
+		add(condition(v1alpha1.ConditionHistoryGap, metav1.ConditionTrue, event.ReasonHistoryGap, parked))
+	}
+	if rec.Outcome != nil && len(rec.Outcome.Incomplete) > 0 {
+		text := "the newest comparison could not see all of these types, and took nothing of theirs for absent: " + strings.Join(rec.Outcome.Incomplete, ", ") +
+			"; allow the watcher to list and watch them, see that their group answers, or leave them out of the rules"
+		add(condition(v1alpha1.ConditionIncomplete, metav1.ConditionTrue, reasonNotListed, text))
+	}
 	if withheld != "" {
 		add(condition(v1alpha1.ConditionSecretsWithheld, metav1.ConditionTrue, string(withheld), withheld.Message()))
 	}
 	return r
+}
+
+// gap says what a destination that is PARKED has lost, "" of one that is not.
+func gap(rec event.PhaseRecord) string {
+	if rec.Phase != event.Parked {
+		return ""
+	}
+	lost := "changes were lost before they were taken"
+	if rec.Gap != nil && rec.Gap.Missing > 0 {
+		lost = fmt.Sprintf("changes were lost before they were taken (%d)", rec.Gap.Missing)
+	}
+	return lost + ": Git lacks them until the next comparison of cluster and folder, which is asked for, mends that"
 }
 
 // timeOf is a time as the API writes it, nil of none.

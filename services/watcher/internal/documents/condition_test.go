@@ -17,6 +17,8 @@ import (
 func TestReports(t *testing.T) {
 	live := event.PhaseRecord{Phase: event.LiveProcessing}
 	pending := event.PhaseRecord{Phase: event.LiveProcessing, Outcome: &event.Outcome{Pending: &event.Pending{Run: "r1", Count: 40}}}
+	parked := event.PhaseRecord{Phase: event.Parked, Gap: &event.Gap{Missing: 3}}
+	incomplete := event.PhaseRecord{Phase: event.LiveProcessing, Outcome: &event.Outcome{Incomplete: []string{"widgets.example.com", "*.metrics.k8s.io"}}}
 	down := event.Status{Commit: "c1", Stalled: &event.Stalled{Reason: "RemoteUnreachable", Message: "no route"}}
 	for _, tt := range []struct {
 		name string
@@ -29,6 +31,9 @@ func TestReports(t *testing.T) {
 		{"nothing known yet", progress(event.PhaseRecord{}, event.Status{}, ""), "Ready=Unknown Progressing, Reconciling=True Progressing"},
 		{"compared", progress(event.PhaseRecord{Phase: event.StartupReconcile}, event.Status{}, ""), "Ready=Unknown Progressing, Reconciling=True Progressing"},
 		{"live", progress(live, event.Status{Commit: "c1"}, ""), "Ready=True Succeeded"},
+		{"changes were lost", progress(parked, event.Status{}, ""), "Ready=Unknown HistoryGap, Reconciling=True HistoryGap, HistoryGap=True HistoryGap"},
+		{"changes were lost, and it is down", progress(parked, down, ""), "Ready=False RemoteUnreachable, Stalled=True RemoteUnreachable, HistoryGap=True HistoryGap"},
+		{"types are not listed", progress(incomplete, event.Status{}, ""), "Ready=True Succeeded, Incomplete=True NotListed"},
 		{"deletions wait", progress(pending, event.Status{}, ""), "Ready=True Succeeded, PrunePending=True MaxDeletions"},
 		{"Secrets are withheld", progress(live, event.Status{}, event.WithheldNoRecipient), "Ready=True Succeeded, SecretsWithheld=True NoRecipient"},
 		{"down", progress(live, down, ""), "Ready=False RemoteUnreachable, Stalled=True RemoteUnreachable"},
@@ -42,6 +47,24 @@ func TestReports(t *testing.T) {
 		}
 		if s := strings.Join(got, ", "); s != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, s, tt.want)
+		}
+	}
+}
+
+// TestReportTexts: what is lost or not seen is named.
+func TestReportTexts(t *testing.T) {
+	parked := event.PhaseRecord{Phase: event.Parked, Gap: &event.Gap{Missing: 3}, Outcome: &event.Outcome{Incomplete: []string{"widgets.example.com", "*.metrics.k8s.io"}}}
+	says := map[string]string{}
+	for _, c := range progress(parked, event.Status{}, "").conditions {
+		says[c.Type] = c.Message
+	}
+	for kind, text := range map[string]string{
+		v1alpha1.ConditionReady:      "changes were lost before they were taken (3)",
+		v1alpha1.ConditionHistoryGap: "the next comparison of cluster and folder",
+		v1alpha1.ConditionIncomplete: "widgets.example.com, *.metrics.k8s.io",
+	} {
+		if !strings.Contains(says[kind], text) {
+			t.Errorf("%s: %q, want %q", kind, says[kind], text)
 		}
 	}
 }
@@ -75,6 +98,22 @@ func TestStatus(t *testing.T) {
 	next, _, err = down.status(u)
 	if c := next["conditions"].([]any); err != nil || len(c) != 2 || c[0].(map[string]any)["lastTransitionTime"] == began {
 		t.Errorf("stalled: %v, %v", next, err)
+	}
+}
+
+// TestConditionsEnd: a condition that holds no more leaves the status.
+func TestConditionsEnd(t *testing.T) {
+	u := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "live", "generation": int64(3)}}}
+	rec := event.PhaseRecord{Phase: event.Parked, Outcome: &event.Outcome{Incomplete: []string{"widgets.example.com"}}}
+	first, _, err := progress(rec, event.Status{}, "").status(u)
+	if c := first["conditions"].([]any); err != nil || len(c) != 4 {
+		t.Fatalf("%v, %v", first, err)
+	}
+	u.Object["status"] = first
+	rec.Phase, rec.Outcome = event.LiveProcessing, nil
+	next, changed, err := progress(rec, event.Status{}, "").status(u)
+	if c := next["conditions"].([]any); err != nil || !changed || len(c) != 1 {
+		t.Errorf("%v, %t, %v", next, changed, err)
 	}
 }
 

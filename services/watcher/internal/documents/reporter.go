@@ -136,7 +136,7 @@ func (r *Reporter) tell(kind string, u *unstructured.Unstructured, says report) 
 	if !known {
 		return
 	}
-	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionUnmatched, v1alpha1.ConditionSecretsWithheld} {
+	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionUnmatched, v1alpha1.ConditionSecretsWithheld, v1alpha1.ConditionHistoryGap} {
 		c, before := meta.FindStatusCondition(says.conditions, kind), meta.FindStatusCondition(was.conditions, kind)
 		if c != nil && (before == nil || before.Reason != c.Reason || before.Message != c.Message) {
 			r.Events.Event(u, "Warning", c.Reason, c.Message)
@@ -174,6 +174,12 @@ func (r report) status(u *unstructured.Unstructured) (status map[string]any, cha
 	return status, !reflect.DeepEqual(ours(stands), status), nil
 }
 
+// conditionTypes are those of the conditions that a status may have of kubescribe.
+var conditionTypes = []any{
+	v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionPrunePending,
+	v1alpha1.ConditionUnmatched, v1alpha1.ConditionSecretsWithheld, v1alpha1.ConditionIncomplete, v1alpha1.ConditionHistoryGap,
+}
+
 // ours is what of a status is kubescribe's: others may have put more beside it.
 func ours(status map[string]any) map[string]any {
 	conditions, ok := status["conditions"].([]any)
@@ -182,7 +188,7 @@ func ours(status map[string]any) map[string]any {
 	}
 	status["conditions"] = slices.DeleteFunc(conditions, func(c any) bool {
 		fields, _ := c.(map[string]any)
-		return !slices.Contains([]any{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionPrunePending, v1alpha1.ConditionUnmatched, v1alpha1.ConditionSecretsWithheld}, fields["type"])
+		return !slices.Contains(conditionTypes, fields["type"])
 	})
 	return status
 }
