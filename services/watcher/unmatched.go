@@ -10,10 +10,9 @@ import (
 
 // noteTypes keeps what rules name and is not served.
 func (s *session) noteTypes(found discover.Found) {
-	remarks := unmatched.Types(s.destinations, found)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unserved = remarks
+	s.unserved = unmatched.Types(s.destinations, found, s.unserved)
 }
 
 // remarks are on what rules select nothing by, by their documents; ok is whether that is known
@@ -33,8 +32,8 @@ func (s *session) remarks() (all map[string][]unmatched.Remark, ok bool) {
 	s.mu.Unlock()
 	var followed []unmatched.Followed
 	for _, r := range workers {
-		exact, _ := r.State()
-		followed = append(followed, unmatched.Followed{Type: r.typ, Namespace: r.namespace, Exact: exact && !r.ended()})
+		exact, refused := r.State()
+		followed = append(followed, unmatched.Followed{Type: r.typ, Namespace: r.namespace, Exact: exact && !r.ended(), Refused: refused})
 	}
 	for of, some := range s.patterns.Remarks(followed) {
 		all[of] = append(all[of], some...)

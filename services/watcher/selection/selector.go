@@ -111,7 +111,12 @@ func (s *Selector) Place(k event.DestinationKey) int {
 // Follows reports whether rules of a destination select a type, so that it is to be watched
 // for it, in a namespace or, with "", in any.
 func Follows(d event.Destination, t schema.GroupVersionResource, namespaced bool, namespace string) bool {
-	return !LeftOut(d, t.GroupResource()) && slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
+	return !LeftOut(d, t.GroupResource()) && Selects(d, t, namespaced, namespace)
+}
+
+// Selects reports what Follows does, of a type that is not left out.
+func Selects(d event.Destination, t schema.GroupVersionResource, namespaced bool, namespace string) bool {
+	return slices.ContainsFunc(d.Rules, func(r event.Rule) bool {
 		if !r.SelectsType(t.Group, t.Version, t.Resource) {
 			return false
 		}

@@ -23,6 +23,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/kubescribe/kubescribe/services/watcher/internal/unmatched"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -278,7 +279,7 @@ func TestReporter(t *testing.T) {
 	events := record.NewFakeRecorder(10)
 	phases, statuses := map[string]event.PhaseRecord{}, map[string]event.Status{}
 	r := Reporter{
-		Source: source, Client: s, Cluster: "prod", Events: events, Log: slog.New(slog.DiscardHandler), told: map[types.UID]report{},
+		Source: source, Client: s, Cluster: "prod", Events: events, Log: slog.New(slog.DiscardHandler), told: map[types.UID]told{},
 		phases: records[event.PhaseRecord]{of: phases}, statuses: records[event.Status]{of: statuses},
 	}
 	key := subject.DestinationToken(event.DestinationKey{Cluster: "prod", Namespace: "shop", Name: "live"})
@@ -345,5 +346,38 @@ func TestReporter(t *testing.T) {
 	r.Run(ctx, func() Verdict { return verdict })
 	if r.said == "" {
 		t.Error("nor is it logged")
+	}
+}
+
+// TestToldOnce: what a rule selects nothing by is told once by an Event, however often it comes and
+// goes; what comes anew beside it is told.
+func TestToldOnce(t *testing.T) {
+	events := record.NewFakeRecorder(10)
+	r := Reporter{Events: events, told: map[types.UID]told{}}
+	u := object(v1alpha1.KindWatchRule, "shop", "apps", 1, nil)
+	a := unmatched.Remark{Path: "spec.rules[0]", Reason: unmatched.NotServed, Text: "a"}
+	b := unmatched.Remark{Path: "spec.rules[1]", Reason: unmatched.NothingMatches, Text: "b"}
+	for _, tt := range []struct {
+		name    string
+		remarks []unmatched.Remark
+		want    string
+	}{
+		{"at first", []unmatched.Remark{a}, ""},
+		{"gone", nil, ""},
+		{"what stood at first", []unmatched.Remark{a}, ""},
+		{"another one beside it", []unmatched.Remark{a, b}, "Warning NotServed spec.rules[0]: a\nspec.rules[1]: b"},
+		{"one alone", []unmatched.Remark{b}, ""},
+		{"gone again", nil, ""},
+		{"both are back", []unmatched.Remark{a, b}, ""},
+	} {
+		r.tell(v1alpha1.KindWatchRule, u, acceptance(tt.remarks))
+		got := ""
+		select {
+		case got = <-events.Events:
+		default:
+		}
+		if got != tt.want {
+			t.Errorf("%s: it tells %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,13 +53,20 @@ type Reporter struct {
 
 	phases   records[event.PhaseRecord]
 	statuses records[event.Status]
-	told     map[types.UID]report // what Events have told of each document
-	said     string               // what was last logged as wrong
+	told     map[types.UID]told // what Events have told of each document
+	said     string             // what was last logged as wrong
+}
+
+// told is what Events have told of a document: its report, and every line on what rules select
+// nothing by. That comes and goes with what the cluster serves, and one time is enough.
+type told struct {
+	report
+	unmatched map[string]bool
 }
 
 // Run reports until ctx ends: of each document that the verdict, as of now, is on.
 func (r *Reporter) Run(ctx context.Context, verdict func() Verdict) {
-	r.told = map[types.UID]report{}
+	r.told = map[types.UID]told{}
 	var follows sync.WaitGroup
 	defer follows.Wait()
 	follows.Go(func() { r.phases.follow(ctx, r.Phases) })
@@ -104,7 +112,7 @@ func (r *Reporter) all(ctx context.Context, verdict Verdict) (err error) {
 			err = errors.Join(err, r.write(ctx, kind, u, status))
 		}
 	}
-	maps.DeleteFunc(r.told, func(uid types.UID, _ report) bool { return !there[uid] })
+	maps.DeleteFunc(r.told, func(uid types.UID, _ told) bool { return !there[uid] })
 	return err
 }
 
@@ -132,11 +140,25 @@ func (r *Reporter) of(ref v1alpha1.Ref, problems v1alpha1.Problems, remarks []un
 // stands when it begins, is not told again.
 func (r *Reporter) tell(kind string, u *unstructured.Unstructured, says report) {
 	was, known := r.told[u.GetUID()]
-	r.told[u.GetUID()] = says
+	if !known {
+		was.unmatched = map[string]bool{}
+	}
+	r.told[u.GetUID()] = told{says, was.unmatched}
+	anew := false
+	if c := meta.FindStatusCondition(says.conditions, v1alpha1.ConditionUnmatched); c != nil {
+		for line := range strings.Lines(c.Message) {
+			line = strings.TrimSpace(line)
+			anew = anew || !was.unmatched[line]
+			was.unmatched[line] = true
+		}
+		if known && anew {
+			r.Events.Event(u, "Warning", c.Reason, c.Message)
+		}
+	}
 	if !known {
 		return
 	}
-	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionUnmatched, v1alpha1.ConditionSecretsWithheld, v1alpha1.ConditionHistoryGap} {
+	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionSecretsWithheld, v1alpha1.ConditionHistoryGap} {
 		c, before := meta.FindStatusCondition(says.conditions, kind), meta.FindStatusCondition(was.conditions, kind)
 		if c != nil && (before == nil || before.Reason != c.Reason || before.Message != c.Message) {
 			r.Events.Event(u, "Warning", c.Reason, c.Message)

@@ -18,16 +18,22 @@ import (
 // rules without are whole types, which may well be empty. It is safe for concurrent use.
 type Patterns struct {
 	mu       sync.Mutex
-	patterns []*pattern          // guarded by mu
-	selector *selection.Selector // of each pattern, as a destination of its own; guarded by mu
+	patterns []*pattern // guarded by mu
 }
 
 // pattern is a rule.
 type pattern struct {
-	alone   event.Destination // with this rule only
-	path    string
-	looked  bool // at all there is
-	matched bool
+	alone    event.Destination // with this rule only
+	selector *selection.Selector
+	leftOut  map[string]bool // the types that the destination has nothing of
+	path     string
+	looked   bool // at all there is
+	matched  bool
+}
+
+// follows reports whether the rule selects a type in a namespace, or with "" in any.
+func (p *pattern) follows(t discover.Type, namespace string) bool {
+	return selection.Selects(p.alone, t.GroupVersionResource, t.Namespaced, namespace) && !p.leftOut[t.GroupResource().String()]
 }
 
 // key is what stays of a rule whatever is changed around it.
@@ -45,25 +51,28 @@ func (p *Patterns) Follow(destinations []event.Destination) error {
 		before[known.key()] = known
 	}
 	var next []*pattern
-	var alone []event.Destination
 	for _, d := range destinations {
+		leftOut := map[string]bool{}
+		for _, t := range selection.AllLeftOut(d) {
+			leftOut[t] = true
+		}
 		for n, r := range numbered(d.Rules) {
 			if len(r.Names) == 0 && r.Labels == "" && len(r.Owners) == 0 {
 				continue
 			}
-			one := &pattern{alone: d, path: fmt.Sprintf("spec.rules[%d]", n.place)}
+			one := &pattern{alone: d, leftOut: leftOut, path: fmt.Sprintf("spec.rules[%d]", n.place)}
 			one.alone.Rules = []event.Rule{r}
 			if known := before[one.key()]; known != nil {
 				one.looked, one.matched = known.looked, known.matched
 			}
-			next, alone = append(next, one), append(alone, one.alone)
+			var err error
+			if one.selector, err = selection.New([]event.Destination{one.alone}); err != nil {
+				return err
+			}
+			next = append(next, one)
 		}
 	}
-	selector, err := selection.New(alone)
-	if err != nil {
-		return err
-	}
-	p.patterns, p.selector = next, selector
+	p.patterns = next
 	return nil
 }
 
@@ -72,41 +81,45 @@ func (p *Patterns) Follow(destinations []event.Destination) error {
 func (p *Patterns) See(t discover.Type, namespace string) func(*unstructured.Unstructured) (waits bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var waiting []int
-	for i, one := range p.patterns {
-		if !one.matched && selection.Follows(one.alone, t.GroupVersionResource, t.Namespaced, namespace) {
-			waiting = append(waiting, i)
+	type waits struct {
+		*pattern
+		of *selection.Type
+	}
+	var waiting []waits
+	for _, one := range p.patterns {
+		if !one.matched && one.follows(t, namespace) {
+			waiting = append(waiting, waits{one, one.selector.Of(t.GroupVersionResource)})
 		}
 	}
 	if len(waiting) == 0 {
 		return nil
 	}
-	of, patterns := p.selector.Of(t.GroupVersionResource), p.patterns
 	return func(o *unstructured.Unstructured) bool {
 		p.mu.Lock()
-		waiting = slices.DeleteFunc(waiting, func(i int) bool { return patterns[i].matched })
-		waits := len(waiting) > 0
+		waiting = slices.DeleteFunc(waiting, func(one waits) bool { return one.matched }) // by what others were shown
 		p.mu.Unlock()
-		if !waits {
-			return false
-		}
-		for _, choice := range of.Select(o) {
-			p.mu.Lock()
-			for i := range choice.To.Places() {
-				patterns[i].matched = true
+		var matched []*pattern
+		for _, one := range waiting {
+			if len(one.of.Select(o)) > 0 {
+				matched = append(matched, one.pattern)
 			}
-			p.mu.Unlock()
 		}
-		return true
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, one := range matched {
+			one.matched = true
+		}
+		return len(waiting) > 0
 	}
 }
 
 // Followed is a type that is followed in a namespace, or with "" in any. Exact is whether all
-// that was there has been seen.
+// that was there has been seen; Refused, whether it is not to be seen at all.
 type Followed struct {
 	discover.Type
 	Namespace string
 	Exact     bool
+	Refused   bool
 }
 
 // Remarks are those on rules that no object has matched, by the rules' documents: of which all
@@ -117,7 +130,7 @@ func (p *Patterns) Remarks(followed []Followed) map[string][]Remark {
 	all := map[string][]Remark{}
 	for _, one := range p.patterns {
 		if !one.matched && !one.looked {
-			one.looked = looked(one.alone, followed)
+			one.looked = one.sees(followed)
 		}
 		if one.matched || !one.looked {
 			continue
@@ -135,10 +148,11 @@ func (p *Patterns) Remarks(followed []Followed) map[string][]Remark {
 	return all
 }
 
-// looked reports whether all that a rule may select is seen, and that is anything.
-func looked(alone event.Destination, followed []Followed) (some bool) {
+// sees reports whether all that a rule may select is seen, and that is anything. A type that the
+// API server refuses is not waited for: that it lacks is said of the destination.
+func (p *pattern) sees(followed []Followed) (some bool) {
 	for _, f := range followed {
-		if selection.Follows(alone, f.GroupVersionResource, f.Namespaced, f.Namespace) {
+		if !f.Refused && p.follows(f.Type, f.Namespace) {
 			if !f.Exact {
 				return false
 			}

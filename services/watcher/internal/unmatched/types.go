@@ -30,12 +30,20 @@ const (
 )
 
 // Types are the remarks on the rules of destinations by what is served, by the rules' documents.
-// Nothing is said of groups that do not answer.
-func Types(destinations []event.Destination, found discover.Found) map[string][]Remark {
+// While a group does not answer, what was said before of a rule that may select of it stays.
+func Types(destinations []event.Destination, found discover.Found, before map[string][]Remark) map[string][]Remark {
 	all := map[string][]Remark{}
 	for _, d := range destinations {
 		for n, r := range numbered(d.Rules) {
 			path := fmt.Sprintf("spec.rules[%d]", n.place)
+			if fails(r, found) {
+				for _, said := range before[r.Of] {
+					if strings.HasPrefix(said.Path, path+".") {
+						all[r.Of] = append(all[r.Of], said)
+					}
+				}
+				continue
+			}
 			all[r.Of] = append(all[r.Of], typesOf(path, r, d, found)...)
 		}
 	}
@@ -58,17 +66,24 @@ func numbered(rules []event.Rule) func(yield func(place, event.Rule) bool) {
 	}
 }
 
+// answers reports whether a rule may select types of a group.
+func answers(r event.Rule, group string) bool {
+	return slices.Contains(r.Groups, "*") || slices.Contains(r.Groups, group)
+}
+
+// fails reports whether a group that a rule may select of does not answer.
+func fails(r event.Rule, found discover.Found) bool {
+	for gv := range found.Failed {
+		if answers(r, gv.Group) {
+			return true
+		}
+	}
+	return false
+}
+
 func typesOf(path string, r event.Rule, d event.Destination, found discover.Found) (remarks []Remark) {
 	say := func(list string, i int, reason, format string, args ...any) {
 		remarks = append(remarks, Remark{fmt.Sprintf("%s.%s[%d]", path, list, i), reason, fmt.Sprintf(format, args...)})
-	}
-	answers := func(group string) bool {
-		return slices.Contains(r.Groups, "*") || slices.Contains(r.Groups, group)
-	}
-	for gv := range found.Failed {
-		if answers(gv.Group) {
-			return nil
-		}
 	}
 	served := map[string]bool{}
 	for _, t := range found.Types {
@@ -93,12 +108,12 @@ func typesOf(path string, r event.Rule, d event.Destination, found discover.Foun
 		}
 		var types []discover.Type
 		for _, t := range found.Types {
-			if answers(t.Group) && t.Resource == resource {
+			if answers(r, t.Group) && t.Resource == resource {
 				types = append(types, t)
 			}
 		}
 		if len(types) == 0 {
-			if slices.ContainsFunc(found.Others, func(o schema.GroupResource) bool { return answers(o.Group) && o.Resource == resource }) {
+			if slices.ContainsFunc(found.Others, func(o schema.GroupResource) bool { return answers(r, o.Group) && o.Resource == resource }) {
 				say("resources", i, LeftOut, "%q cannot be listed and watched, and so not be mirrored; leave it out", resource)
 				continue
 			}

@@ -70,7 +70,7 @@ func TestTypes(t *testing.T) {
 		{"any version", rule([]string{"apps"}, []string{"deployments"}, func(r *event.Rule) { r.Versions = all }), ""},
 	} {
 		got := ""
-		for _, r := range Types([]event.Destination{destination("live", tt.rule)}, found)[doc] {
+		for _, r := range Types([]event.Destination{destination("live", tt.rule)}, found, nil)[doc] {
 			got += r.Path + " " + r.Reason
 			if r.Text == "" {
 				t.Errorf("%s: nothing is said", tt.name)
@@ -83,18 +83,48 @@ func TestTypes(t *testing.T) {
 	withheld := destination("live", rule(core, []string{"secrets"}, nil))
 	withheld.Withheld = event.WithheldNoRecipient
 	found.Types = append(found.Types, typ("", "v1", "secrets", true))
-	if got := Types([]event.Destination{withheld}, found)[doc]; len(got) != 1 || got[0].Reason != LeftOut || !strings.Contains(got[0].Text, "nobody could read them") {
+	if got := Types([]event.Destination{withheld}, found, nil)[doc]; len(got) != 1 || got[0].Reason != LeftOut || !strings.Contains(got[0].Text, "nobody could read them") {
 		t.Errorf("of Secrets that are withheld: %+v", got)
 	}
-	if got := Types([]event.Destination{destination("live", rule(core, []string{"secrets"}, nil))}, found)[doc]; len(got) > 0 {
+	if got := Types([]event.Destination{destination("live", rule(core, []string{"secrets"}, nil))}, found, nil)[doc]; len(got) > 0 {
 		t.Errorf("of Secrets that are mirrored: %+v", got)
 	}
 	// A rule's place is that in its own document.
 	other := rule(core, []string{"x"}, func(r *event.Rule) { r.Of = "WatchRule shop/b" })
-	remarks := Types([]event.Destination{destination("live", rule(core, all, nil), other, rule(core, []string{"x"}, nil))}, found)
+	remarks := Types([]event.Destination{destination("live", rule(core, all, nil), other, rule(core, []string{"x"}, nil))}, found, nil)
 	if got := []string{remarks[doc][0].Path, remarks["WatchRule shop/b"][0].Path}; !cmp.Equal(got, []string{"spec.rules[1].resources[0]", "spec.rules[0].resources[0]"}) {
 		t.Errorf("%q", got)
 	}
+}
+
+// TestTypesWhileAGroupFails: what was said before of a rule stays while a group does not answer, of
+// that rule alone.
+func TestTypesWhileAGroupFails(t *testing.T) {
+	metrics := schema.GroupVersion{Group: "metrics.k8s.io", Version: "v1"}
+	found := discover.Found{Types: []discover.Type{configmaps, typ(metrics.Group, "v1", "nodes", false)}}
+	live := destination("live",
+		rule([]string{"*"}, []string{"pod"}, nil),
+		rule([]string{"*"}, []string{"configmaps"}, nil),
+		rule([]string{""}, []string{"cm"}, nil))
+	says := func(when string, live event.Destination, before map[string][]Remark, want ...string) map[string][]Remark {
+		t.Helper()
+		all := Types([]event.Destination{live}, found, before)
+		var got []string
+		for _, r := range all[doc] {
+			got = append(got, r.Path)
+		}
+		if !cmp.Equal(got, want) {
+			t.Errorf("%s: it says %q, want %q", when, got, want)
+		}
+		return all
+	}
+	before := says("at first", live, nil, "spec.rules[0].resources[0]", "spec.rules[2].resources[0]")
+	found.Failed = map[schema.GroupVersion]error{metrics: errors.New("no")}
+	before = says("while a group fails", live, before, "spec.rules[0].resources[0]", "spec.rules[2].resources[0]")
+	says("before anything was said", live, nil, "spec.rules[2].resources[0]")
+	found.Failed = nil
+	found.Types = append(found.Types, typ(metrics.Group, "v1", "pod", true))
+	says("once it is back", live, before, "spec.rules[2].resources[0]")
 }
 
 func configMap(name string) *unstructured.Unstructured {
@@ -120,7 +150,7 @@ func TestPatterns(t *testing.T) {
 	says := func(exact bool, want ...string) {
 		t.Helper()
 		var got []string
-		for _, r := range p.Remarks([]Followed{{configmaps, "shop", exact}, {typ("", "v1", "pods", true), "shop", false}})[doc] {
+		for _, r := range p.Remarks([]Followed{{Type: configmaps, Namespace: "shop", Exact: exact}, {Type: typ("", "v1", "pods", true), Namespace: "shop"}})[doc] {
 			got = append(got, r.Path)
 			if r.Reason != NothingMatches || r.Text != "no object that can be mirrored matches its names; correct that, or leave it until one does" {
 				t.Errorf("%+v", r)
@@ -154,6 +184,22 @@ func TestPatterns(t *testing.T) {
 	}
 	if err := p.Follow([]event.Destination{destination("live", rule(nil, nil, func(r *event.Rule) { r.Labels = "a in (" }))}); err == nil {
 		t.Error("what cannot be read is followed")
+	}
+}
+
+// TestRefusedTypes: a type that the API server refuses is not waited for, and is not taken for seen
+// where a rule selects nothing else.
+func TestRefusedTypes(t *testing.T) {
+	named := func(resources ...string) event.Rule {
+		return rule([]string{""}, resources, func(r *event.Rule) { r.Names = []string{"a"} })
+	}
+	var p Patterns
+	if err := p.Follow([]event.Destination{destination("live", named("configmaps", "pods"), named("pods"))}); err != nil {
+		t.Fatal(err)
+	}
+	remarks := p.Remarks([]Followed{{Type: configmaps, Namespace: "shop", Exact: true}, {Type: typ("", "v1", "pods", true), Namespace: "shop", Refused: true}})[doc]
+	if len(remarks) != 1 || remarks[0].Path != "spec.rules[0]" {
+		t.Errorf("%+v", remarks)
 	}
 }
 
