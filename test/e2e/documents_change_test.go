@@ -119,6 +119,20 @@ func TestDocumentsReplaced(t *testing.T) {
 		asBefore(t)
 	})
 
+	t.Run("all kinds are away for longer than a document's grace, and documents come later", func(t *testing.T) {
+		w.kube(t, append([]string{"delete", "crd"}, definitions...)...)
+		for begun := time.Now(); time.Since(begun) < 12*time.Second; { // more than 10 s
+			w.goesOn(t, ns, "a")
+		}
+		w.defined(t)
+		for begun := time.Now(); time.Since(begun) < 3*time.Second; { // grace was looked at meanwhile
+			w.goesOn(t, ns, "a")
+		}
+		w.kube(t, "apply", "-f", file)
+		ready(t)
+		asBefore(t)
+	})
+
 	test := t
 	t.Run("kubescribe begins in between", func(t *testing.T) {
 		_, err := k.Terminate(within(t, stopLimit))

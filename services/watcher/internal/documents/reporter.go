@@ -144,10 +144,9 @@ func (r *Reporter) tell(kind string, u *unstructured.Unstructured, says report) 
 		was.unmatched = map[string]bool{}
 	}
 	r.told[u.GetUID()] = told{says, was.unmatched}
-	anew := false
 	if c := meta.FindStatusCondition(says.conditions, v1alpha1.ConditionUnmatched); c != nil {
-		for line := range strings.Lines(c.Message) {
-			line = strings.TrimSpace(line)
+		anew := false
+		for line := range strings.SplitSeq(c.Message, "\n") {
 			anew = anew || !was.unmatched[line]
 			was.unmatched[line] = true
 		}

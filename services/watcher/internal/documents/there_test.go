@@ -136,15 +136,15 @@ func TestDefinitionsAway(t *testing.T) {
 		if err := errors.Join(destinations.Delete(t.Context(), "live", metav1.DeleteOptions{}), rules.Delete(t.Context(), "apps", metav1.DeleteOptions{})); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * Grace)
+		_ = fault.Wait(t.Context(), 3*Grace) // by the bubble's clock
 		says("without definitions", "1 destinations, 1 rules")
 		away.Store(false)
-		time.Sleep(Grace / 2)
+		_ = fault.Wait(t.Context(), Grace/2) // by the bubble's clock
 		says("with definitions, and without documents yet", "1 destinations, 1 rules")
 		if _, err := destinations.Create(t.Context(), live(), metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(Grace)
+		_ = fault.Wait(t.Context(), Grace) // by the bubble's clock
 		says("one is made again, the other is not", "1 destinations, 0 rules")
 	})
 }
@@ -156,18 +156,18 @@ func TestFound(t *testing.T) {
 		source := follow(t, s, Grace)
 		gets(t, source)
 		source.leave(v1alpha1.KindGitDestination, live(), time.Now())
-		time.Sleep(3 * Grace)
+		_ = fault.Wait(t.Context(), 3*Grace) // by the bubble's clock
 		if got := gets(t, source); got != "1 destinations, 0 rules" {
 			t.Errorf("while it is there: %s", got)
 		}
 		if err := s.Resource(kinds[v1alpha1.KindGitDestination]).Namespace("shop").Delete(t.Context(), "live", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(Grace / 2)
+		_ = fault.Wait(t.Context(), Grace/2) // by the bubble's clock
 		if got := gets(t, source); got != "1 destinations, 0 rules" {
 			t.Errorf("as soon as it is gone: %s", got)
 		}
-		time.Sleep(Grace)
+		_ = fault.Wait(t.Context(), Grace) // by the bubble's clock
 		if got := gets(t, source); got != "0 destinations, 0 rules" {
 			t.Errorf("after its grace: %s", got)
 		}
