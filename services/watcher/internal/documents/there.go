@@ -118,6 +118,9 @@ func (s *Source) homeless(ctx context.Context, gone map[string]document) map[str
 		if !asked {
 			a.Unstructured, a.err = s.client.Resource(namespaces).Get(ctx, name, metav1.GetOptions{})
 			answers[name] = a
+			if apierrors.IsForbidden(a.err) {
+				s.log.Warn("a document is gone, and ends at once: whether its namespace stands may not be read, so that nobody knows whose one by its name would be; allow get on namespaces, as docs/rbac.yaml does", "namespace", name, "err", a.err)
+			}
 		}
 		if left(d, a.Unstructured, a.err) {
 			homeless[key] = d

@@ -1,9 +1,12 @@
 package documents
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -221,6 +224,29 @@ func TestNamespaceGone(t *testing.T) {
 		now, err := source.Get(t.Context(), enough)
 		if err != nil || len(now.Documents.GitDestinations) != 0 || len(now.Documents.ClusterWatchRules) != 1 {
 			t.Errorf("%+v, %v", now.Documents, err)
+		}
+	})
+}
+
+// TestNamespaceForbidden: where namespaces may not be read, a document that is gone ends at once,
+// and the log says what to do.
+func TestNamespaceForbidden(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(live())
+		s.PrependReactor("get", "namespaces", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewForbidden(namespaces.GroupResource(), "shop", nil)
+		})
+		source := follow(t, s, Grace)
+		var log bytes.Buffer
+		source.log = slog.New(slog.NewTextHandler(&log, nil))
+		gets(t, source)
+		source.leave(v1alpha1.KindGitDestination, live(), time.Now())
+		synctest.Wait()
+		if got := gets(t, source); got != "0 destinations, 0 rules" {
+			t.Error(got)
+		}
+		if !strings.Contains(log.String(), "allow get on namespaces") {
+			t.Errorf("the log says %q", log.String())
 		}
 	})
 }
