@@ -67,6 +67,7 @@ func (w *Worker) afterGone(ctx context.Context) error {
 		w.rv, w.gone, w.lost = "", false, true
 		return nil // and the type is listed anew
 	}
+	w.stopReading() // what was not watched is not known to have been written
 	stands := map[types.NamespacedName]struct{}{}
 	at, err := w.list(ctx, w.Client, func() { clear(stands) }, func(o *unstructured.Unstructured) error {
 		stands[nameOf(o)] = struct{}{}
@@ -115,7 +116,7 @@ func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured) error 
 	r := w.renderAll(o)
 	next := index.Version{Entry: r.Entry}
 	if known && had.UID == next.UID && had.Version == next.Entry.Version && had.Version != 0 {
-		return w.sameVersion(ctx, o, next, r)
+		return w.sameVersion(ctx, differing{key: nameOf(o), next: next, change: w.change(o), err: r.err})
 	}
 	scaled(&c, o, had, r, time.Now())
 	if err := w.cannotRender(ctx, c, next, r); err != nil {

@@ -57,6 +57,7 @@ func (w *Worker) setIndex(i index.Index) {
 // dropIndex forgets the index, and whatever was to become one.
 func (w *Worker) dropIndex() {
 	w.unlist()
+	w.stopReading()
 	w.seen, w.listing, w.waiting, w.told, w.askedFor = nil, nil, nil, false, ""
 	w.update(func() { w.index, w.noIndex = nil, nil }) // and the listing, which has ended, does not set it any more
 }

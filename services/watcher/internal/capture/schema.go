@@ -2,71 +2,193 @@ package capture
 
 import (
 	"context"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubescribe/kubescribe/services/watcher/index"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
 )
 
 // An API server makes of a stored object what it serves, by the schema of its type: defaults
 // are filled in, unknown fields left out. Once the schema changes, the same version of an
 // object is another content, and no watch says so. Nobody has written it: it is no change to
 // be published, but for a run to bring, one commit for all objects.
+//
+// So the type is watched anew, since a watch may go on by the schema from before, and then its
+// objects are listed as of a position of that watch. Changes are published meanwhile. What
+// fails is tried again later, and ends no watch.
+
+const (
+	// rereadWait and rereadWaitMax bound the wait until what failed is tried again.
+	rereadWait    = 30 * time.Second
+	rereadWaitMax = 10 * time.Minute
+	// servedWait bounds the question whether the type is served, for which the watch waits.
+	servedWait = 5 * time.Second
+)
+
+// due is what is to be done about a definition that has changed.
+type due int
+
+const (
+	nothing    due = iota
+	toWatch        // the type is to be watched anew
+	toList         // it is, or is about to be: its objects are to be looked at
+	inProgress     // they are being listed
+)
+
+// reread is how far a worker is with a definition that has changed. It is Run's alone.
+type reread struct {
+	due     due
+	touched map[types.NamespacedName]string // the version of what was watched since the list was begun
+	reading chan reading                    // where its outcome arrives; nil while there is none
+	unread  context.CancelFunc              // ends it
+	ahead   *reading                        // the outcome, of a version that was not watched yet
+	retry   <-chan time.Time                // until then nothing is tried, since it failed; nil if it may be
+	backoff fault.Backoff
+}
+
+// reading is the outcome of looking at the objects again.
+type reading struct {
+	at      string
+	differs []differing
+	err     error
+}
+
+// differing is an object that is served otherwise than the index says, or cannot be rendered.
+type differing struct {
+	key    types.NamespacedName
+	next   index.Version
+	change event.Change
+	err    error
+}
 
 // Reread has the objects of the type looked at again: its definition has changed. It may be
 // called in any goroutine.
 func (w *Worker) Reread() {
 	select {
-	case w.reread <- struct{}{}:
+	case w.again <- struct{}{}:
 	default:
 	}
 }
 
-// readAgain lists the type as of the watch's position, at which the index is exact, takes in
-// what is served otherwise now, and asks for a run of those whose objects that are. The watch
-// is to begin anew then: it may go on to serve the schema from before, without what that has
-// gained. Of a type that is gone it says what was deleted, and goes on until it ends.
+// renew notes that the objects are to be looked at again.
+func (w *Worker) renew() {
+	w.stopReading()
+	w.reread.due = toWatch
+}
+
+// stopReading ends a list of the objects, whose outcome is not wanted any more: it is begun
+// anew once there is an exact index.
+func (w *Worker) stopReading() {
+	w.reread.unread()
+	w.reread.reading, w.reread.ahead, w.reread.touched = nil, nil, nil
+	if w.reread.due == inProgress {
+		w.reread.due = toList
+	}
+}
+
+// look does what is next about a definition that has changed, and tells whether the watch is
+// to begin anew. A type that is gone is let go on: its watch says what was deleted.
 //
-// A crash before the request leaves an index that the next start lists by the new schema:
-// whichever run comes next, a drift check at last, finds what differs.
-func (w *Worker) readAgain(ctx context.Context) (anew bool, err error) {
-	if w.index == nil {
-		w.dropIndex() // what is being listed may be of that schema, too
-		return true, nil
+// A crash before a run was asked for leaves an index that the next start lists by the new
+// schema: whichever run comes next, a drift check at last, finds what differs.
+func (w *Worker) look(ctx, ictx context.Context) (anew bool) {
+	if w.reread.retry != nil {
+		return false
 	}
-	asOf := metav1.ListOptions{ResourceVersion: w.rv, ResourceVersionMatch: metav1.ResourceVersionMatchExact}
-	_, err = w.pages(ctx, w.Client, asOf, func(o *unstructured.Unstructured) error {
-		r := w.renderAll(o)
-		return w.sameVersion(ctx, o, index.Version{Entry: r.Entry}, r)
-	})
+	if err := w.askWhoseChanged(ctx); err != nil {
+		w.later(err)
+		return false
+	}
 	switch {
-	case apierrors.IsNotFound(err):
-		return false, nil
-	case apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
-		w.gone = true // the list that follows looks at all of them, too
-		return true, nil
-	case err == nil:
-		err = w.askWhoseChanged(ctx)
+	case w.reread.due == toWatch:
+		sctx, cancel := context.WithTimeout(ctx, servedWait)
+		defer cancel()
+		switch _, err := page(sctx, w.Client, metav1.ListOptions{Limit: 1}); {
+		case apierrors.IsNotFound(err):
+			w.reread.due = nothing
+		case err != nil:
+			w.later(err)
+		default:
+			w.reread.due = toList
+			return true
+		}
+	case w.reread.due == toList && w.index != nil:
+		w.reread.due = inProgress
+		w.reread.touched = map[types.NamespacedName]string{}
+		w.reread.reading = make(chan reading, 1)
+		ictx, w.reread.unread = context.WithCancel(ictx)
+		go w.readAgain(ictx, w.rv, w.reread.reading)
 	}
-	if err != nil {
-		w.Reread() // once it is watched again
+	return false
+}
+
+// later has what failed tried again after a while, during which the watch goes on.
+func (w *Worker) later(why error) {
+	wait := w.reread.backoff.Next()
+	w.Log.Warn("the definition of a type has changed and its objects cannot be looked at again, retrying: until then their files may be as the former one had them",
+		"resource", w.name(), "wait", wait.Round(time.Second), "err", why)
+	w.reread.retry = time.After(wait)
+}
+
+// readAgain lists the type for what is served otherwise than the index has it.
+func (w *Worker) readAgain(ctx context.Context, from string, to chan<- reading) {
+	var r reading
+	r.at, r.err = w.listAsOf(ctx, from, func() { r.differs = nil }, func(o *unstructured.Unstructured) error {
+		key, made := nameOf(o), w.renderAll(o)
+		d := differing{key: key, next: index.Version{Entry: made.Entry}, change: w.change(o), err: made.err}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if made.err != nil || len(w.index.Publications(key, d.next, nil)) > 0 {
+			r.differs = append(r.differs, d)
+		}
+		return nil
+	})
+	to <- r
+}
+
+// takeIn takes what is served otherwise into the index, once the watch has come to where
+// it was listed: who has something else of it is to be asked a run for. What was written
+// since stays as the watch said it.
+func (w *Worker) takeIn(ctx context.Context, r *reading) {
+	if r.err != nil {
+		w.stopReading()
+		w.later(r.err)
+		return
 	}
-	return true, err
+	if index.Newer(r.at, w.rv) {
+		w.reread.ahead = r
+		return
+	}
+	for _, d := range r.differs {
+		if index.Newer(w.reread.touched[d.key], r.at) {
+			continue
+		}
+		if err := w.sameVersion(ctx, d); err != nil {
+			w.stopReading()
+			w.later(err)
+			return
+		}
+	}
+	w.stopReading()
+	w.reread.due = nothing
+	w.reread.backoff.Reset()
 }
 
 // sameVersion takes in what the API server serves of a version that the index has: who has
 // something else of it is to be asked a run for.
-func (w *Worker) sameVersion(ctx context.Context, o *unstructured.Unstructured, next index.Version, r rendered) error {
-	key := nameOf(o)
-	for _, p := range w.index.Publications(key, next, nil) {
-		w.remember(key, next, p)
+func (w *Worker) sameVersion(ctx context.Context, d differing) error {
+	for _, p := range w.index.Publications(d.key, d.next, nil) {
+		w.remember(d.key, d.next, p)
 		w.changedFor = w.changedFor.With(p.To)
 	}
-	w.see(key, next)
-	return w.cannotRender(ctx, w.change(o), next, r)
+	w.see(d.key, d.next)
+	return w.cannotRender(ctx, d.change, d.next, rendered{Entry: d.next.Entry, err: d.err})
 }
 
 // askWhoseChanged asks for a run of those who have something else of a version than the API

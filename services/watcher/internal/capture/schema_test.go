@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,7 +81,8 @@ func TestRereadGone(t *testing.T) {
 	})
 }
 
-// TestRereadLater: what cannot be listed, or asked for, is read again until it can.
+// TestRereadLater: what cannot be listed, or asked for, is read again until it can, after
+// waits. Changes are published meanwhile.
 func TestRereadLater(t *testing.T) {
 	for name, fail := range map[string]func(s *server, l *lane, err error){
 		"the list fails": func(s *server, _ *lane, err error) {
@@ -103,17 +105,105 @@ func TestRereadLater(t *testing.T) {
 				l.runs()
 				s.redefine("a", map[string]any{"size": int64(2)})
 				fail(s, l, errors.New("not now"))
+				lists, _ := s.requests()
 				r.Reread()
-				advance(20 * time.Second)
+				advance(5 * time.Minute)
 				r.asked(t)
+				s.put(widget("b", 1))
+				r.check(t, "while that fails", "CREATE b 102 1")
+				if err := r.Ready(); err != nil {
+					t.Errorf("while that fails it is not ready: %v", err)
+				}
 				fail(s, l, nil)
-				advance(20 * time.Second)
-				r.asked(t, "live SchemaChanged at 101")
+				advance(10 * time.Minute)
+				if asked := l.runs(); len(asked) != 1 || !strings.HasPrefix(asked[0], "live SchemaChanged ") {
+					t.Errorf("in the end it asked for %q", asked)
+				}
+				if more, _ := s.requests(); more-lists > 10 {
+					t.Errorf("it listed %d times", more-lists)
+				}
 				r.check(t, "in the end")
 				r.stop(t)
 			})
 		})
 	}
+}
+
+// TestRereadMeanwhile: what is written while the objects are listed again is published as it
+// was written, before the list's version and behind it.
+func TestRereadMeanwhile(t *testing.T) {
+	for name, early := range map[string]bool{"as of the watch's position": true, "as of a later version": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				for _, name := range []string{"a", "b", "c"} {
+					s.put(widget(name, 1))
+				}
+				r := begin(t, s, l)
+				l.runs()
+				for _, name := range []string{"a", "b", "c"} {
+					s.redefine(name, map[string]any{"colour": "blue", "size": int64(1)})
+				}
+				hold, begun := make(chan struct{}), false
+				s.refuse(func(opts metav1.ListOptions) error {
+					switch {
+					case opts.Limit == 1:
+						return nil
+					case opts.ResourceVersionMatch == metav1.ResourceVersionMatchExact && !early:
+						return errors.New("not that version")
+					case opts.Continue == "" && !begun: // what is listed is as of before
+						begun = true
+						<-hold
+					}
+					return nil
+				}, nil)
+				r.Reread()
+				synctest.Wait()
+				if !begun {
+					t.Fatal("nothing is listed")
+				}
+				s.put(widget("a", 2))
+				s.remove("b")
+				r.check(t, "while it is listed", "UPDATE a 104 2", "DELETE b 105")
+				close(hold)
+				synctest.Wait()
+				s.put(widget("a", 3))
+				r.check(t, "once it is", "UPDATE a 106 3")
+				r.asked(t, "live SchemaChanged at 103")
+				r.frozen(t, "in the end", "shop/a 106", "shop/c 103")
+				r.stop(t)
+			})
+		})
+	}
+}
+
+// TestRereadAhead: what a list has that was not watched yet is published when it is.
+func TestRereadAhead(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		s.put(widget("b", 1))
+		r := begin(t, s, l)
+		l.runs()
+		s.redefine("b", map[string]any{"colour": "blue", "size": int64(1)})
+		r.Reread()
+		s.refuse(func(opts metav1.ListOptions) error {
+			if opts.ResourceVersionMatch == metav1.ResourceVersionMatchExact {
+				s.partition()
+				s.put(widget("a", 2))
+				return errors.New("not that version")
+			}
+			return nil
+		}, nil)
+		r.check(t, "while nothing is heard")
+		r.asked(t)
+		s.mu.Lock()
+		s.deaf = false
+		s.mu.Unlock()
+		s.hangUp()
+		advance(time.Second)
+		r.check(t, "once it is heard", "UPDATE a 103 2")
+		r.asked(t, "live SchemaChanged at 102")
+		r.stop(t)
+	})
 }
 
 // TestGoneRedefined: a 410 that comes with another definition does not have a version

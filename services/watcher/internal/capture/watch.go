@@ -32,6 +32,13 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 			return true, nil
 		}
 	}
+	if w.reread.due == toWatch {
+		w.reread.due = toList
+		if w.index == nil {
+			w.dropIndex() // what is being listed may be of the schema from before
+			w.reread.due = nothing
+		}
+	}
 	wi, err := w.Client.Watch(wctx, metav1.ListOptions{ResourceVersion: w.rv, AllowWatchBookmarks: true, TimeoutSeconds: &seconds})
 	if err != nil {
 		return false, fmt.Errorf("watching %s: %w", w.name(), err)
@@ -44,8 +51,9 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 	if w.index == nil && w.listing == nil && w.waiting == nil {
 		w.seen = index.Overlay{}
 		w.listing = make(chan listed, 1)
-		ictx, w.unlist = context.WithCancel(ictx)
-		go w.listIndex(ictx, w.rv, w.listing)
+		var lctx context.Context
+		lctx, w.unlist = context.WithCancel(ictx)
+		go w.listIndex(lctx, w.rv, w.listing)
 	}
 	for {
 		if w.index != nil && !w.told {
@@ -53,6 +61,9 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 				return moved, err
 			}
 			w.told = true
+		}
+		if w.look(ctx, ictx) {
+			return moved, nil
 		}
 		select {
 		case <-wctx.Done():
@@ -74,10 +85,12 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 		case <-w.relist:
 			w.dropIndex()
 			return moved, nil
-		case <-w.reread:
-			if again, err := w.readAgain(ctx); again || err != nil {
-				return moved, err
-			}
+		case <-w.again:
+			w.renew()
+		case <-w.reread.retry:
+			w.reread.retry = nil
+		case r := <-w.reread.reading:
+			w.takeIn(ctx, &r)
 		case l := <-w.listing:
 			w.waiting, w.listing = &l, nil
 			if index.Newer(l.from, l.at) {
@@ -89,6 +102,9 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 			w.setIndex(index.Merge(w.waiting.index, w.waiting.at, w.seen))
 			w.waiting = nil
 			w.Log.Debug("index is exact again", "resource", w.name(), "objects", len(w.index), "resource_version", w.rv)
+		}
+		if ahead := w.reread.ahead; ahead != nil {
+			w.takeIn(ctx, ahead)
 		}
 	}
 }
@@ -134,6 +150,9 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 		return w.store(ctx, false)
 	}
 	c := w.change(o)
+	if w.reread.touched != nil {
+		w.reread.touched[nameOf(o)] = c.ResourceVersion
+	}
 	next := index.Version{RV: c.ResourceVersion, Gone: ev.Type == watch.Deleted}
 	var r rendered
 	switch ev.Type {

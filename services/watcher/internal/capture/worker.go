@@ -153,7 +153,8 @@ type Worker struct {
 	stored     string             // the position that stands there
 	storedAt   time.Time
 	relist     chan struct{} // holds something if the index is to be listed anew
-	reread     chan struct{} // holds something if the definition of the type has changed
+	again      chan struct{} // holds something if the definition of the type has changed
+	reread     reread
 	ended      chan struct{} // closed when Run returns
 	why        error         // what Exact says then; set before ended is closed
 
@@ -166,7 +167,7 @@ type Worker struct {
 
 // New makes a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, relist: make(chan struct{}, 1), reread: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{}), unlist: func() {}, status: ErrStarting}
+	return &Worker{Config: cfg, relist: make(chan struct{}, 1), again: make(chan struct{}, 1), reread: reread{unread: func() {}, backoff: fault.Backoff{Min: rereadWait, Max: rereadWaitMax}}, ended: make(chan struct{}), changed: make(chan struct{}), unlist: func() {}, status: ErrStarting}
 }
 
 func (w *Worker) name() string {
