@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/kubescribe/kubescribe/services/watcher/internal/capture"
 	"github.com/kubescribe/kubescribe/shared/fault"
 )
 
@@ -33,15 +34,17 @@ type follower struct {
 	of schema.GroupVersionResource
 	// kick holds something if the types are to be looked at.
 	kick chan<- struct{}
-	// changed is called when the definition of a custom type is another one than before.
-	changed func(schema.GroupResource)
+	// defined is called with the generation of a custom type's definition when that is seen for
+	// the first time, and when it has changed.
+	defined func(of schema.GroupResource, generation int64, changed bool)
 
 	generations map[types.UID]int64
 }
 
 // followDefinitions asks for a look at the types whenever a definition of types
-// changes, and has a type read again whose own has. Where definitions may not be watched,
-// the regular look has to do, and a type is read again when the API server forgets its past.
+// changes, and says by which definition a type is served. Where definitions may not be watched,
+// the regular look has to do, and what a changed one makes of objects is seen when the API
+// server forgets the past of the type.
 func (s *session) followDefinitions(ctx context.Context, f follower) {
 	f.generations = map[types.UID]int64{}
 	for ctx.Err() == nil {
@@ -83,22 +86,32 @@ func (f follower) take(ev watch.Event) {
 	}
 	was, known := f.generations[o.GetUID()]
 	f.generations[o.GetUID()] = o.GetGeneration()
-	if known && was != o.GetGeneration() && o.GetDeletionTimestamp() == nil {
-		f.changed(schema.ParseGroupResource(o.GetName())) // a definition has the name of its type
+	if (!known || was != o.GetGeneration()) && o.GetDeletionTimestamp() == nil {
+		f.defined(schema.ParseGroupResource(o.GetName()), o.GetGeneration(), known) // a definition has the name of its type
 	}
 }
 
-// reread has the objects of a type read again, once its changed definition is served.
-func (s *session) reread(of schema.GroupResource) {
-	for _, after := range []time.Duration{discoverAfter, rereadAgain} {
-		time.AfterFunc(after, func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			for key, r := range s.workers {
-				if key.resource == of {
-					r.Reread() // one that has stopped hears nothing
-				}
-			}
-		})
+// defined tells the workers of a type by which generation of its definition it is served, once
+// it is. One that has changed is looked at once more later.
+func (s *session) defined(of schema.GroupResource, generation int64, changed bool) {
+	s.mu.Lock()
+	s.generations[of] = generation
+	s.mu.Unlock()
+	if !changed {
+		s.tell(of, func(w *capture.Worker) { w.Defined(generation) })
+		return
+	}
+	time.AfterFunc(discoverAfter, func() { s.tell(of, func(w *capture.Worker) { w.Defined(s.generations[of]) }) })
+	time.AfterFunc(rereadAgain, func() { s.tell(of, (*capture.Worker).Reread) })
+}
+
+// tell calls f, with mu held, for each worker of a type. One that has stopped hears nothing.
+func (s *session) tell(of schema.GroupResource, f func(*capture.Worker)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, r := range s.workers {
+		if key.resource == of {
+			f(r.Worker)
+		}
 	}
 }

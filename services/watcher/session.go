@@ -89,6 +89,8 @@ type session struct {
 	known   chan struct{}          // closed once the types are known
 	owed    map[lane]debt          // what the newest answers lacked; guarded by mu
 
+	generations map[schema.GroupResource]int64 // of the definitions of custom types; guarded by mu
+
 	unserved map[string][]unmatched.Remark // what rules name and is not served; guarded by mu
 }
 
@@ -99,6 +101,7 @@ func newSession(w *Watcher, clusterID string, destinations []event.Destination, 
 		newest: synced.Newest, revisions: synced.Revisions,
 		left: map[event.DestinationKey]string{}, notServed: map[event.DestinationKey]string{},
 		contents: make(chan struct{}, 1), workers: map[workerKey]*running{}, known: make(chan struct{}), owed: map[lane]debt{},
+		generations: map[schema.GroupResource]int64{},
 	}
 }
 
@@ -110,7 +113,7 @@ func (s *session) run(ctx context.Context) error {
 	defer cancel(nil)
 	kick := make(chan struct{}, 1)
 	for _, of := range definitions {
-		all.Go(func() { s.followDefinitions(ctx, follower{of: of, kick: kick, changed: s.reread}) })
+		all.Go(func() { s.followDefinitions(ctx, follower{of: of, kick: kick, defined: s.defined}) })
 	}
 	all.Go(func() { s.report(ctx) })
 	all.Go(func() { s.checkNamespaces(ctx, s.destinations) })
@@ -314,6 +317,7 @@ func (s *session) namespacesOf(t discover.Type) []string {
 	return slices.Compact(some)
 }
 
+// start begins to follow a type. It is called with mu held.
 func (s *session) start(ctx context.Context, lost context.CancelCauseFunc, key workerKey, t discover.Type) *running {
 	part := subject.Part(s.cfg.Cluster, t.Group, t.Resource)
 	namespaced := func(ns string) dynamic.ResourceInterface {
@@ -348,7 +352,7 @@ func (s *session) start(ctx context.Context, lost context.CancelCauseFunc, key w
 			r.givenUp.Store(false)
 			return s.settle(ctx, part, r)
 		},
-		Registry: s.registered, Log: s.log, Events: s.events,
+		Generation: s.generations[key.resource], Registry: s.registered, Log: s.log, Events: s.events,
 	})
 	go func() {
 		defer close(r.done)

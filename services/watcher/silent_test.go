@@ -69,7 +69,7 @@ func TestSilentDefinitions(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				s := &session{Watcher: &Watcher{metadata: client, log: slog.New(slog.DiscardHandler)}}
-				s.followDefinitions(ctx, follower{of: crds, kick: make(chan struct{}, 1), changed: s.reread})
+				s.followDefinitions(ctx, follower{of: crds, kick: make(chan struct{}, 1), defined: s.defined})
 				if n := taken.Load(); n < 5 || n > 6 {
 					t.Errorf("it asked %d times in an hour", n)
 				}

@@ -261,6 +261,9 @@ var goldenRecords = map[string]record{
 	"bookmark-version": of(Bookmark{
 		V: 1, ClusterID: "c-1", ResourceVersion: "1042", APIVersion: "v1beta1", Made: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC), Seq: 99,
 	}),
+	"bookmark-generation": of(Bookmark{
+		V: 1, ClusterID: "c-1", ResourceVersion: "1042", APIVersion: "v1", Generation: 3, Made: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC), Seq: 99,
+	}),
 	"bookmark":  of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
 	"hint-id":   of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42"}),
 	"hint-held": of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42", Held: []uint64{42, 97}}),

@@ -390,6 +390,9 @@ type Bookmark struct {
 	ResourceVersion string `json:"resourceVersion"`
 	// APIVersion is the one in which the type was followed; "" where that was not noted.
 	APIVersion string `json:"apiVersion,omitempty"`
+	// Generation is that of the type's definition by which what destinations have was made, or
+	// a run that was asked for will bring; 0 where there is no definition, or it was not noted.
+	Generation int64 `json:"generation,omitempty"`
 	// Made is when KS_EVENTS was made, and Seq a sequence that it has reached: a log that
 	// was made at another time, or ends before it, does not hold what was on the bus.
 	Made time.Time `json:"made,omitzero"`

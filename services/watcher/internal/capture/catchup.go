@@ -22,6 +22,7 @@ import (
 // answers with 410: the next start lists and asks again.
 func (w *Worker) firstList(ctx context.Context) error {
 	w.dropIndex()
+	defined := w.generation()
 	fresh := index.Index{}
 	var selected selection.Set
 	version, err := w.list(ctx, w.Client, func() { clear(fresh); selected = "" }, func(o *unstructured.Unstructured) error {
@@ -51,7 +52,10 @@ func (w *Worker) firstList(ctx context.Context) error {
 		}
 	}
 	w.setIndex(fresh)
-	w.changedFor = "" // the run that was asked for, or is to come, brings it
+	w.changedFor, w.reread.due = "", nothing // the run that was asked for, or is to come, brings it
+	if defined != 0 {
+		w.asMadeBy(defined)
+	}
 	w.rv, w.gone, w.lost, w.listed = version, false, false, true
 	// Only from here on may a restart resume by watching.
 	return w.store(ctx, true)

@@ -39,6 +39,7 @@ func (w *Worker) resume(ctx context.Context) error {
 		return nil
 	}
 	w.rv, w.stored = b.ResourceVersion, b.ResourceVersion
+	w.reread.made, w.reread.next = b.Generation, b.Generation
 	if b.APIVersion != "" && b.APIVersion != w.Type.Version {
 		if err := w.askOtherVersion(ctx, b.APIVersion); err != nil {
 			return err
@@ -82,7 +83,7 @@ func (w *Worker) store(ctx context.Context, now bool) error {
 		return nil
 	}
 	made, seq := w.Lane.Reached()
-	next := event.Bookmark{V: event.Version, ClusterID: w.ClusterID, ResourceVersion: w.rv, APIVersion: w.Type.Version, Made: made, Seq: seq}
+	next := event.Bookmark{V: event.Version, ClusterID: w.ClusterID, ResourceVersion: w.rv, APIVersion: w.Type.Version, Generation: w.reread.made, Made: made, Seq: seq}
 	rev, err := w.Bookmarks.Put(ctx, w.bookmarkKey(), next, w.bookmark)
 	if errors.Is(err, bus.ErrConflict) {
 		// Our own last write, whose answer was lost, or another watcher's.

@@ -4,12 +4,12 @@ import (
 	"context"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubescribe/kubescribe/services/watcher/index"
+	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
 )
@@ -44,6 +44,9 @@ const (
 // reread is how far a worker is with a definition that has changed. It is Run's alone.
 type reread struct {
 	due     due
+	made    int64                           // the generation by which what destinations have was made; 0 if unknown
+	indexed int64                           // the one by which the index was listed; 0 if unknown
+	next    int64                           // the one that stands in for it once that is done
 	touched map[types.NamespacedName]string // the version of what was watched since the list was begun
 	reading chan reading                    // where its outcome arrives; nil while there is none
 	unread  context.CancelFunc              // ends it
@@ -76,6 +79,67 @@ func (w *Worker) Reread() {
 	}
 }
 
+// Defined says which generation of its definition the type has: where that is another one
+// than what destinations have was made by, the objects are looked at again. It may be called
+// in any goroutine.
+func (w *Worker) Defined(generation int64) {
+	w.mu.Lock()
+	w.defined = generation
+	w.mu.Unlock()
+	select {
+	case w.redefined <- struct{}{}:
+	default:
+	}
+}
+
+// generation is the newest that was heard of, 0 if none was.
+func (w *Worker) generation() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.defined
+}
+
+// compare has the objects looked at again if their definition is another one than before.
+// Where nobody noted which it was, it is taken to be this one.
+func (w *Worker) compare() {
+	switch now := w.generation(); {
+	case now == 0:
+	case now == w.reread.next:
+		if w.reread.indexed == 0 && now == w.reread.made {
+			w.reread.indexed = now // it has not changed since
+		}
+	case w.reread.made == 0:
+		w.asMadeBy(now)
+	default:
+		w.reread.next = now
+		w.renew()
+	}
+}
+
+// asMadeBy notes that what destinations have, or a run that was asked for will bring, is made
+// by a generation of the definition. It stands in the bookmark as soon as that is stored.
+func (w *Worker) asMadeBy(generation int64) {
+	w.reread.made, w.reread.indexed, w.reread.next = generation, generation, generation
+	w.stored = ""
+}
+
+// beginAnew is called before the type is watched anew. Without an index of what destinations
+// have nobody can tell what differs: all who follow the type are to be asked a run for. What
+// was listed, or is being listed, may be of any schema.
+func (w *Worker) beginAnew() {
+	if w.reread.due == toWatch {
+		w.reread.due = toList
+	}
+	if w.reread.due != toList || w.reread.made == w.reread.next || w.index != nil && w.reread.indexed == w.reread.made {
+		return
+	}
+	w.dropIndex()
+	w.reread.due = nothing
+	for _, d := range w.Destinations {
+		w.changedFor = w.changedFor.With(selection.Only(w.Selection.Place(d.Key)))
+	}
+}
+
 // renew notes that the objects are to be looked at again.
 func (w *Worker) renew() {
 	w.stopReading()
@@ -93,10 +157,10 @@ func (w *Worker) stopReading() {
 }
 
 // look does what is next about a definition that has changed, and tells whether the watch is
-// to begin anew. A type that is gone is let go on: its watch says what was deleted.
+// to begin anew. That of a type that is gone is let go on: it says what was deleted.
 //
-// A crash before a run was asked for leaves an index that the next start lists by the new
-// schema: whichever run comes next, a drift check at last, finds what differs.
+// A crash before a run was asked for, or before the bookmark, leaves the generation from
+// before in that: the next start asks for a run of all who follow the type.
 func (w *Worker) look(ctx, ictx context.Context) (anew bool) {
 	if w.reread.retry != nil {
 		return false
@@ -106,18 +170,17 @@ func (w *Worker) look(ctx, ictx context.Context) (anew bool) {
 		return false
 	}
 	switch {
+	case w.reread.due == nothing && w.reread.made != w.reread.next:
+		w.asMadeBy(w.reread.next)
 	case w.reread.due == toWatch:
 		sctx, cancel := context.WithTimeout(ctx, servedWait)
 		defer cancel()
-		switch _, err := page(sctx, w.Client, metav1.ListOptions{Limit: 1}); {
-		case apierrors.IsNotFound(err):
-			w.reread.due = nothing
-		case err != nil:
+		if _, err := page(sctx, w.Client, metav1.ListOptions{Limit: 1}); err != nil {
 			w.later(err)
-		default:
-			w.reread.due = toList
-			return true
+			return false
 		}
+		w.reread.due = toList
+		return true
 	case w.reread.due == toList && w.index != nil:
 		w.reread.due = inProgress
 		w.reread.touched = map[types.NamespacedName]string{}

@@ -244,6 +244,124 @@ func TestGoneUnnumbered(t *testing.T) {
 	})
 }
 
+// generation is that in the only bookmark.
+func (l *lane) generation() (made int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.bookmarks {
+		made = b.Generation
+	}
+	return made
+}
+
+// TestDefined: another generation of the definition than the one by which destinations have
+// the objects is looked at, and a run asked for of those who have something else, or, without
+// an index of what they have, of all.
+func TestDefined(t *testing.T) {
+	fail := func(opts metav1.ListOptions) error {
+		if opts.Limit == 1 {
+			return nil // that the type is served
+		}
+		return errors.New("not now")
+	}
+	everyone := []string{"elsewhere SchemaChanged at 101", "live SchemaChanged at 101"}
+	for _, tt := range []struct {
+		name    string
+		restart bool
+		// list is what lists are answered with when the worker hears of it, after a restart.
+		list func(metav1.ListOptions) error
+		told int64 // and what it hears before
+		now  int64
+		want []string
+	}{
+		{"as before", false, nil, 0, 1, nil},
+		{"another one", false, nil, 0, 2, []string{"live SchemaChanged at 101"}},
+		{"as before a restart", true, nil, 0, 1, nil},
+		{"another one since the last process", true, nil, 0, 2, everyone},
+		{"since then, and there is no index", true, fail, 0, 2, everyone},
+		{"before there is an index", true, fail, 1, 2, everyone},
+		{"once there is", true, nil, 1, 2, []string{"live SchemaChanged at 101"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server, l *lane) {
+				s.put(widget("a", 1))
+				r := begin(t, s, l)
+				r.Defined(1)
+				synctest.Wait()
+				if tt.restart {
+					r.stop(t)
+					if made := l.generation(); made != 1 {
+						t.Fatalf("the bookmark is by generation %d", made)
+					}
+					s.refuse(tt.list, nil)
+					r = begin(t, s, l)
+				}
+				if tt.told != 0 {
+					r.Defined(tt.told)
+					synctest.Wait()
+				}
+				l.runs()
+				s.redefine("a", map[string]any{"colour": "blue", "size": int64(1)})
+				r.Defined(tt.now)
+				r.asked(t, tt.want...)
+				s.refuse(nil, nil)
+				advance(time.Minute)
+				r.check(t, "in the end")
+				r.frozen(t, "in the end", "shop/a 101")
+				r.asked(t)
+				r.stop(t)
+				if made := l.generation(); made != tt.now {
+					t.Errorf("the bookmark is by generation %d in the end", made)
+				}
+
+				r = begin(t, s, l)
+				r.Defined(tt.now)
+				r.asked(t)
+				r.stop(t)
+			})
+		})
+	}
+}
+
+// TestDefinedUnasked: a bookmark does not name a generation before the run that brings it is
+// asked for, whatever becomes of the index until then.
+func TestDefinedUnasked(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		r := begin(t, s, l)
+		r.Defined(1)
+		synctest.Wait()
+		l.runs()
+		l.mu.Lock()
+		l.onAsk = errors.New("not now")
+		l.mu.Unlock()
+		s.redefine("a", map[string]any{"colour": "blue", "size": int64(1)})
+		r.Defined(2)
+		synctest.Wait()
+		r.Relist()
+		synctest.Wait()
+		s.put(widget("b", 1))
+		s.bookmark()
+		advance(time.Minute)
+		s.bookmark()
+		synctest.Wait()
+		if made := l.generation(); made != 1 {
+			t.Errorf("before it is asked for, the bookmark is by generation %d", made)
+		}
+		l.mu.Lock()
+		l.onAsk = nil
+		l.mu.Unlock()
+		advance(5 * time.Minute)
+		if asked := l.runs(); len(asked) != 1 || !strings.HasPrefix(asked[0], "live SchemaChanged ") {
+			t.Errorf("it asked for %q", asked)
+		}
+		r.stop(t)
+		if made := l.generation(); made != 2 {
+			t.Errorf("in the end the bookmark is by generation %d", made)
+		}
+	})
+}
+
 // TestOtherVersion: a type that goes on in another version is brought by a run, asked for
 // until the bookmark says which version it is.
 func TestOtherVersion(t *testing.T) {

@@ -32,13 +32,8 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 			return true, nil
 		}
 	}
-	if w.reread.due == toWatch {
-		w.reread.due = toList
-		if w.index == nil {
-			w.dropIndex() // what is being listed may be of the schema from before
-			w.reread.due = nothing
-		}
-	}
+	w.compare()
+	w.beginAnew()
 	wi, err := w.Client.Watch(wctx, metav1.ListOptions{ResourceVersion: w.rv, AllowWatchBookmarks: true, TimeoutSeconds: &seconds})
 	if err != nil {
 		return false, fmt.Errorf("watching %s: %w", w.name(), err)
@@ -50,6 +45,7 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 	begun := time.Now()
 	if w.index == nil && w.listing == nil && w.waiting == nil {
 		w.seen = index.Overlay{}
+		w.reread.indexed = w.generation()
 		w.listing = make(chan listed, 1)
 		var lctx context.Context
 		lctx, w.unlist = context.WithCancel(ictx)
@@ -87,6 +83,8 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 			return moved, nil
 		case <-w.again:
 			w.renew()
+		case <-w.redefined:
+			w.compare()
 		case <-w.reread.retry:
 			w.reread.retry = nil
 		case r := <-w.reread.reading:

@@ -125,10 +125,12 @@ type Config struct {
 	// returns.
 	CaughtUp func(ctx context.Context, d event.DestinationKey) error
 	// OnExact is called once the index is exact and watched, each time it comes to be so.
-	OnExact  func(ctx context.Context) error
-	Registry uint64 // the revision of the registry this watcher has written
-	Log      *slog.Logger
-	Events   *prometheus.CounterVec // by outcome
+	OnExact func(ctx context.Context) error
+	// Generation is that of the type's definition; 0 if there is none, or it is not known.
+	Generation int64
+	Registry   uint64 // the revision of the registry this watcher has written
+	Log        *slog.Logger
+	Events     *prometheus.CounterVec // by outcome
 }
 
 // Worker follows one type. Make it with [New]; what it does for itself happens in
@@ -153,7 +155,8 @@ type Worker struct {
 	stored     string             // the position that stands there
 	storedAt   time.Time
 	relist     chan struct{} // holds something if the index is to be listed anew
-	again      chan struct{} // holds something if the definition of the type has changed
+	again      chan struct{} // holds something if the objects are to be looked at again
+	redefined  chan struct{} // holds something if defined was set
 	reread     reread
 	ended      chan struct{} // closed when Run returns
 	why        error         // what Exact says then; set before ended is closed
@@ -161,13 +164,14 @@ type Worker struct {
 	mu      sync.Mutex
 	index   index.Index   // nil until it is exact as of rv; written with mu, by Run's goroutine alone
 	status  error         // why nothing is being watched; guarded by mu
+	defined int64         // the newest generation of the type's definition; guarded by mu
 	noIndex error         // why no index can be listed; guarded by mu
 	changed chan struct{} // closed and replaced when one of these is replaced; guarded by mu
 }
 
 // New makes a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, relist: make(chan struct{}, 1), again: make(chan struct{}, 1), reread: reread{unread: func() {}, backoff: fault.Backoff{Min: rereadWait, Max: rereadWaitMax}}, ended: make(chan struct{}), changed: make(chan struct{}), unlist: func() {}, status: ErrStarting}
+	return &Worker{Config: cfg, relist: make(chan struct{}, 1), again: make(chan struct{}, 1), redefined: make(chan struct{}, 1), defined: cfg.Generation, reread: reread{unread: func() {}, backoff: fault.Backoff{Min: rereadWait, Max: rereadWaitMax}}, ended: make(chan struct{}), changed: make(chan struct{}), unlist: func() {}, status: ErrStarting}
 }
 
 func (w *Worker) name() string {
