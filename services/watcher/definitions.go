@@ -21,6 +21,9 @@ const (
 	// rereadAgain is when the objects of a type whose definition has changed are looked at
 	// once more: of several API servers, one may learn of it later than the one that told us.
 	rereadAgain = 10 * time.Second
+	// rereads is how many types are listed again at a time: an operator's upgrade may change a
+	// hundred definitions at once.
+	rereads = 4
 )
 
 var crds = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
@@ -92,17 +95,23 @@ func (f follower) take(ev watch.Event) {
 }
 
 // defined tells the workers of a type by which generation of its definition it is served, once
-// it is. One that has changed is looked at once more later.
+// it is. One that has changed is looked at once more, a while after its last change.
 func (s *session) defined(of schema.GroupResource, generation int64, changed bool) {
 	s.mu.Lock()
 	s.generations[of] = generation
+	switch again := s.again[of]; {
+	case !changed:
+	case again != nil:
+		again.Reset(rereadAgain)
+	default:
+		s.again[of] = time.AfterFunc(rereadAgain, func() { s.tell(of, (*capture.Worker).Reread) })
+	}
 	s.mu.Unlock()
 	if !changed {
 		s.tell(of, func(w *capture.Worker) { w.Defined(generation) })
 		return
 	}
 	time.AfterFunc(discoverAfter, func() { s.tell(of, func(w *capture.Worker) { w.Defined(s.generations[of]) }) })
-	time.AfterFunc(rereadAgain, func() { s.tell(of, (*capture.Worker).Reread) })
 }
 
 // tell calls f, with mu held, for each worker of a type. One that has stopped hears nothing.

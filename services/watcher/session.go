@@ -89,7 +89,9 @@ type session struct {
 	known   chan struct{}          // closed once the types are known
 	owed    map[lane]debt          // what the newest answers lacked; guarded by mu
 
-	generations map[schema.GroupResource]int64 // of the definitions of custom types; guarded by mu
+	generations map[schema.GroupResource]int64       // of the definitions of custom types; guarded by mu
+	again       map[schema.GroupResource]*time.Timer // when a type whose definition has changed is looked at once more; guarded by mu
+	rereads     chan struct{}                        // held by workers that list their objects again
 
 	unserved map[string][]unmatched.Remark // what rules name and is not served; guarded by mu
 }
@@ -101,7 +103,7 @@ func newSession(w *Watcher, clusterID string, destinations []event.Destination, 
 		newest: synced.Newest, revisions: synced.Revisions,
 		left: map[event.DestinationKey]string{}, notServed: map[event.DestinationKey]string{},
 		contents: make(chan struct{}, 1), workers: map[workerKey]*running{}, known: make(chan struct{}), owed: map[lane]debt{},
-		generations: map[schema.GroupResource]int64{},
+		generations: map[schema.GroupResource]int64{}, again: map[schema.GroupResource]*time.Timer{}, rereads: make(chan struct{}, rereads),
 	}
 }
 
@@ -352,7 +354,7 @@ func (s *session) start(ctx context.Context, lost context.CancelCauseFunc, key w
 			r.givenUp.Store(false)
 			return s.settle(ctx, part, r)
 		},
-		Generation: s.generations[key.resource], Registry: s.registered, Log: s.log, Events: s.events,
+		Rereads: s.rereads, Generation: s.generations[key.resource], Registry: s.registered, Log: s.log, Events: s.events,
 	})
 	go func() {
 		defer close(r.done)

@@ -87,7 +87,7 @@ func startWith(t *testing.T, s *server, l *lane, clusterID string, keys *Sealing
 		Type:    discover.Type{GroupVersionResource: widgetType, Kind: "Widget", Namespaced: true},
 		Cluster: "prod", ClusterID: clusterID, Part: 3, Client: s, Namespaced: s.in, Lane: l, Bus: reader{l}, Bookmarks: l,
 		Destinations: destinations, Selection: selectionOf(t, destinations...), Sealing: keys, AskRun: l.askRun, CaughtUp: l.caughtUp, OnExact: r.onExact,
-		Registry: 7, Log: slog.New(slog.DiscardHandler), Events: counts,
+		Rereads: make(chan struct{}, 1), Registry: 7, Log: slog.New(slog.DiscardHandler), Events: counts,
 	})
 	go func() { r.done <- r.Run(ctx) }()
 	t.Cleanup(cancel)

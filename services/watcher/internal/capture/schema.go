@@ -70,8 +70,8 @@ type differing struct {
 	err    error
 }
 
-// Reread has the objects of the type looked at again: its definition has changed. It may be
-// called in any goroutine.
+// Reread has the objects of the type looked at once more, behind a look that is under way: its
+// definition has changed. It may be called in any goroutine.
 func (w *Worker) Reread() {
 	select {
 	case w.again <- struct{}{}:
@@ -199,8 +199,14 @@ func (w *Worker) later(why error) {
 	w.reread.retry = time.After(wait)
 }
 
-// readAgain lists the type for what is served otherwise than the index has it.
+// readAgain lists the type, in its turn, for what is served otherwise than the index has it.
 func (w *Worker) readAgain(ctx context.Context, from string, to chan<- reading) {
+	select {
+	case <-ctx.Done():
+		return
+	case w.Rereads <- struct{}{}:
+		defer func() { <-w.Rereads }()
+	}
 	var r reading
 	r.at, r.err = w.listAsOf(ctx, from, func() { r.differs = nil }, func(o *unstructured.Unstructured) error {
 		key, made := nameOf(o), w.renderAll(o)

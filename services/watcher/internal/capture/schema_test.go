@@ -206,6 +206,39 @@ func TestRereadAhead(t *testing.T) {
 	})
 }
 
+// TestRereadInTurn: objects are listed again when it is their turn. Until then changes are
+// published, and a second look waits for the first.
+func TestRereadInTurn(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		r := begin(t, s, l)
+		l.runs()
+		s.redefine("a", map[string]any{"colour": "blue", "size": int64(1)})
+		r.Rereads <- struct{}{} // another worker's
+		r.Reread()
+		synctest.Wait()
+		_, before := s.requests()
+		r.Reread()
+		s.put(widget("b", 1))
+		r.check(t, "while others are listed", "CREATE b 102 1")
+		r.asked(t)
+		if _, watches := s.requests(); len(watches) != len(before) {
+			t.Errorf("meanwhile it watched from %q", watches[len(before):])
+		}
+		<-r.Rereads
+		r.asked(t, "live SchemaChanged at 101")
+		if _, watches := s.requests(); len(watches) != len(before)+1 {
+			t.Errorf("for the second look it watched from %q", watches[len(before):])
+		}
+		if n := len(r.Rereads); n != 0 {
+			t.Errorf("%d are listing in the end", n)
+		}
+		r.Rereads <- struct{}{}
+		r.Reread()
+		r.stop(t) // one that waits for its turn stops
+	})
+}
+
 // TestGoneRedefined: a 410 that comes with another definition does not have a version
 // published again.
 func TestGoneRedefined(t *testing.T) {

@@ -61,6 +61,10 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 		if w.look(ctx, ictx) {
 			return moved, nil
 		}
+		again := w.again
+		if w.reread.due != nothing {
+			again = nil // once that is done
+		}
 		select {
 		case <-wctx.Done():
 			return moved, w.overdue(ctx, length)
@@ -81,7 +85,7 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 		case <-w.relist:
 			w.dropIndex()
 			return moved, nil
-		case <-w.again:
+		case <-again:
 			w.renew()
 		case <-w.redefined:
 			w.compare()

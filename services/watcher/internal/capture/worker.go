@@ -126,6 +126,9 @@ type Config struct {
 	CaughtUp func(ctx context.Context, d event.DestinationKey) error
 	// OnExact is called once the index is exact and watched, each time it comes to be so.
 	OnExact func(ctx context.Context) error
+	// Rereads is held by each worker that lists its objects again since their definition has
+	// changed: as many at a time as it has room for.
+	Rereads chan struct{}
 	// Generation is that of the type's definition; 0 if there is none, or it is not known.
 	Generation int64
 	Registry   uint64 // the revision of the registry this watcher has written
