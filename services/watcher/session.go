@@ -33,7 +33,8 @@ const (
 	// serves a new type a moment after it says so.
 	discoverAfter = 150 * time.Millisecond
 	// discoverAgain is when to look again where the server did not answer, or a group did not.
-	// The latter may fail for months: each time it is twice as long, up to discoverEvery.
+	// The latter may fail for months: each time it is twice as long, up to discoverEvery. So it
+	// is when to look whether another version of a type is still preferred.
 	discoverAgain = 2 * time.Second
 	// missingFor is how long a type that is not named any more may go on being
 	// watched, if its watch does not end by itself.
@@ -53,8 +54,9 @@ type running struct {
 	namespace string // "" for all
 	cancel    context.CancelFunc
 	done      chan struct{}
-	givenUp   atomic.Bool // patience ran out: no run waits for it until its index is exact
-	missing   time.Time   // since when discovery does not name it; guarded by session.mu
+	givenUp   atomic.Bool   // patience ran out: no run waits for it until its index is exact
+	missing   time.Time     // since when discovery does not name it; guarded by session.mu
+	preferred discover.Type // what the last look preferred, the zero one if part of its group failed; guarded by session.mu
 }
 
 // GroupResource is what it follows.
@@ -143,10 +145,14 @@ func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, ki
 		found, err := discover.Types(ctx, s.discovery)
 		if err == nil {
 			said = ""
-			s.adjust(ctx, lost, found)
-			if len(found.Failed) > 0 {
+			undecided := s.adjust(ctx, lost, found)
+			switch {
+			case len(found.Failed) > 0:
 				wait = again.Next()
-			} else {
+			case undecided:
+				wait = discoverAgain
+				again.Reset()
+			default:
 				again.Reset()
 			}
 		} else if ctx.Err() == nil {
@@ -166,8 +172,9 @@ func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, ki
 	}
 }
 
-// adjust starts and stops workers.
-func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, found discover.Found) {
+// adjust starts and stops workers. It is undecided where a type may have to be followed in
+// another version, as another look will tell.
+func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, found discover.Found) (undecided bool) {
 	want := map[workerKey]discover.Type{}
 	for _, t := range found.Types {
 		for _, ns := range s.namespacesOf(t) {
@@ -190,10 +197,18 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 	leaving := map[workerKey]*running{}
 	for key, r := range s.workers {
 		t, wanted := want[key]
-		if wanted && t == r.typ && !r.ended() {
-			r.missing = time.Time{}
-			delete(want, key)
-			continue
+		if wanted && !r.ended() {
+			before, failing := r.preferred, unknown[key.resource.Group]
+			r.preferred = t
+			if failing {
+				r.preferred = discover.Type{}
+			}
+			if !switches(r.typ, before, t, failing) {
+				r.missing = time.Time{}
+				delete(want, key)
+				undecided = undecided || t != r.typ && !failing
+				continue
+			}
 		}
 		if !wanted && !r.ended() {
 			// The watch may still hold deletions that nobody has read: it ends by
@@ -228,6 +243,15 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 		close(s.known)
 		s.log.Info("capturing", "cluster", s.cfg.Cluster, "server", s.cfg.REST.Host, "types", len(s.workers))
 	}
+	return undecided
+}
+
+// switches tells whether a type that is followed as it is has to be followed as the API server
+// prefers it now: that makes all its objects others. While part of its group fails, the server
+// names what is left of it, and while API servers are upgraded each names its own: it has to be
+// what the look before said, too.
+func switches(is, before, now discover.Type, failing bool) bool {
+	return now != is && now == before && !failing
 }
 
 // sayFailing logs which API groups have begun to fail, and which have ended.

@@ -95,3 +95,32 @@ func TestNotServed(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestSwitches: a type goes on as it is followed until two looks in a row agree on another
+// version, with all of its group there.
+func TestSwitches(t *testing.T) {
+	v := func(version string) discover.Type {
+		return discover.Type{GroupVersionResource: schema.GroupVersionResource{Group: "example.com", Version: version, Resource: "widgets"}, Kind: "Widget", Namespaced: true}
+	}
+	none := discover.Type{}
+	for _, tt := range []struct {
+		name    string
+		before  discover.Type
+		now     discover.Type
+		failing bool
+		want    bool
+	}{
+		{"as it is", v("v1"), v("v1"), false, false},
+		{"as it is, while another version fails", none, v("v1"), true, false},
+		{"another one at the first look", none, v("v2"), false, false},
+		{"another one at the first look behind many", v("v1"), v("v2"), false, false},
+		{"another one twice", v("v2"), v("v2"), false, true},
+		{"two others", v("v2"), v("v3"), false, false},
+		{"another one, while its own fails", v("v2"), v("v2"), true, false},
+		{"the one it is again", v("v2"), v("v1"), false, false},
+	} {
+		if got := switches(v("v1"), tt.before, tt.now, tt.failing); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
