@@ -231,6 +231,11 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 			s.forget(ctx, key)
 		}
 	}
+	for key, t := range want {
+		if unknown[key.resource.Group] && s.waits(ctx, key, t, found) {
+			delete(want, key)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, t := range want {
@@ -252,6 +257,22 @@ func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, foun
 // what the look before said, too.
 func switches(is, before, now discover.Type, failing bool) bool {
 	return now != is && now == before && !failing
+}
+
+// waits tells whether a type that nobody follows yet has to wait for the version that it was
+// followed in, as far as is known: while that fails, the server prefers another.
+func (s *session) waits(ctx context.Context, key workerKey, t discover.Type, found discover.Found) bool {
+	b, _, err := s.bookmarks.Get(ctx, subject.BookmarkKey(s.cfg.Cluster, key.resource.Group, key.resource.Resource, key.namespace))
+	if err != nil {
+		return !errors.Is(err, bus.ErrNoMessage)
+	}
+	return b.ClusterID == s.clusterID && fails(t, b.APIVersion, found)
+}
+
+// fails tells whether a type was followed in another version than the server prefers now, which
+// is one that does not answer.
+func fails(now discover.Type, before string, found discover.Found) bool {
+	return before != now.Version && found.Failed[schema.GroupVersion{Group: now.Group, Version: before}] != nil
 }
 
 // sayFailing logs which API groups have begun to fail, and which have ended.

@@ -124,3 +124,17 @@ func TestSwitches(t *testing.T) {
 		}
 	}
 }
+
+// TestFails: a type begins in another version than before unless that one fails.
+func TestFails(t *testing.T) {
+	now := discover.Type{GroupVersionResource: schema.GroupVersionResource{Group: "example.com", Version: "v1beta1", Resource: "widgets"}}
+	found := discover.Found{Failed: map[schema.GroupVersion]error{
+		{Group: "example.com", Version: "v1"}:       errors.New("it does not answer"),
+		{Group: "other.example.com", Version: "v2"}: errors.New("it does not answer"),
+	}}
+	for before, want := range map[string]bool{"": false, "v1beta1": false, "v1": true, "v2": false} {
+		if got := fails(now, before, found); got != want {
+			t.Errorf("followed in %q before: %v", before, got)
+		}
+	}
+}
