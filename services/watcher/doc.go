@@ -18,7 +18,9 @@
 // it is taken for absent; once it can be, those who were told so get another run. Nor
 // is a type that rules select in another version than the one the server prefers.
 //
-// Secrets are never mirrored by this version. With the git-writer's public key, those that
+// Secrets, and what else is sensitive to a destination, are mirrored sealed to the git-writer's
+// public key, where this watcher has that and a key to mark them with; otherwise they are
+// withheld, and with --mirror-secrets=Never no Secret is mirrored. With the public key, those that
 // remotes name are read, one by one, and what of them opens a remote is kept in
 // KS_CREDENTIAL, sealed to that key; without one none is.
 package watcher
