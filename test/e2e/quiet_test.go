@@ -45,6 +45,7 @@ func TestQuiet(t *testing.T) {
 	since := w.tip(t)
 
 	var writes []harness.Written
+	rollouts := 0
 	person := func(n int) { // has a change ready for some of the rounds
 		const every = quietRounds / 20
 		switch i := n / every; {
@@ -55,6 +56,10 @@ func TestQuiet(t *testing.T) {
 			writes = append(writes, w.apply(t, configMap(ns, "short-lived", "x")))
 		case i == len(peoples)+1:
 			writes = append(writes, w.remove(t, configMap(ns, "short-lived", "x")))
+		default:
+			rollouts++
+			writes = append(writes, w.apply(t, sample(rolling, ns, i)))
+			await(t, "the Pods of another version of web", func() bool { return h.rolled(t, i) })
 		}
 	}
 	begun := time.Now()
@@ -68,7 +73,7 @@ func TestQuiet(t *testing.T) {
 	for _, manifest := range peoples {
 		writes = append(writes, w.apply(t, sample(manifest, ns, 2)))
 	}
-	if want := 2*len(peoples) + 2; len(writes) != want {
+	if want := 2*len(peoples) + 2 + rollouts; rollouts == 0 || len(writes) != want {
 		t.Fatalf("a person has made %d changes, want %d", len(writes), want)
 	}
 
@@ -123,6 +128,20 @@ func apart(got, want []string) (problems []string) {
 	return problems
 }
 
+// rolling is a Deployment that the cluster's own controller rolls out: there is no kubelet, so each
+// version's Pods come, and go without having run.
+const rolling = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: $NS}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: main, image: "example.com/web:$N"}]}
+`
+
 // peoples are what people want: one of each type that beats and is watched, in three
 // versions, by $N.
 var peoples = []string{`
@@ -135,17 +154,7 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: contested, namespace: $NS}
 data: {contested: "always", value: "$N"}
-`, `
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: $NS}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: main, image: "example.com/web:$N"}]}
-`, `
+`, rolling, `
 apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: db, namespace: $NS}
@@ -351,6 +360,16 @@ func (h *heart) event(ctx context.Context, n int) (string, error) {
 		return "", err
 	}
 	return e.ResourceVersion, nil
+}
+
+// rolled reports whether the cluster's own controllers have made Pods of a version of web.
+func (h *heart) rolled(t *testing.T, version int) bool {
+	t.Helper()
+	pods, err := h.typed.CoreV1().Pods(h.ns).List(t.Context(), metav1.ListOptions{LabelSelector: "app=web"})
+	must(t, err)
+	return slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool {
+		return p.Spec.Containers[0].Image == fmt.Sprintf("example.com/web:%d", version)
+	})
 }
 
 // roll makes ReplicaSets as a rolling update does, of which the cluster's own
