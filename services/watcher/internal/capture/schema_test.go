@@ -150,7 +150,7 @@ func TestRereadMeanwhile(t *testing.T) {
 						return nil
 					case opts.ResourceVersionMatch == metav1.ResourceVersionMatchExact && !early:
 						return errors.New("not that version")
-					case opts.Continue == "" && !begun: // what is listed is as of before
+					case (opts.Continue != "") == early && !begun: // the first page may be as of before
 						begun = true
 						<-hold
 					}
@@ -165,7 +165,7 @@ func TestRereadMeanwhile(t *testing.T) {
 				s.remove("b")
 				r.check(t, "while it is listed", "UPDATE a 104 2", "DELETE b 105")
 				close(hold)
-				synctest.Wait()
+				r.frozen(t, "once it is", "shop/a 104", "shop/c 103")
 				s.put(widget("a", 3))
 				r.check(t, "once it is", "UPDATE a 106 3")
 				r.asked(t, "live SchemaChanged at 103")
