@@ -59,7 +59,7 @@ func scaled(c *event.Change, o *unstructured.Unstructured, had index.Entry, is r
 		var fields struct {
 			Spec map[string]json.RawMessage `json:"f:spec"`
 		}
-		if json.Unmarshal(f.FieldsV1.Raw, &fields) != nil || fields.Spec["f:replicas"] == nil {
+		if json.Unmarshal(f.FieldsV1.GetRawBytes(), &fields) != nil || fields.Spec["f:replicas"] == nil {
 			continue
 		}
 		c.FieldManager = f.Manager

@@ -163,7 +163,7 @@ func TestWriterByDestination(t *testing.T) {
 		meta["labels"] = map[string]any{"team": "red"}
 		by := fleet(1, 1, 1, "robot", false).GetManagedFields()
 		ada := fleet(1, 1, 1, "ada", false).GetManagedFields()
-		ada[0].FieldsV1.Raw = []byte(`{"f:metadata":{"f:labels":{"f:team":{}}}}`)
+		ada[0].FieldsV1.SetRawString(`{"f:metadata":{"f:labels":{"f:team":{}}}}`)
 		o.SetManagedFields(append(ada, by...))
 		s.put(o)
 		synctest.Wait()
