@@ -63,6 +63,7 @@ func TestResources(t *testing.T) {
 	t.Run("what is wrong says so, and the rest goes on", func(t *testing.T) {
 		w.apply(t, resource("WatchRule", shop, "astray", `{destinationRef: {name: lives}, rules: [{apiGroups: ["*"], resources: ["*"]}]}`))
 		w.awaitShown(t, "did you mean "+shop+"/live?", "get", "watchrule", "astray", "-n", shop, "-o", `jsonpath={.status.conditions[?(@.type=="Stalled")].message}`)
+		w.awaitShown(t, "did you mean "+shop+"/live?", "get", "events", "-n", shop, "-o", `jsonpath={.items[?(@.type=="Warning")].message}`)
 		w.awaitShown(t, "False", "get", "watchrule", "astray", "-n", shop, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
 		w.labelled(t, shop, "cc", "blue", 1)
 		w.inGit(t, "live/"+shop+"/configmaps/a.yaml", "live/"+shop+"/configmaps/c.yaml", "live/"+shop+"/configmaps/cc.yaml")

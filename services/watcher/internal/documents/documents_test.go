@@ -318,7 +318,7 @@ func TestReporter(t *testing.T) {
 		}
 	}
 	report("shop/live Progressing", "shop/wrong Invalid")
-	told("")
+	told("Warning Invalid is wrong")
 	phases[key] = event.PhaseRecord{Phase: event.LiveProcessing}
 	statuses[key] = event.Status{Commit: "0123456789abcdef"}
 	report("shop/live Succeeded", "shop/wrong Invalid")
@@ -362,7 +362,7 @@ func TestToldOnce(t *testing.T) {
 		remarks []unmatched.Remark
 		want    string
 	}{
-		{"at first", []unmatched.Remark{a}, ""},
+		{"at first", []unmatched.Remark{a}, "Warning NotServed spec.rules[0]: a"},
 		{"gone", nil, ""},
 		{"what stood at first", []unmatched.Remark{a}, ""},
 		{"another one beside it", []unmatched.Remark{a, b}, "Warning NotServed spec.rules[0]: a\nspec.rules[1]: b"},
@@ -378,6 +378,30 @@ func TestToldOnce(t *testing.T) {
 		}
 		if got != tt.want {
 			t.Errorf("%s: it tells %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestToldBefore: what stands in a status is not told by the next process.
+func TestToldBefore(t *testing.T) {
+	events := record.NewFakeRecorder(10)
+	u := object(v1alpha1.KindWatchRule, "shop", "apps", 1, nil)
+	for _, says := range []report{
+		refusal(v1alpha1.Problems{{Text: "is wrong"}}),
+		acceptance([]unmatched.Remark{{Path: "spec.rules[0]", Reason: unmatched.NotServed, Text: "a"}, {Path: "spec.rules[1]", Reason: unmatched.NotServed, Text: "b"}}),
+		progress(event.PhaseRecord{Phase: event.LiveProcessing}, event.Status{Commit: "0123456789abcdef"}, event.WithheldNoRecipient),
+	} {
+		status, _, err := says.status(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Object["status"] = status
+		next := Reporter{Events: events, told: map[types.UID]told{}}
+		next.tell(v1alpha1.KindGitDestination, u, says)
+		select {
+		case got := <-events.Events:
+			t.Errorf("it tells again: %q", got)
+		default:
 		}
 	}
 }

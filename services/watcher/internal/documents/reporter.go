@@ -136,12 +136,12 @@ func (r *Reporter) of(ref v1alpha1.Ref, problems v1alpha1.Problems, remarks []un
 	return progress(rec, st, withheld), nil
 }
 
-// tell tells of what is new in a report by an Event. What a process before has told, and what
-// stands when it begins, is not told again.
+// tell tells of what is new in a report by an Event. What stands in the status was told by a
+// process before.
 func (r *Reporter) tell(kind string, u *unstructured.Unstructured, says report) {
 	was, known := r.told[u.GetUID()]
 	if !known {
-		was.unmatched = map[string]bool{}
+		was = toldBefore(u)
 	}
 	r.told[u.GetUID()] = told{says, was.unmatched}
 	if c := meta.FindStatusCondition(says.conditions, v1alpha1.ConditionUnmatched); c != nil {
@@ -150,12 +150,9 @@ func (r *Reporter) tell(kind string, u *unstructured.Unstructured, says report) 
 			anew = anew || !was.unmatched[line]
 			was.unmatched[line] = true
 		}
-		if known && anew {
+		if anew {
 			r.Events.Event(u, "Warning", c.Reason, c.Message)
 		}
-	}
-	if !known {
-		return
 	}
 	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionSecretsWithheld, v1alpha1.ConditionHistoryGap} {
 		c, before := meta.FindStatusCondition(says.conditions, kind), meta.FindStatusCondition(was.conditions, kind)
@@ -166,6 +163,24 @@ func (r *Reporter) tell(kind string, u *unstructured.Unstructured, says report) 
 	if commit := says.of.LastCommit; kind == v1alpha1.KindGitDestination && commit != was.of.LastCommit && commit != "" {
 		r.Events.Eventf(u, "Normal", "Pushed", "the branch is at %.12s", commit)
 	}
+}
+
+// toldBefore is what the status of a document says.
+func toldBefore(u *unstructured.Unstructured) told {
+	var stands struct {
+		Status v1alpha1.GitDestinationStatus `json:"status"` // others have no more
+	}
+	was := told{unmatched: map[string]bool{}}
+	if runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &stands) != nil {
+		return was // of a wrong shape: it is written anew
+	}
+	was.report = report{conditions: stands.Status.Conditions, of: stands.Status}
+	if c := meta.FindStatusCondition(was.conditions, v1alpha1.ConditionUnmatched); c != nil {
+		for line := range strings.SplitSeq(c.Message, "\n") {
+			was.unmatched[line] = true
+		}
+	}
+	return was
 }
 
 // status is a document's status as it is to be, and whether that is not what it is.
