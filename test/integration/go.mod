@@ -3,6 +3,7 @@ module github.com/kubescribe/kubescribe/test/integration
 go 1.26.0
 
 require (
+	filippo.io/age v1.3.2
 	github.com/kubescribe/kubescribe/services/git-writer v0.0.0
 	github.com/kubescribe/kubescribe/services/kubescribe v0.0.0-00010101000000-000000000000
 	github.com/kubescribe/kubescribe/services/reconciler v0.0.0
@@ -18,7 +19,6 @@ require (
 )
 
 require (
-	filippo.io/age v1.3.2 // indirect
 	filippo.io/hpke v0.4.0 // indirect
 	github.com/pmezard/go-difflib v1.0.1-0.20181226105442-5d4384ee4fb2 // indirect
 )
