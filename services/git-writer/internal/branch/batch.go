@@ -46,8 +46,8 @@ func newWrite(c event.Change, m bus.Message, d event.Destination) write {
 
 // contentHash is that of the file at a path, by its blob: see event.Change.
 func contentHash(path string, blob plumbing.Hash, holds map[plumbing.Hash]file.Contents) string {
-	if c := holds[blob]; manifest.IsSealedPath(path) && !c.Encrypted.IsZero() {
-		return c.Encrypted.String()
+	if c := holds[blob]; manifest.IsSealedPath(path) && c.Encrypted != nil {
+		return c.Encrypted.Hash.String()
 	}
 	return blob.String()
 }
@@ -81,12 +81,13 @@ func (w write) holds() file.Contents {
 // anew is why a file is encrypted anew, though its object is not known to have changed; "" of any
 // other.
 func anew(stood, now file.Contents) string {
-	switch none := (file.Contents{}).Key; {
-	case stood.Key == none || now.Key == none:
+	was, is := stood.Encrypted, now.Encrypted
+	switch none := (file.Encrypted{}).Key; {
+	case was == nil || is == nil || was.Key == none || is.Key == none:
 		return ""
-	case stood.Key != now.Key:
+	case was.Key != is.Key:
 		return "encrypted anew, marked with another key"
-	case stood.Mark == now.Mark:
+	case was.Mark == is.Mark:
 		return "the same content, encrypted anew"
 	}
 	return ""

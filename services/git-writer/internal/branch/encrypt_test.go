@@ -86,11 +86,11 @@ func TestEncrypt(t *testing.T) {
 		if strings.Contains(string(c.Manifest), "aHVzaC1odXNo") {
 			t.Error("the value can be read")
 		}
-		if got := file.Parse(c.Manifest); got.Encrypted.String() != c.Hash || got.Resources != 1 {
+		if got := file.Parse(c.Manifest); got.Encrypted.Hash.String() != c.Hash || got.Resources != 1 {
 			t.Errorf("the file is %+v, and came as %s", got, c.Hash)
 		}
 		w := write{Change: c, blob: plumbing.ComputeHash(plumbing.BlobObject, c.Manifest)}
-		if w.holds() != file.Parse(c.Manifest) {
+		if *w.holds().Encrypted != *file.Parse(c.Manifest).Encrypted {
 			t.Errorf("what is remembered of it is %+v", w.holds())
 		}
 		writes = append(writes, w)

@@ -63,7 +63,7 @@ func TestDescribe(t *testing.T) {
 	add("shop/rbac/roles/web.yaml", file.Contents{Resources: 1})
 	add("values.yaml", file.Contents{})
 	encrypted := plumbing.NewHash("00112233445566778899aabbccddeeff00112233")
-	add("vault/secrets/db.sops.yaml", file.Contents{Resources: 1, Encrypted: encrypted})
+	add("vault/secrets/db.sops.yaml", file.Contents{Resources: 1, Encrypted: &file.Encrypted{Hash: encrypted}})
 	add("vault/secrets/more.sops.yaml", file.Contents{Resources: 2})
 	add("vault/secrets/other.sops.yaml", file.Contents{Resources: 1}) // somebody else's
 	st := describe(files, holds)

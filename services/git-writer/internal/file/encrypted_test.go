@@ -32,15 +32,15 @@ func TestParseEncrypted(t *testing.T) {
 	}
 	hash := secretmark.Hash(mark, to.Strings(), fields)
 	ours := Parse(file)
-	if ours.Encrypted.String() != hash || ours.Resources != 1 || ours.Key != [8]byte{1, 2, 3, 4, 5, 6, 7, 8} || ours.Mark != [8]byte{0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18} {
+	if ours.Resources != 1 || ours.Encrypted == nil || ours.Encrypted.Hash.String() != hash || ours.Encrypted.Key != [8]byte{1, 2, 3, 4, 5, 6, 7, 8} || ours.Encrypted.Mark != [8]byte{0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18} {
 		t.Errorf("ours is %+v", ours)
 	}
 	changed := Parse([]byte(strings.Replace(string(file), "name: db", "name: web", 1)))
-	if changed.Encrypted.IsZero() || changed.Encrypted.String() == hash || changed.Resources != 1 || changed.Key != [8]byte{} {
+	if changed.Encrypted == nil || changed.Encrypted.Hash.String() == hash || changed.Resources != 1 || changed.Encrypted.Key != [8]byte{} {
 		t.Errorf("one that was changed is %+v", changed)
 	}
 	two := Parse([]byte(string(file) + "---\n" + plain))
-	if two.Resources != 2 || two.Encrypted.String() == hash {
+	if two.Resources != 2 || two.Encrypted == nil || two.Encrypted.Hash.String() == hash {
 		t.Errorf("with another resource in it, it is %+v", two)
 	}
 }

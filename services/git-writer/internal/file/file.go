@@ -17,11 +17,16 @@ import (
 
 // Contents is what a file holds.
 type Contents struct {
-	Resources int           // Kubernetes resources, of all its documents
-	Marker    bool          // it is one of a base folder
-	Encrypted plumbing.Hash // the content hash of one that we encrypted; zero: it is none
-	// Of one that we encrypted, and that nobody has changed: what begins the id of the key that
-	// its content was marked with, and that mark.
+	Resources int        // Kubernetes resources, of all its documents
+	Marker    bool       // it is one of a base folder
+	Encrypted *Encrypted // of one that we encrypted; nil: it is none
+}
+
+// Encrypted is what a file tells that we encrypted.
+type Encrypted struct {
+	Hash plumbing.Hash // the content hash
+	// Of one that nobody has changed: what begins the id of the key that its content was marked
+	// with, and that mark.
 	Key, Mark [8]byte
 }
 
@@ -33,15 +38,15 @@ func Parse(b []byte) Contents {
 		return parse(b)
 	case s.Changed: // by anybody, into anything
 		c := parse(b)
-		c.Encrypted = plumbing.NewHash(s.Hash())
+		c.Encrypted = &Encrypted{Hash: plumbing.NewHash(s.Hash())}
 		return c
 	}
-	c := Contents{Resources: 1, Encrypted: plumbing.NewHash(s.Hash())}
+	e := &Encrypted{Hash: plumbing.NewHash(s.Hash())}
 	id, _ := secretmark.KeyID(s.Mark) // it has one, or it would not have been read
-	_, _ = hex.Decode(c.Key[:], []byte(id))
+	_, _ = hex.Decode(e.Key[:], []byte(id))
 	digest := s.Mark[strings.LastIndexByte(s.Mark, ':')+1:]
-	_, _ = hex.Decode(c.Mark[:], []byte(digest[:2*len(c.Mark)]))
-	return c
+	_, _ = hex.Decode(e.Mark[:], []byte(digest[:2*len(e.Mark)]))
+	return Contents{Resources: 1, Encrypted: e}
 }
 
 // document is what tells a resource: every one has both (the API conventions,
