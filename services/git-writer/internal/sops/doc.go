@@ -21,7 +21,7 @@
 //	      -----BEGIN AGE ENCRYPTED FILE-----
 //	      …
 //	    recipient: age1…
-//	  encrypted_regex: ^(data|stringData)$
+//	  encrypted_regex: ^(annotations|data|stringData)$
 //	  lastmodified: "2026-03-14T15:09:26Z"
 //	  mac: ENC[AES256_GCM,…]
 //	  mac_only_encrypted: true
