@@ -87,6 +87,9 @@ func TestDemoEnds(t *testing.T) {
 	t.Log(out.String())
 	must(t, err)
 	checkSummary(t, out.String())
+	if !strings.Contains(out.String(), "make demo KEEP=1") {
+		t.Error("it does not say that the key is gone, and how to keep it")
+	}
 	if address := one(t, out.String(), `repository at (\S+)`); dial(t, address) == nil {
 		t.Errorf("%s answers still", address)
 	}

@@ -91,7 +91,7 @@ func play(ctx context.Context, o Options, s *stage) error {
 	}
 	s.say("")
 	summary(&s.printer, lander.times(), len(history), final)
-	if err := s.showSecret(); err != nil {
+	if err := s.showSecret(o.Keep); err != nil {
 		return err
 	}
 	if wrong := harness.Doubles(history); len(wrong) > 0 {

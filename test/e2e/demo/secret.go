@@ -29,8 +29,9 @@ func (s *stage) makeReader() (err error) {
 // readerKey is the file of that key.
 func (s *stage) readerKey() string { return filepath.Join(s.dir, "reader.key") }
 
-// showSecret shows how the Secret has come to Git, and who can read it.
-func (s *stage) showSecret() error {
+// showSecret shows how the Secret has come to Git, and who can read it. kept is whether the key
+// and the repository are there behind the demonstration.
+func (s *stage) showSecret(kept bool) error {
 	files, err := s.remote.Files(folder)
 	if err != nil {
 		return err
@@ -58,6 +59,10 @@ func (s *stage) showSecret() error {
 	s.say("Who has the key reads it, with the stock sops, in a clone:")
 	s.say("")
 	s.say("  %s", s.decryptCommand())
+	if !kept {
+		s.say("")
+		s.say("Key and repository go with the demonstration: make demo KEEP=1 leaves both to try it.")
+	}
 	return nil
 }
 
