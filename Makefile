@@ -30,9 +30,10 @@ RACES     ?= 100
 MODEL_STATES ?= 3000000
 MODEL_WALKS  ?= 5000
 COMMITS      ?= 10000,100000,1000000
+SECONDS      ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help need need-build demo bench-reconcile bench-capture bench-git bench-growth run build test unit integration controlplane sops e2e races cover check generate generate-check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
+.PHONY: help need need-build demo bench-reconcile bench-capture bench-e2e bench-git bench-growth soak run build test unit integration controlplane sops e2e races bus long crashes crash-cells-all crash-cells-three-nodes faults mutants faulty cover check generate generate-check lint tidy-check vuln verify fuzz model images need-docker need-compose up down clean FORCE
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +59,11 @@ bench-capture: need ## measure a start beside 5,000 objects of 50 types against 
 	@$(MAKE) --no-print-directory build bin/bench-capture
 	@bin/bench-capture $(ARGS)
 
+bench-e2e: need ## measure changes of a real cluster on their way to the remote against targets (ARGS="-only 'separate/1/50'")
+	@test/scripts/first-build
+	@$(MAKE) --no-print-directory build bin/bench-e2e
+	@bin/bench-e2e $(ARGS)
+
 bench-git: need ## measure commits and pushes against git's own, and the lag behind 500 changes a second
 	cd services/git-writer/internal/repo && $(GO) test -run '^$$' -bench '^BenchmarkGit$$' -benchtime 1x -timeout 60m
 	@$(MAKE) --no-print-directory bin/git-writer bin/bench-rate
@@ -65,6 +71,11 @@ bench-git: need ## measure commits and pushes against git's own, and the lag beh
 
 bench-growth: need ## measure size, clone and fetch of repositories with COMMITS commits
 	cd services/git-writer/internal/branch && KUBESCRIBE_GROWTH='$(COMMITS)' $(GO) test -run '^$$' -bench '^BenchmarkGrowth$$' -benchtime 1x -timeout 60m
+
+soak: need ## two replicas of each service bring 20 changes a second for HOURS=1 or MINUTES: what they hold must not grow
+	@test/scripts/first-build
+	@$(MAKE) --no-print-directory build bin/soak
+	@bin/soak -minutes $(or $(MINUTES),$(shell expr 60 \* $(or $(HOURS),1))) $(ARGS)
 
 run: ## mirror the current kubectl context: make run REPO=URL [ARGS="--namespace shop"]
 	@test -n "$(REPO)" || { echo 'where to? make run REPO=https://git.example.com/me/live.git (or a path)'; exit 2; }
@@ -79,6 +90,13 @@ $(addprefix bin/,$(BINARIES)): bin/%: FORCE | need-build
 	@cd services/$* && GOWORK=off $(BUILD) \
 	  -ldflags '-s -w$(if $(filter kubescribe,$*), -X main.version=$(VERSION))' -o ../../$@ ./cmd/$*
 
+# The services with fault points (shared/faultpoint), for tests alone.
+faulty: $(addprefix bin/faulty/,$(SERVICES))
+
+$(addprefix bin/faulty/,$(SERVICES)): bin/faulty/%: FORCE | need-build
+	@echo "build $@"
+	@cd services/$* && GOWORK=off $(BUILD) -tags faultpoints -ldflags '-s -w' -o ../../$@ ./cmd/$*
+
 bin/controlplane: FORCE | need-build
 	@echo "build $@ (the first time: minutes)"
 	@cd test/controlplane && GOWORK=off $(BUILD) -ldflags '$(KUBE_LDFLAGS)' -o ../../$@ .
@@ -91,7 +109,7 @@ bin/sops: FORCE | need-build
 	@echo "build $@ (the first time: minutes)"
 	@cd test/sops && GOWORK=off $(BUILD) -ldflags '-s -w' -o ../../$@ github.com/getsops/sops/v3/cmd/sops
 
-bin/demo bin/bench-reconcile bin/bench-capture bin/bench-rate: bin/%: FORCE | need-build
+bin/demo bin/bench-reconcile bin/bench-capture bin/bench-e2e bin/bench-rate bin/soak: bin/%: FORCE | need-build
 	@echo "build $@"
 	@cd test/e2e && GOWORK=off $(BUILD) -o ../../$@ ./cmd/$*
 
@@ -102,7 +120,8 @@ test: need ## unit, integration and end-to-end tests on real parts
 
 # What is all services in one is told from what it does as a whole.
 unit: ## shared and the services, with the race detector
-	@test/scripts/covered unit $(patsubst %,./%/...,$(filter-out services/kubescribe test/%,$(MODULES)))
+	@test/scripts/covered unit -short $(patsubst %,./%/...,$(filter-out services/kubescribe test/%,$(MODULES)))
+	@cd shared && ../test/scripts/covered faultpoints -tags faultpoints -count=1 ./faultpoint
 	@test/scripts/covered kubescribe -coverpkg='$(COVERED)' ./services/kubescribe/...
 
 # In a package's own directory go test shows what its tests print: how many states the
@@ -110,7 +129,10 @@ unit: ## shared and the services, with the race detector
 integration: ## the roles on real NATS servers, with the race detector, and a model of their runs
 	cd test/integration/layout && $(GO) test -count=1
 	cd test/integration/model && $(GO) test -count=1
-	@cd test/integration && ../scripts/covered integration -coverpkg='$(COVERED)' -count=1 -parallel 6 -timeout 20m
+	cd test/integration/mutants && $(GO) test -count=1
+	cd test/integration/cases && $(GO) test -count=1
+	@cd test/integration/bus && ../../scripts/covered bus -coverpkg='$(COVERED)' -short -count=1 -parallel 6 -timeout 20m
+	@cd test/integration && ../scripts/covered integration -coverpkg='$(COVERED)' -short -count=1 -parallel 6 -timeout 20m
 
 controlplane: ## the control plane that the tests run on
 	cd test/controlplane && GOWORK=off $(GO) test -count=1 ./acceptance
@@ -118,15 +140,16 @@ controlplane: ## the control plane that the tests run on
 sops: bin/sops ## what is encrypted, read and rewritten by the stock sops
 	cd services/git-writer/internal/sops && KUBESCRIBE_SOPS='$(CURDIR)/bin/sops' $(GO) test -count=1 -run '^TestStock'
 
-e2e: bin/sops ## the binaries on a real API server and real Git servers
-	cd test/e2e && GOWORK=off $(GO) test -count=1 -parallel 3 -timeout 20m ./...
+e2e: bin/sops faulty ## the binaries on a real API server and real Git servers
+	cd test/e2e && GOWORK=off $(GO) test -short -count=1 -parallel 3 -timeout 20m ./...
 
 cover: need unit integration ## what these two reach: over 90 % of all statements, 80 % of each package
 	@test/scripts/cover-table
 
-check: need-build generate-check lint tidy-check ## what is generated, format, lint, vet, tidiness, separate builds, import rules
+check: need-build generate-check lint tidy-check ## what is generated, format, lint, vet, tidiness, separate builds, import rules, mutants and tests that are none
 	$(GO) vet work
-	$(GO) test -count=1 ./test/integration/layout
+	$(GO) test -count=1 ./test/integration/layout ./test/integration/cases
+	$(GO) test -count=1 -run '^TestList$$' ./test/integration/mutants
 
 generate: need-build ## deep copies, CustomResourceDefinitions and docs/reference, from the code
 	@$(GENERATE) '$(CURDIR)'
@@ -151,13 +174,46 @@ tidy-check:
 
 unless = $(if $(filter file,$(origin $1)),$1=$2)# it was given
 
-verify: ## longer proofs, a part of each: fuzz targets, the model, the races; and the demo
-	@$(MAKE) --no-print-directory fuzz model races $(call unless,FUZZTIME,20000x) $(call unless,MODEL_STATES,300000) $(call unless,RACES,30)
+verify: ## longer proofs: the long tests, the crash table, faults at random, the mutants, the demo; a part of the fuzzing, the model and the races
+	@$(MAKE) --no-print-directory mutants fuzz model long crashes faults $(call unless,FUZZTIME,20000x) $(call unless,MODEL_STATES,300000) $(call unless,RACES,20)
 	@$(MAKE) --no-print-directory demo
 
 races: ## each service, and the NATS server, killed at each instant of a run, with each change: on real parts
 	@$(MAKE) --no-print-directory build
 	cd test/e2e && KUBESCRIBE_RACES=$(RACES) GOWORK=off $(GO) test -count=1 -timeout 40m -run '^(TestRaces|TestClusterRestored)' .
+
+bus: ## the bus on NATS servers that are killed, and on three of which one after the other is
+	cd test/integration/bus && $(GO) test -count=1 -parallel 6 -timeout 20m -run '^TestBus(Killed|OnThree)$$'
+
+long: bin/sops faulty ## the tests that make test leaves out because they take long
+	@$(MAKE) --no-print-directory build
+	cd services/git-writer/internal/repo && CGO_ENABLED=1 $(GO) test -race -count=1 -run "$$(../../../../test/scripts/long)"
+	cd test/integration/bus && $(GO) test -count=1 -parallel 6 -timeout 20m -run "$$(../../scripts/long)"
+	cd test/integration && CGO_ENABLED=1 $(GO) test -race -count=1 -parallel 6 -timeout 40m -run "$$(../scripts/long)" .
+	cd test/e2e && KUBESCRIBE_RACES=$(RACES) GOWORK=off $(GO) test -count=1 -parallel 3 -timeout 60m -run "$$(../scripts/long)" .
+	cd test/e2e/bench && GOWORK=off $(GO) test -count=1 -timeout 20m -run "$$(../../scripts/long)"
+
+crashes: ## the crash table: each service, and the NATS server, killed at each durable step: on one node, a third on three
+	@$(MAKE) --no-print-directory build faulty
+	@$(MAKE) --no-print-directory -j2 crash-cells-all crash-cells-three-nodes
+
+# Both at once: they wait for most of their time.
+crash-cells-all crash-cells-three-nodes: crash-cells-%:
+	cd test/e2e && KUBESCRIBE_CRASH_CELLS=$* GOWORK=off $(GO) test -count=1 -timeout 60m -run '^TestCrashes$$' -v .
+
+mutants: need-build ## break the code in each of some fifty ways, and see that a test fails each time (ARGS="-only lease")
+	@$(GO) run ./test/integration/cmd/mutants $(ARGS)
+
+# Disks of memory and networks are made where nobody else sees them, and gone with the run.
+# From there nothing else is reached, so what is run is built before.
+APART_FAULTS := unshare $(if $(filter-out 0,$(shell id -u)),--map-root-user) --mount --net
+
+faults: ## faults at random for SECONDS, several at once, under load: SEED=N plays the same again
+	@$(APART_FAULTS) true || { echo 'make faults makes disks to fill and cables to pull out: run it as root, or where users may unshare; in a container with the capabilities SYS_ADMIN and NET_ADMIN'; exit 2; }
+	@$(MAKE) --no-print-directory build
+	cd test/e2e && GOWORK=off $(GO) test -c -o ../../bin/faults.test .
+	cd test/e2e && KUBESCRIBE_FAULTS_SECONDS='$(SECONDS)' KUBESCRIBE_FAULTS_SEED='$(SEED)' \
+	  $(APART_FAULTS) ../../bin/faults.test -test.timeout $$(($(SECONDS) + 600))s -test.run '^TestFaults$$' -test.v
 
 fuzz: ## every fuzz target, with FUZZTIME inputs each
 	@FUZZTIME='$(FUZZTIME)' GO='$(GO)' test/scripts/fuzz $(MODULES)

@@ -2,8 +2,9 @@
 // remote branch that destinations point to.
 //
 // Consumes KS_WRITE, the registry (KS_DESTINATION) and sealed Secrets (KS_CREDENTIAL);
-// produces commits, what stands in a destination's status (KS_STATUS), and for each BARRIER
-// of a run what the base folder holds on the remote (KS_SNAP, side repo). Keeps, in the commits
+// produces commits, what stands in a destination's status (KS_STATUS), for each BARRIER
+// of a run what the base folder holds on the remote (KS_SNAP, side repo), and what a branch
+// gives up that cannot move when KS_WRITE has no room for it (KS_PHASE, REQUEST_RUN). Keeps, in the commits
 // themselves, how far each branch has come, and a hint of it (KS_CURSOR).
 //
 // Promises: every change of a destination becomes a commit of its own, or part

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,9 @@ type Deps struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Now     func() time.Time // by which held versions wait for their turn; nil: the machine's clock
+	// Replica is its name among those with which it shares the branches; "": it writes to all of
+	// them, whoever else does.
+	Replica string
 }
 
 // Snapshot is what a person wants to know of a branch right now.
@@ -76,8 +80,10 @@ type Writer struct {
 	metrics  *branch.Metrics
 	now      func() time.Time
 	registry *bus.Registry
+	leases   *bus.Leases // of writer shards
 	hints    *bus.Bucket[event.Hint]
 	statuses *bus.Bucket[event.Status]
+	phases   *bus.Bucket[event.PhaseRecord]
 	sealed   *bus.Bucket[event.Credential]
 
 	mu      sync.Mutex
@@ -91,7 +97,7 @@ type running struct {
 	done   chan struct{}
 }
 
-// New makes a writer of all shards, with credentials and a key that are valid. It talks to
+// New makes a writer, with credentials and a key that are valid. It talks to
 // no remote yet.
 func New(ctx context.Context, cfg Config, d Deps) (*Writer, error) {
 	w := &Writer{
@@ -101,11 +107,15 @@ func New(ctx context.Context, cfg Config, d Deps) (*Writer, error) {
 	if w.now == nil {
 		w.now = time.Now
 	}
+	w.leases = &bus.Leases{Bus: d.Bus, Role: subject.LeaseGitWriter, Shards: subject.WriteShards, Owner: d.Replica, Log: w.log}
 	var err error
 	if w.hints, err = bus.OpenBucket[event.Hint](ctx, d.Bus, subject.BucketCursor); err != nil {
 		return nil, err
 	}
 	if w.statuses, err = bus.OpenBucket[event.Status](ctx, d.Bus, subject.BucketStatus); err != nil {
+		return nil, err
+	}
+	if w.phases, err = bus.OpenBucket[event.PhaseRecord](ctx, d.Bus, subject.BucketPhase); err != nil {
 		return nil, err
 	}
 	if w.sealed, err = bus.OpenBucket[event.Credential](ctx, d.Bus, subject.BucketCredential); err != nil {
@@ -127,28 +137,38 @@ func (w *Writer) Run(ctx context.Context) error {
 		followed.Go(func() { w.followSealed(rctx) })
 	}
 	defer func() { cancel(); followed.Wait() }()
+	return w.leases.Run(ctx, w.write)
+}
+
+// write keeps a worker on each branch of a shard until ctx ends, and until what they have
+// built is on the remotes.
+func (w *Writer) write(ctx context.Context, shard int) error {
 	if w.registry.Wait(ctx, 0) != nil {
 		return nil
 	}
 	for {
 		all, changed := w.registry.All()
-		w.adjust(ctx, all)
+		w.adjust(ctx, shard, all)
 		select {
 		case <-ctx.Done():
-			w.adjust(ctx, nil)
+			w.adjust(ctx, shard, nil)
 			return nil
 		case <-changed:
 		}
 	}
 }
 
-// adjust keeps a worker on each branch that destinations point to, by the URL
+// adjust keeps a worker on each branch of a shard that destinations point to, by the URL
 // they write it with, and by their credentials.
-func (w *Writer) adjust(ctx context.Context, all map[event.DestinationKey]bus.Registered) {
+func (w *Writer) adjust(ctx context.Context, shard int, all map[event.DestinationKey]bus.Registered) {
 	want := branches(all)
+	maps.DeleteFunc(want, func(key string, _ event.Destination) bool { return subject.WriteShard(key) != shard })
 	w.mu.Lock()
 	var leaving []*running
 	for key, r := range w.workers {
+		if subject.WriteShard(key) != shard {
+			continue
+		}
 		d, ok := want[key]
 		if ok && d.URL == r.URL && d.Credentials == r.Credentials {
 			delete(want, key)
@@ -205,7 +225,7 @@ func (w *Writer) start(ctx context.Context, d event.Destination, before *running
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	r.Worker = branch.New(branch.Config{
 		BranchKey: d.BranchKey, URL: d.URL, Branch: d.Branch, CacheDir: filepath.Join(w.opener.CacheDir, d.BranchKey),
-		Credentials: d.Credentials, Auth: w.auth(d), Identities: w.opener.identities, Sign: w.signer.sign, Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses,
+		Credentials: d.Credentials, Auth: w.auth(d), Identities: w.opener.identities, Sign: w.signer.sign, Pace: w.pace(d.URL), Bus: w.bus, Registry: w.registry, Hints: w.hints, Statuses: w.statuses, Phases: w.phases,
 		Log: w.log, Metrics: w.metrics, Now: w.now,
 	})
 	go func() {
@@ -230,7 +250,7 @@ func (w *Writer) auth(d event.Destination) func(context.Context) (repo.Access, e
 
 // Ready is nil while every branch moves.
 func (w *Writer) Ready() error {
-	errs := []error{w.registry.Ready()}
+	errs := []error{w.registry.Ready(), w.leases.Ready()}
 	for _, s := range w.Snapshots() {
 		if s.Why != nil {
 			errs = append(errs, fmt.Errorf("branch %s of %s: %w", s.Branch, s.URL, s.Why))

@@ -31,6 +31,10 @@ type Config struct {
 	Signing     gitwriter.Signing
 }
 
+// replica is the name by which this process shares work: the lock of its data directory
+// lets no other one reach the bus, and one that is started again takes over at once.
+const replica = "kubescribe"
+
 // env is what roles are built from.
 type env struct {
 	Config
@@ -52,7 +56,7 @@ var roles = []struct {
 	build      func(context.Context, *env) (service.Role, error)
 }{
 	{"watcher", 1500 * time.Millisecond, func(ctx context.Context, e *env) (service.Role, error) {
-		w, err := watcher.New(ctx, e.Watcher, watcher.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
+		w, err := watcher.New(ctx, e.Watcher, watcher.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics, Replica: replica})
 		if err != nil {
 			return service.Role{}, err
 		}
@@ -60,18 +64,18 @@ var roles = []struct {
 		return service.Role{Run: w.Run, Ready: w.Ready}, nil
 	}},
 	{"router", 750 * time.Millisecond, func(_ context.Context, e *env) (service.Role, error) {
-		r := router.New(router.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
+		r := router.New(router.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics, Replica: replica})
 		return service.Role{Run: r.Run, Ready: r.Ready}, nil
 	}},
 	{"stream", 750 * time.Millisecond, func(ctx context.Context, e *env) (service.Role, error) {
-		s, err := stream.New(ctx, stream.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics, Owner: e.Watcher.Owner})
+		s, err := stream.New(ctx, stream.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics, Owner: e.Watcher.Owner, Replica: replica})
 		if err != nil {
 			return service.Role{}, err
 		}
 		return service.Role{Run: s.Run, Ready: s.Ready}, nil
 	}},
 	{"reconciler", 500 * time.Millisecond, func(ctx context.Context, e *env) (service.Role, error) {
-		r, err := reconciler.New(ctx, reconciler.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
+		r, err := reconciler.New(ctx, reconciler.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics, Replica: replica})
 		if err != nil {
 			return service.Role{}, err
 		}
@@ -79,7 +83,7 @@ var roles = []struct {
 	}},
 	{"git-writer", 3500 * time.Millisecond, func(ctx context.Context, e *env) (service.Role, error) {
 		cfg := gitwriter.Config{CacheDir: e.dir.Join("git"), Credentials: e.Credentials, Signing: e.Signing}
-		w, err := gitwriter.New(ctx, cfg, gitwriter.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics})
+		w, err := gitwriter.New(ctx, cfg, gitwriter.Deps{Bus: e.bus, Log: e.log, Metrics: e.metrics, Replica: replica})
 		if err != nil {
 			return service.Role{}, err
 		}
@@ -167,8 +171,11 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (p *Process, err e
 func (p *Process) DataDir() string { return p.dir.Path }
 
 // Run runs the roles until ctx ends or one of them cannot go on, and stops them
-// in order.
-func (p *Process) Run(ctx context.Context) error { return service.RunAll(ctx, p.log, p.Roles) }
+// in order. So it is when the bus cannot store anything any more: another start finds all that it
+// has stored.
+func (p *Process) Run(ctx context.Context) error {
+	return service.RunAll(ctx, p.log, append([]service.Role{{Name: "bus", Run: p.server.Watch}}, p.Roles...))
+}
 
 // Close stops the bus and gives the data directory back.
 func (p *Process) Close() error {

@@ -121,7 +121,7 @@ func (m *manager) handIn(ctx context.Context, d *destination) error {
 	defer cancel()
 	f := d.attempt.found
 	series := m.series(d, subject.SideRun)
-	out := plan.Outcome(d.record, f.outcome, d.endsOf(epochOf(d.record)))
+	out := plan.Outcome(d.record, f.outcome, d.endsOf(epochOf(d.record)), d.registered.DryRun)
 	end := event.End{Parts: f.parts, Outcome: &out, Dry: plan.Dry(d.record.Reason)}
 	won, err := m.bus.WriteSeries(series).Close(ctx, end)
 	if err != nil {
@@ -140,6 +140,8 @@ func (m *manager) handIn(ctx context.Context, d *destination) error {
 	switch {
 	case out.Continues:
 		log.Info("contents are left, another run follows for them")
+	case out.Left.Count() > 0 && d.registered.DryRun:
+		log.Info("contents are left: what a destination in DryRun lacks is shown as far as a run has room for it")
 	case out.Left.Count() > 0:
 		log.Warn("contents are left, and runs have brought twice as much as there are objects: something undoes it, or keeps it from the folder; the next drift check tries again", "runs", out.Before.Runs+1)
 	}

@@ -15,6 +15,9 @@
 // anew when a lane, or the git-writer, says that it failed, or says nothing for too
 // long; what belongs to an older one is ignored.
 //
+// Its janitor removes from the bus what nobody needs any more, and counts what waits before
+// each hop (KS_LAG). It removes what a git-writer shows (KS_STATUS) of who has left.
+//
 // Promises: one run of a destination at a time; a restart begins none; asking twice
 // is asking once; nothing is taken for absent on the account of a type that could
 // not be listed, and no more is removed at once than is allowed (I6); memory does

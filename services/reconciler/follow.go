@@ -11,10 +11,11 @@ import (
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
-// phaseNews is one entry of KS_PHASE, or, with all set, every entry there is: what
-// is not in it was removed.
+// phaseNews is one entry of KS_PHASE, or, with all set, every entry there was: what
+// is not in it was removed, if it had been written by revision at.
 type phaseNews struct {
 	all   map[string]bus.Entry[event.PhaseRecord]
+	at    uint64
 	entry bus.Entry[event.PhaseRecord]
 }
 
@@ -47,6 +48,10 @@ func (r *Reconciler) follow(ctx context.Context, what string, once func(ctx cont
 
 // followPhases tells the manager what is in KS_PHASE.
 func (r *Reconciler) followPhases(ctx context.Context, works func()) error {
+	at, err := r.phases.Reached(ctx) // what the manager writes meanwhile is behind it
+	if err != nil {
+		return err
+	}
 	first := map[string]bus.Entry[event.PhaseRecord]{}
 	whole := false
 	return r.phases.Watch(ctx, func(e bus.Entry[event.PhaseRecord]) error {
@@ -61,7 +66,7 @@ func (r *Reconciler) followPhases(ctx context.Context, works func()) error {
 	}, func() error {
 		whole = true
 		works()
-		return send(ctx, r.phaseNews, phaseNews{all: first})
+		return send(ctx, r.phaseNews, phaseNews{all: first, at: at})
 	})
 }
 

@@ -17,14 +17,23 @@ import (
 const behindWait = time.Second
 
 // manager takes in what is known of all destinations, and does what the plan says
-// about each. It is one goroutine's.
+// about each of its shards. It is one goroutine's.
 type manager struct {
 	*Reconciler
 	all  map[event.DestinationKey]*destination
 	pool pool
 	// Nothing is decided before KS_PHASE and the ends there are were read.
 	phasesRead, endsRead bool
-	running              int // runs under way
+	running              int // of the runs under way, how many are ours
+	ours                 [subject.LiveShards]bool
+}
+
+// shardNews is that a shard is to be worked on from now on, or no more; done is closed once
+// nothing of it is done any more.
+type shardNews struct {
+	shard int
+	ours  bool
+	done  chan struct{}
 }
 
 func newManager(r *Reconciler) *manager {
@@ -56,6 +65,8 @@ func (m *manager) run(ctx context.Context) {
 			m.takePhase(ctx, n)
 		case n := <-m.endNews:
 			m.takeEnd(ctx, n)
+		case n := <-m.shardNews:
+			m.takeShard(ctx, n)
 		case c := <-m.pool.done:
 			m.takeComparison(ctx, c)
 		case <-m.due():
@@ -92,6 +103,41 @@ func (m *manager) register(ctx context.Context, registered map[event.Destination
 	}
 }
 
+// does reports whether a destination's runs are this replica's to do.
+func (m *manager) does(d *destination) bool { return m.ours[subject.LiveShard(d.key)] }
+
+// takeShard begins with the destinations of a shard, or leaves them to another replica: what
+// was done about them and not finished is forgotten, and begun anew by that one.
+func (m *manager) takeShard(ctx context.Context, n shardNews) {
+	m.ours[n.shard] = n.ours
+	for _, d := range m.all {
+		if subject.LiveShard(d.key) != n.shard {
+			continue
+		}
+		if d.record.Running() {
+			m.runs(map[bool]int{true: 1, false: -1}[n.ours])
+		}
+		if n.ours {
+			m.metrics.waits(d.key, d.record.Outcome)
+			m.look(ctx, d)
+			continue
+		}
+		d.attempt.stop()
+		d.attempt, d.due = newAttempt(m.clock.Now()), time.Time{}
+		m.troubles.set(d.key.String(), nil)
+		m.metrics.waits(d.key, nil)
+	}
+	if n.done != nil {
+		close(n.done)
+	}
+}
+
+// runs counts runs under way.
+func (m *manager) runs(n int) {
+	m.running += n
+	m.metrics.running.Set(float64(m.running))
+}
+
 // takePhase takes in what is in KS_PHASE. It is also how the manager hears of what
 // others write there: requests, the destinations' streams, another reconciler.
 func (m *manager) takePhase(ctx context.Context, n phaseNews) {
@@ -103,7 +149,7 @@ func (m *manager) takePhase(ctx context.Context, n phaseNews) {
 		m.takeEntry(ctx, e)
 	}
 	for k, d := range m.all {
-		if _, ok := n.all[subject.DestinationToken(k)]; !ok && d.exists { // removed while nobody watched
+		if _, ok := n.all[subject.DestinationToken(k)]; !ok && d.exists && d.revision <= n.at { // removed while nobody watched
 			m.takeEntry(ctx, bus.Entry[event.PhaseRecord]{Key: subject.DestinationToken(k), Revision: d.revision + 1, Gone: true})
 		}
 	}
@@ -127,17 +173,23 @@ func (m *manager) takeEntry(ctx context.Context, e bus.Entry[event.PhaseRecord])
 		return // written here
 	}
 	m.becomes(d, e.Record, !e.Gone, e.Revision)
+	if e.Gone && !m.does(d) && d.registered.Revision == 0 { // another replica has removed what was left
+		delete(m.all, k)
+		return
+	}
 	m.look(ctx, d)
 }
 
 // becomes takes in an entry of KS_PHASE, and shows it.
 func (m *manager) becomes(d *destination, rec event.PhaseRecord, exists bool, revision uint64) {
 	was, won := d.record, d.attempt.won
-	if rec.Running() != was.Running() {
-		m.running += map[bool]int{true: 1, false: -1}[rec.Running()]
-		m.metrics.running.Set(float64(m.running))
-	}
 	d.becomes(rec, exists, revision, m.clock.Now())
+	if !m.does(d) {
+		return
+	}
+	if rec.Running() != was.Running() {
+		m.runs(map[bool]int{true: 1, false: -1}[rec.Running()])
+	}
 	m.metrics.waits(d.key, rec.Outcome)
 	switch {
 	case rec.Running() && rec.Run != was.Run && m.phasesRead:
@@ -166,8 +218,8 @@ func (m *manager) takeEnd(ctx context.Context, n endNews) {
 func (m *manager) takeComparison(ctx context.Context, c compared) {
 	m.pool.finished(ctx)
 	d := m.all[c.key]
-	if d == nil || epochOf(d.record) != c.epoch {
-		return // of an attempt that is over
+	if d == nil || !m.does(d) || epochOf(d.record) != c.epoch {
+		return // of an attempt that is over, here at least
 	}
 	d.attempt.stop()
 	d.attempt.progress = m.clock.Now()
@@ -216,7 +268,7 @@ func (m *manager) lookAtAll(ctx context.Context) {
 
 // look does what there is to do about a destination, until it has to wait.
 func (m *manager) look(ctx context.Context, d *destination) {
-	if !m.phasesRead || !m.endsRead {
+	if !m.phasesRead || !m.endsRead || !m.does(d) {
 		return
 	}
 	for ctx.Err() == nil && m.all[d.key] == d {

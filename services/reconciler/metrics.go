@@ -15,6 +15,7 @@ type metrics struct {
 	results  *prometheus.CounterVec
 	running  prometheus.Gauge
 	pending  *prometheus.GaugeVec
+	letters  *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -39,8 +40,11 @@ func newMetrics(r prometheus.Registerer) metrics {
 		pending: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kubescribe_reconciler_pending_deletions", Help: "Deletions that wait for a person, of the destinations that have some.",
 		}, []string{"destination"}),
+		letters: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "kubescribe_dead_letters", Help: "Dead letters in KS_DLQ of the whole install, by the role that sent them, or other.",
+		}, []string{"stage"}),
 	}
-	r.MustRegister(m.runs, m.attempts, m.seconds, m.results, m.running, m.pending)
+	r.MustRegister(m.runs, m.attempts, m.seconds, m.results, m.running, m.pending, m.letters)
 	return m
 }
 

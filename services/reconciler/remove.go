@@ -45,7 +45,7 @@ func (r *Reconciler) remove(ctx context.Context, k event.DestinationKey) error {
 		{subject.Snap, subject.SnapDestination(k)},
 		{subject.Ctl, subject.CtlRun(k)},
 		{subject.Ctl, subject.CtlRunsBehind(k)},
-		{subject.Events, subject.EventMarks(k)},
+		{subject.Ctl, subject.CtlObjectsOf(k)},
 		{subject.Live, subject.LiveDestination(k)},
 		{subject.Write, subject.WriteDestination(k)},
 	}
@@ -53,6 +53,9 @@ func (r *Reconciler) remove(ctx context.Context, k event.DestinationKey) error {
 		left = append(left, struct{ stream, filter string }{subject.Ctl, subject.CtlOfRun(k.Cluster, rec.Run)})
 	}
 	for part := range subject.Parts { // the router's cursors must not go with what it routed there
+		if err := r.removeMarks(ctx, part, k, reach[subject.Events]); err != nil {
+			return err
+		}
 		if err := r.bus.MoveCursor(ctx, subject.Live, subject.LivePart(part), subject.LiveCheckpoint(part), subject.LiveData(part, k)); err != nil {
 			return err
 		}
@@ -74,6 +77,27 @@ func (r *Reconciler) remove(ctx context.Context, k event.DestinationKey) error {
 	}
 	r.log.Info("destination removed", "destination", k.String())
 	return nil
+}
+
+// removeMarks removes a destination's MARKs from a lane, but for the one, if any, at the
+// router's cursor, and what is behind it: by that message the router knows that nothing was
+// cut. The janitor removes it once the cursor has moved on.
+func (r *Reconciler) removeMarks(ctx context.Context, part int, k event.DestinationKey, before uint64) error {
+	marks := subject.EventMark(part, k.Cluster, k)
+	_, c, err := r.bus.Checkpoint(ctx, subject.Live, subject.LivePart(part))
+	if err != nil {
+		return err
+	}
+	switch m, err := r.bus.MessageAt(ctx, subject.Events, max(c.Seq, 1)); {
+	case err == nil && m.Subject == marks && c.Seq > 0:
+		before = min(before, c.Seq)
+	case err != nil && !errors.Is(err, bus.ErrNoMessage):
+		return err
+	}
+	if before < 2 {
+		return nil
+	}
+	return r.bus.Purge(ctx, subject.Events, marks, before)
 }
 
 // tidy removes the series of a destination whose newest run has closed, and what

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -24,6 +25,9 @@ type Deps struct {
 	Bus     *bus.Bus
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
+	// Replica is its name among those with which it shares the parts; "": it routes all of
+	// them, whoever else does.
+	Replica string
 }
 
 // Router is the role. Make it with [New].
@@ -32,11 +36,11 @@ type Router struct {
 	bus      *bus.Bus
 	log      *slog.Logger
 	registry *bus.Registry
-	hop      *bus.Hop
+	hops     *bus.Hops
 	routed   *prometheus.CounterVec
 }
 
-// New makes a router of all parts.
+// New makes a router.
 func New(d Deps) *Router {
 	log := d.Log.With("role", "router")
 	r := &Router{bus: d.Bus, log: log, registry: bus.NewRegistry()}
@@ -44,18 +48,23 @@ func New(d Deps) *Router {
 		Name: "kubescribe_router_events_total", Help: "Events read, by what became of them: routed, or unregistered because their destinations are gone.",
 	}, []string{"outcome"})
 	lag := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "kubescribe_router_lag_messages", Help: "Events stored and not yet routed.",
+		Name: "kubescribe_router_lag_messages", Help: "Events stored and not yet routed, of the parts that this router has.",
 	})
 	d.Metrics.MustRegister(r.routed, lag)
-	filters := make([]string, subject.Parts)
-	for p := range filters {
-		filters[p] = subject.EventPart(p)
-	}
-	r.hop = &bus.Hop{
-		Bus: d.Bus, Name: "router", Input: subject.Events, Filters: filters, Stage: r, Log: log,
-		Lag: func(n uint64) { lag.Set(float64(n)) },
+	r.hops = &bus.Hops{
+		Leases: bus.Leases{Bus: d.Bus, Role: subject.LeaseRouter, Shards: subject.Parts, Owner: d.Replica, Log: log},
+		Lag:    func(n uint64) { lag.Set(float64(n)) },
+		Begin: func(p int) *bus.Hop {
+			return &bus.Hop{Bus: d.Bus, Name: bus.StageRouter, Input: subject.Events, Filters: []string{subject.EventPart(p)}, Output: subject.Live, Stage: part{r, p}, Log: log}
+		},
 	}
 	return r
+}
+
+// part is one part's stage.
+type part struct {
+	*Router
+	n int
 }
 
 // Run routes until ctx ends, then stores its cursors and returns nil.
@@ -63,21 +72,17 @@ func (r *Router) Run(ctx context.Context) error {
 	rctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- r.registry.Run(rctx, r.bus, r.log) }()
-	err := r.hop.Run(ctx)
+	err := r.hops.Run(ctx)
 	cancel()
 	return errors.Join(err, <-done)
 }
 
 // Ready is nil while events are being routed.
-func (r *Router) Ready() error { return errors.Join(r.registry.Ready(), r.hop.Ready()) }
+func (r *Router) Ready() error { return errors.Join(r.registry.Ready(), r.hops.Ready()) }
 
-// Ledgers is one for each part.
-func (r *Router) Ledgers(context.Context) ([]bus.LedgerConfig, error) {
-	all := make([]bus.LedgerConfig, subject.Parts)
-	for p := range all {
-		all[p] = ledger(p)
-	}
-	return all, nil
+// Ledgers is the part's.
+func (p part) Ledgers(context.Context) ([]bus.LedgerConfig, error) {
+	return []bus.LedgerConfig{ledger(p.n)}, nil
 }
 
 // Ledger is that of the input's part.
@@ -136,7 +141,8 @@ func (r *Router) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 		return bus.Decision{}, err
 	}
 	var to []event.DestinationKey
-	var hash, outcome string
+	var hash string
+	var became outcome.Outcome
 	switch kind {
 	case event.KindChange:
 		c, err := event.ParseChange(m.Header, m.Data)
@@ -146,7 +152,7 @@ func (r *Router) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 		if err := r.hold(ctx, c.Registry); err != nil {
 			return bus.Decision{}, err
 		}
-		to, outcome = r.registered(c)
+		to, became = r.registered(c)
 		hash = c.Hash
 	case event.KindMark:
 		mark, err := event.ParseMark(m.Header)
@@ -156,14 +162,14 @@ func (r *Router) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 		if err := r.hold(ctx, mark.Registry); err != nil {
 			return bus.Decision{}, err
 		}
-		to, outcome, err = r.addressed(mark.Destination)
+		to, became, err = r.addressed(mark.Destination)
 		if err != nil {
 			return bus.Decision{}, err
 		}
 	case event.KindFence, event.KindCheckpoint, event.KindRepoState:
 		return bus.Decision{}, fmt.Errorf("%w: a %s among the events", event.ErrMalformed, kind)
 	}
-	d := bus.Decision{State: state, Note: outcome}
+	d := bus.Decision{State: state, Note: became}
 	for _, k := range to {
 		d.Outputs = append(d.Outputs, bus.Output{
 			Subject: subject.LiveData(part, k),
@@ -176,8 +182,8 @@ func (r *Router) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 
 // Stored counts.
 func (r *Router) Stored(_ context.Context, d bus.Decision, _ string, _ uint64) error {
-	if outcome, ok := d.Note.(string); ok {
-		r.routed.WithLabelValues(outcome).Inc()
+	if became, ok := d.Note.(outcome.Outcome); ok {
+		r.routed.WithLabelValues(string(became)).Inc()
 	}
 	return nil
 }
@@ -190,32 +196,26 @@ func (r *Router) hold(ctx context.Context, revision uint64) error {
 	return r.registry.Wait(ctx, revision)
 }
 
-// What became of an event.
-const (
-	outcomeRouted       = "routed"
-	outcomeUnregistered = "unregistered" // its destinations left while it was under way
-)
-
 // registered are those of the destinations that a change is for which are there still.
-func (r *Router) registered(c event.Change) ([]event.DestinationKey, string) {
+func (r *Router) registered(c event.Change) ([]event.DestinationKey, outcome.Outcome) {
 	to := slices.DeleteFunc(slices.Clone(c.To), func(k event.DestinationKey) bool {
 		_, ok := r.registry.Get(k)
 		return !ok
 	})
 	if len(to) == 0 {
-		return nil, outcomeUnregistered
+		return nil, outcome.Unregistered
 	}
-	return to, outcomeRouted
+	return to, outcome.Routed
 }
 
 // addressed is the one destination that a MARK names.
-func (r *Router) addressed(name string) ([]event.DestinationKey, string, error) {
+func (r *Router) addressed(name string) ([]event.DestinationKey, outcome.Outcome, error) {
 	k, err := event.ParseDestinationKey(name)
 	if err != nil {
 		return nil, "", err
 	}
 	if _, ok := r.registry.Get(k); !ok {
-		return nil, outcomeUnregistered, nil
+		return nil, outcome.Unregistered, nil
 	}
-	return []event.DestinationKey{k}, outcomeRouted, nil
+	return []event.DestinationKey{k}, outcome.Routed, nil
 }

@@ -52,7 +52,7 @@ func (s *Stream) followRuns(ctx context.Context) {
 			backoff.Reset()
 			k, err := subject.ParseDestinationToken(e.Key)
 			if err == nil {
-				s.due.add(k)
+				s.due[subject.LiveShard(k)].add(k)
 			}
 			return nil
 		}, func() error { return nil })
@@ -93,7 +93,7 @@ func (s *Stream) readResults(ctx context.Context, next *uint64, backoff *fault.B
 		backoff.Reset()
 		*next = m.Seq + 1
 		if series, err := subject.ParseSnapEnd(m.Subject); err == nil {
-			s.due.add(series.Destination)
+			s.due[subject.LiveShard(series.Destination)].add(series.Destination)
 		}
 	}
 }

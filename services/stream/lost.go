@@ -15,7 +15,7 @@ import (
 // Lost asks for a run of a destination of which KS_LIVE lacks what was to be taken. A
 // log that is another one may hold anew what was forwarded long ago; one that was cut
 // holds what is newer than all that was.
-func (s *Stream) Lost(ctx context.Context, l bus.LedgerConfig, state string, loss *bus.Loss) (bus.Decision, error) {
+func (s *shard) Lost(ctx context.Context, l bus.LedgerConfig, state string, loss *bus.Loss) (bus.Decision, error) {
 	k, err := subject.ParseWriteCheckpoint(l.Checkpoint)
 	if err != nil {
 		return bus.Decision{}, err
@@ -35,7 +35,7 @@ func (s *Stream) Lost(ctx context.Context, l bus.LedgerConfig, state string, los
 }
 
 // fenced takes the router's fence: the same has happened to it, where the fence stands.
-func (s *Stream) fenced(ctx context.Context, k event.DestinationKey, st phase.State, part int, f event.Fence) (bus.Decision, error) {
+func (s *shard) fenced(ctx context.Context, k event.DestinationKey, st phase.State, part int, f event.Fence) (bus.Decision, error) {
 	rec, err := s.record(ctx, k)
 	switch {
 	case err != nil:
@@ -49,7 +49,7 @@ func (s *Stream) fenced(ctx context.Context, k event.DestinationKey, st phase.St
 }
 
 // lost asks for the run of a destination whose cursor means nothing any more.
-func (s *Stream) lost(ctx context.Context, k event.DestinationKey, rec event.PhaseRecord) (bus.Decision, error) {
+func (s *shard) lost(ctx context.Context, k event.DestinationKey, rec event.PhaseRecord) (bus.Decision, error) {
 	err := s.ask(ctx, k, event.ReasonCheckpointLost)
 	return decision(k, decide.Lost(rec)), err
 }
@@ -57,11 +57,14 @@ func (s *Stream) lost(ctx context.Context, k event.DestinationKey, rec event.Pha
 // cut parks a destination a part of whose backlog is gone, and asks for the run that
 // finds what is missing. KS_PHASE says so before that run can begin, whatever run it
 // shows. A crash before the decision is stored has it called again.
-func (s *Stream) cut(ctx context.Context, k event.DestinationKey, st phase.State, gap event.Gap) (bus.Decision, error) {
+func (s *shard) cut(ctx context.Context, k event.DestinationKey, st phase.State, gap event.Gap) (bus.Decision, error) {
 	gap.Found = time.Now().UTC()
 	if _, err := s.change(ctx, k, func(rec *event.PhaseRecord) (bool, error) {
 		if rec.Phase != event.Parked {
 			rec.Since = gap.Found
+		}
+		if was := rec.Gap; rec.Phase == event.Parked && was != nil && was.Stream == gap.Stream && was.Until == gap.After {
+			gap.After, gap.Missing = was.After, was.Missing+gap.Missing // one gap, in two cuts
 		}
 		rec.Phase, rec.Owner, rec.Gap = event.Parked, s.owner, &gap
 		return true, nil
@@ -72,7 +75,7 @@ func (s *Stream) cut(ctx context.Context, k event.DestinationKey, st phase.State
 }
 
 // ask asks for a run.
-func (s *Stream) ask(ctx context.Context, k event.DestinationKey, reason string) error {
+func (s *shard) ask(ctx context.Context, k event.DestinationKey, reason string) error {
 	s.log.Warn("asking for a run", "destination", k.String(), "reason", reason)
 	return s.bus.Ask(ctx, subject.CtlRun(k), event.Request{V: event.Version, Kind: event.RequestRun, Destination: k, Reason: reason})
 }

@@ -2,10 +2,6 @@ package stream
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// outcomeUnregistered is what became of a change whose destination left while it was
-// under way. The others are those of package decide.
-const outcomeUnregistered = "unregistered"
-
 type metrics struct {
 	changes *prometheus.CounterVec // by outcome and origin
 	held    *prometheus.GaugeVec   // by destination

@@ -17,9 +17,9 @@ import (
 var errBehind = errors.New("another owner of the destination's stream has closed it")
 
 // Due lists the ledgers of the destinations that may have something to do.
-func (s *Stream) Due() []bus.LedgerConfig {
+func (s *shard) Due() []bus.LedgerConfig {
 	var configs []bus.LedgerConfig
-	for _, k := range s.due.take() {
+	for _, k := range s.due[s.n].take() {
 		if _, ok := s.registry.Get(k); ok {
 			configs = append(configs, ledger(k))
 		}
@@ -30,7 +30,7 @@ func (s *Stream) Due() []bus.LedgerConfig {
 // Work leaves a run that another has replaced, closes one that was a comparison for a
 // person or that more has passed during than is remembered, or takes a batch of results.
 // It finds that a checkpoint was lost, too.
-func (s *Stream) Work(ctx context.Context, l bus.LedgerConfig, state string) (_ bus.Decision, ok bool, err error) {
+func (s *shard) Work(ctx context.Context, l bus.LedgerConfig, state string) (_ bus.Decision, ok bool, err error) {
 	k, err := subject.ParseWriteCheckpoint(l.Checkpoint)
 	if err != nil {
 		return bus.Decision{}, false, err
@@ -78,11 +78,12 @@ func (s *Stream) Work(ctx context.Context, l bus.LedgerConfig, state string) (_ 
 		// which is asking once.
 		err = s.ask(ctx, k, event.ReasonOvertaken)
 	}
+	s.remember(k, d)
 	return decision(k, d), err == nil, err
 }
 
 // results takes the next results of a run, once they are there.
-func (s *Stream) results(ctx context.Context, dest decide.Destination, st phase.State, m *memory) (d decide.Decision, ok bool, err error) {
+func (s *shard) results(ctx context.Context, dest decide.Destination, st phase.State, m *memory) (d decide.Decision, ok bool, err error) {
 	if m.results == nil {
 		run := series(dest.Key, st, subject.SideRun)
 		end, err := s.bus.SeriesEnd(ctx, run)

@@ -31,21 +31,22 @@ func (s *Stream) record(ctx context.Context, k event.DestinationKey) (event.Phas
 	return rec, err
 }
 
-// show writes to KS_PHASE what a state means, unless it stands there already or the
-// reconciler has begun another run in the meantime.
-func (s *Stream) show(ctx context.Context, k event.DestinationKey, st phase.State, cursor uint64) error {
+// show writes to KS_PHASE what a state means, unless it stands there already, or the
+// reconciler has begun another run in the meantime, or another owner has closed this one: who
+// was slow to show what it had stored must not show a phase that has ended.
+func (s *shard) show(ctx context.Context, k event.DestinationKey, st phase.State, cursor uint64) error {
 	if st.Epoch == (phase.Epoch{}) {
 		return nil
 	}
 	shown, err := s.change(ctx, k, func(rec *event.PhaseRecord) (worth bool, err error) {
-		if phase.RunOf(*rec).Epoch != st.Epoch {
+		if phase.RunOf(*rec).Epoch != st.Epoch || st.Behind(*rec) {
 			return false, nil
 		}
 		was := *rec
-		if rec.Phase != st.Phase() {
-			rec.Since = time.Now().UTC()
+		if next := phaseOf(*rec, st); rec.Phase != next {
+			rec.Phase, rec.Since = next, time.Now().UTC()
 		}
-		rec.Phase, rec.Owner = st.Phase(), s.owner
+		rec.Owner, rec.From = s.owner, st.From
 		if !st.Holds() {
 			rec.Counts.Held = 0
 		}
@@ -74,13 +75,23 @@ func (s *Stream) show(ctx context.Context, k event.DestinationKey, st phase.Stat
 	return err
 }
 
+// phaseOf is what a state means for an entry of KS_PHASE. That the git-writer had to give
+// up a part of its backlog is none of the stream's: it lasts until a run begins that mends
+// it.
+func phaseOf(rec event.PhaseRecord, st phase.State) event.Phase {
+	if rec.Phase == event.Parked && rec.Gap != nil && rec.Gap.Stream == subject.Write {
+		return event.Parked
+	}
+	return st.Phase()
+}
+
 // counted is what was counted of a destination since it was last shown.
 type counted struct {
 	event.Counts
 	since uint64 // the destination was registered: one that is made again begins anew
 }
 
-func (s *Stream) counted(k event.DestinationKey) counted {
+func (s *shard) counted(k event.DestinationKey) counted {
 	d, _ := s.registry.Get(k)
 	if n := s.counts[k]; n.since == d.Since() {
 		return n
@@ -89,7 +100,7 @@ func (s *Stream) counted(k event.DestinationKey) counted {
 }
 
 // count adds what was counted since it was last shown.
-func (s *Stream) count(k event.DestinationKey, rec *event.PhaseRecord) {
+func (s *shard) count(k event.DestinationKey, rec *event.PhaseRecord) {
 	n := s.counted(k)
 	rec.Counts.Forwarded += n.Forwarded
 	rec.Counts.Suppressed += n.Suppressed
@@ -98,8 +109,8 @@ func (s *Stream) count(k event.DestinationKey, rec *event.PhaseRecord) {
 
 // showCounts shows, at a stop, what was counted since the last phase. After a crash
 // KS_PHASE lacks it, and the metrics of that process had it.
-func (s *Stream) showCounts(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWait)
+func (s *shard) showCounts() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
 	defer cancel()
 	for k := range s.counts {
 		if _, err := s.change(ctx, k, func(rec *event.PhaseRecord) (bool, error) { s.count(k, rec); return true, nil }); err != nil {
@@ -145,7 +156,7 @@ func (s *Stream) change(ctx context.Context, k event.DestinationKey, f func(*eve
 // same compares what is shown, but for the cursor and the counts: they go with
 // what is worth showing.
 func same(a, b event.PhaseRecord) bool {
-	return a.Phase == b.Phase && a.Owner == b.Owner && a.Closed.Equal(b.Closed) && a.Counts.Held == b.Counts.Held
+	return a.Phase == b.Phase && a.Owner == b.Owner && a.Closed.Equal(b.Closed) && a.Counts.Held == b.Counts.Held && a.From == b.From
 }
 
 // countHeld tells how much is held back, for as long as it is: in the metrics each

@@ -10,6 +10,7 @@ import (
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -35,8 +36,8 @@ type note struct {
 	decide.Decision
 }
 
-// Ledgers is one for each registered destination.
-func (s *Stream) Ledgers(ctx context.Context) ([]bus.LedgerConfig, error) {
+// Ledgers is one for each registered destination of the shard.
+func (s *shard) Ledgers(ctx context.Context) ([]bus.LedgerConfig, error) {
 	// One that registered a moment ago must not be missed: what was routed to
 	// it already would be taken for consumed.
 	newest, err := s.bus.LastSeq(ctx, "KV_"+subject.BucketDestination)
@@ -49,7 +50,9 @@ func (s *Stream) Ledgers(ctx context.Context) ([]bus.LedgerConfig, error) {
 	var configs []bus.LedgerConfig
 	all, _ := s.registry.All()
 	for k := range all {
-		configs = append(configs, ledger(k))
+		if subject.LiveShard(k) == s.n {
+			configs = append(configs, ledger(k))
+		}
 	}
 	return configs, nil
 }
@@ -63,7 +66,7 @@ func (s *Stream) hold(ctx context.Context, revision uint64) error {
 
 // Ledger is that of the input's destination. Of one that is not registered, the
 // input goes to the dead letters: nobody wants it.
-func (s *Stream) Ledger(ctx context.Context, m bus.Message) (bus.LedgerConfig, error) {
+func (s *shard) Ledger(ctx context.Context, m bus.Message) (bus.LedgerConfig, error) {
 	_, k, err := subject.ParseLiveData(m.Subject)
 	if err != nil {
 		return bus.LedgerConfig{}, err
@@ -84,12 +87,12 @@ func (s *Stream) Ledger(ctx context.Context, m bus.Message) (bus.LedgerConfig, e
 // unknown counts what is meant for a destination that is not registered, and is the error
 // that sends it to the dead letters.
 func (s *Stream) unknown(k event.DestinationKey) error {
-	s.metrics.changes.WithLabelValues(outcomeUnregistered, "").Inc()
+	s.metrics.changes.WithLabelValues(string(outcome.Unregistered), "").Inc()
 	return fault.As(fault.Poison, fmt.Errorf("%w: %s", bus.ErrUnknownDestination, k))
 }
 
 // Left reports whether a ledger's destination is not registered any more.
-func (s *Stream) Left(l bus.LedgerConfig) bool {
+func (s *shard) Left(l bus.LedgerConfig) bool {
 	k, err := subject.ParseWriteCheckpoint(l.Checkpoint)
 	if err != nil {
 		return false // not made by ledger: cannot be
@@ -110,15 +113,15 @@ func ledger(k event.DestinationKey) bus.LedgerConfig {
 }
 
 // Reset forgets everything that another owner may have made another.
-func (s *Stream) Reset() {
-	s.recent.Purge()
+func (s *shard) Reset() {
+	s.term = s.terms.Add(1)
 	for k := range s.known {
 		s.forget(k)
 	}
 }
 
 // forget drops what is remembered of a destination.
-func (s *Stream) forget(k event.DestinationKey) {
+func (s *shard) forget(k event.DestinationKey) {
 	if m := s.known[k]; m != nil {
 		m.drop()
 	}
@@ -126,7 +129,7 @@ func (s *Stream) forget(k event.DestinationKey) {
 	s.release(k)
 }
 
-func (s *Stream) memory(k event.DestinationKey) *memory {
+func (s *shard) memory(k event.DestinationKey) *memory {
 	m := s.known[k]
 	if m == nil {
 		m = &memory{}
@@ -138,7 +141,7 @@ func (s *Stream) memory(k event.DestinationKey) *memory {
 // Opened completes KS_PHASE where a crash came between the checkpoint, which
 // decides, and the bucket, which shows; and reads again what had passed during the
 // run that is under way.
-func (s *Stream) Opened(ctx context.Context, l bus.LedgerConfig, state string, cursor uint64) error {
+func (s *shard) Opened(ctx context.Context, l bus.LedgerConfig, state string, cursor uint64) error {
 	st, err := phase.Parse(state)
 	if err != nil {
 		return err
@@ -152,19 +155,19 @@ func (s *Stream) Opened(ctx context.Context, l bus.LedgerConfig, state string, c
 	if m.passed, err = decide.Passed(st, consumed); err != nil {
 		return err
 	}
-	s.due.add(k)
+	s.due[s.n].add(k)
 	s.retain(k, st, cursor)
 	return s.show(ctx, k, st, cursor)
 }
 
 // Waits reports whether a state holds changes back.
-func (s *Stream) Waits(state string) bool {
+func (s *shard) Waits(state string) bool {
 	st, err := phase.Parse(state)
 	return err == nil && st.Holds()
 }
 
 // Decide takes one change, MARK or fence into its destination stream.
-func (s *Stream) Decide(ctx context.Context, m bus.Message, state string) (bus.Decision, error) {
+func (s *shard) Decide(ctx context.Context, m bus.Message, state string) (bus.Decision, error) {
 	part, k, err := subject.ParseLiveData(m.Subject)
 	if err != nil {
 		return bus.Decision{}, err
@@ -191,9 +194,19 @@ func (s *Stream) Decide(ctx context.Context, m bus.Message, state string) (bus.D
 		}
 		return decision(k, decide.Mark(dest, st, in, rec)), nil
 	}
-	last, _ := s.recent.Get(object{k, in.Path()})
+	last, _ := s.recent.Get(object{s.term, k, in.Path()})
 	d, err := decide.Change(dest, st, in, last)
+	s.remember(k, d) // the next ones may be decided before it is stored; if that fails, another term begins
 	return decision(k, d), err
+}
+
+// remember keeps the contents of what is forwarded.
+func (s *shard) remember(k event.DestinationKey, d decide.Decision) {
+	for _, i := range d.Items {
+		if i.Outcome == outcome.Forwarded {
+			s.recent.Add(object{s.term, k, i.Path}, phase.Last{Known: true, Of: d.State.Epoch, Hash: i.Hash})
+		}
+	}
 }
 
 // destination is a destination as it is registered.
@@ -207,7 +220,7 @@ func decision(k event.DestinationKey, d decide.Decision) bus.Decision {
 }
 
 // Stored remembers what was stored, and shows it.
-func (s *Stream) Stored(ctx context.Context, d bus.Decision, state string, cursor uint64) error {
+func (s *shard) Stored(ctx context.Context, d bus.Decision, state string, cursor uint64) error {
 	n, ok := d.Note.(note)
 	if !ok {
 		return nil // nobody's: dead-lettered
@@ -224,20 +237,19 @@ func (s *Stream) Stored(ctx context.Context, d bus.Decision, state string, curso
 	for _, i := range n.Items {
 		s.metrics.changes.WithLabelValues(string(i.Outcome), string(i.Origin)).Inc()
 		switch i.Outcome {
-		case decide.Forwarded:
+		case outcome.Forwarded:
 			counts.Forwarded++
-			s.recent.Add(object{n.key, i.Path}, phase.Last{Known: true, Of: st.Epoch, Hash: i.Hash})
-		case decide.Suppressed:
+		case outcome.Suppressed:
 			counts.Suppressed++
-		case decide.Pruned:
+		case outcome.Pruned:
 			counts.Pruned++
-		case decide.Late, decide.Covered, decide.Marked:
+		default: // the metrics alone have them
 		}
 	}
 	s.counts[n.key] = counts
 	s.retain(n.key, st, cursor)
 	if n.Effects.Barrier {
-		s.due.add(n.key) // the answer may be there already
+		s.due[s.n].add(n.key) // the answer may be there already
 	}
 	if !n.Effects.Show && !n.Effects.Barrier {
 		return nil

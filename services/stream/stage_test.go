@@ -15,7 +15,7 @@ import (
 // TestDecideUnknown: a change whose destination leaves after its ledger was found is as
 // poisonous as one whose destination had left before.
 func TestDecideUnknown(t *testing.T) {
-	s := &Stream{bus: &bus.Bus{}, registry: bus.NewRegistry(), metrics: newMetrics(prometheus.NewRegistry())}
+	s := &shard{Stream: &Stream{bus: &bus.Bus{}, registry: bus.NewRegistry(), metrics: newMetrics(prometheus.NewRegistry())}}
 	k := event.DestinationKey{Cluster: "c", Namespace: "n", Name: "d"}
 	_, err := s.Decide(t.Context(), bus.Message{Subject: subject.LiveData(1, k)}, "")
 	if !errors.Is(err, bus.ErrUnknownDestination) || fault.ClassOf(err) != fault.Poison {

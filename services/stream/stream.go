@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -33,6 +34,9 @@ type Deps struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Owner   string // who this is, for those who look at KS_PHASE
+	// Replica is its name among those with which it shares the destinations; "": it takes all
+	// of them, whoever else does.
+	Replica string
 }
 
 // Stream is the role. Make it with [New].
@@ -42,26 +46,33 @@ type Stream struct {
 	owner    string
 	registry *bus.Registry
 	phases   *bus.Bucket[event.PhaseRecord]
-	hop      *bus.Hop
+	hops     *bus.Hops
 	metrics  *metrics
-	due      *dueSet
-
-	// What follows is the hop's goroutine's alone.
-	recent *lru.Cache[object, phase.Last]
-	known  map[event.DestinationKey]*memory
-	counts map[event.DestinationKey]counted // not shown yet
+	due      [subject.LiveShards]*dueSet
+	recent   *lru.Cache[object, phase.Last]
+	terms    atomic.Uint64 // how many rounds the shards have begun
 
 	mu   sync.Mutex
 	held map[event.DestinationKey]uint64 // the cursor behind which changes wait; guarded by mu
 }
 
-// object names an object within a destination, by the path of its file.
+// shard is one shard's stage. What it has itself is its hop's goroutine's alone.
+type shard struct {
+	*Stream
+	n      int
+	term   uint64 // of the round: what was remembered before counts no more
+	known  map[event.DestinationKey]*memory
+	counts map[event.DestinationKey]counted // not shown yet
+}
+
+// object names an object within a destination, by the path of its file, and a round.
 type object struct {
+	term        uint64
 	destination event.DestinationKey
 	path        string
 }
 
-// New makes a stream of all shards.
+// New makes a stream.
 func New(ctx context.Context, d Deps) (*Stream, error) {
 	log := d.Log.With("role", "stream")
 	phases, err := bus.OpenBucket[event.PhaseRecord](ctx, d.Bus, subject.BucketPhase)
@@ -74,18 +85,29 @@ func New(ctx context.Context, d Deps) (*Stream, error) {
 	}
 	s := &Stream{
 		bus: d.Bus, log: log, owner: d.Owner, registry: bus.NewRegistry(), phases: phases, recent: recent,
-		metrics: newMetrics(d.Metrics), due: newDueSet(),
-		known: map[event.DestinationKey]*memory{}, counts: map[event.DestinationKey]counted{}, held: map[event.DestinationKey]uint64{},
+		metrics: newMetrics(d.Metrics), held: map[event.DestinationKey]uint64{},
 	}
-	filters := make([]string, subject.LiveShards)
-	for i := range filters {
-		filters[i] = subject.LiveShardData(i)
+	for n := range s.due {
+		s.due[n] = newDueSet()
 	}
-	s.hop = &bus.Hop{
-		Bus: d.Bus, Name: "stream", Input: subject.Live, Filters: filters, Stage: s, Log: log, Wake: s.due.wake,
-		Lag: func(n uint64) { s.metrics.lag.Set(float64(n)) },
+	s.hops = &bus.Hops{
+		Leases: bus.Leases{Bus: d.Bus, Role: subject.LeaseStream, Shards: subject.LiveShards, Owner: d.Replica, Log: log},
+		Lag:    func(n uint64) { s.metrics.lag.Set(float64(n)) },
+		Begin:  s.begin,
 	}
 	return s, nil
+}
+
+// begin makes the hop of a shard.
+func (s *Stream) begin(n int) *bus.Hop {
+	stage := &shard{Stream: s, n: n, known: map[event.DestinationKey]*memory{}, counts: map[event.DestinationKey]counted{}}
+	return &bus.Hop{
+		Bus: s.bus, Name: bus.StageStream, Input: subject.Live, Filters: []string{subject.LiveShardData(n)}, Output: subject.Write, Stage: stage, Log: s.log, Wake: s.due[n].wake,
+		Ended: func() {
+			stage.showCounts()
+			stage.Reset() // results that were being taken
+		},
+	}
 }
 
 // Run works until ctx ends, then stores its cursors and returns nil.
@@ -96,13 +118,11 @@ func (s *Stream) Run(ctx context.Context) error {
 	beside.Go(func() { s.followRuns(ctx) })
 	beside.Go(func() { s.followResults(ctx) })
 	beside.Go(func() { s.countHeld(ctx) })
-	err := s.hop.Run(ctx)
+	err := s.hops.Run(ctx)
 	cancel()
 	beside.Wait()
-	s.showCounts(ctx)
-	s.Reset() // results that were being taken
 	return err
 }
 
 // Ready is nil while changes move.
-func (s *Stream) Ready() error { return errors.Join(s.registry.Ready(), s.hop.Ready()) }
+func (s *Stream) Ready() error { return errors.Join(s.registry.Ready(), s.hops.Ready()) }

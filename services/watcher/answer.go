@@ -85,8 +85,8 @@ func (s *session) asked(ctx context.Context, q event.Request) (d event.Destinati
 		return d, false, ctx.Err()
 	}
 	if q.Registered > s.registered {
-		// It is for a watcher with another configuration that takes over just now.
-		return d, false, fmt.Errorf("the run covers revision %d of the registry, this watcher wrote %d", q.Registered, s.registered)
+		// A session with a newer configuration takes over just now.
+		return d, false, fmt.Errorf("the run covers revision %d of the registry, this session goes by %d", q.Registered, s.registered)
 	}
 	i := slices.IndexFunc(s.destinations, func(d event.Destination) bool { return d.Key == q.Destination })
 	if i < 0 {
@@ -191,7 +191,7 @@ func (s *session) await(ctx context.Context, d event.Destination, part int) (lat
 func (s *session) touched(d event.Destination, part int) []*running {
 	var all []*running
 	for key, r := range s.workers {
-		if subject.Part(s.cfg.Cluster, r.typ.Group, r.typ.Resource) == part && touches(d, r.typ, key.namespace) {
+		if s.part(r.typ) == part && touches(d, r.typ, key.namespace) {
 			all = append(all, r)
 		}
 	}

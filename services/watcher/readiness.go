@@ -71,6 +71,9 @@ func (s *session) unwatched(besides ...error) error {
 		}
 	}
 	for _, l := range s.lanes {
+		if l == nil {
+			continue
+		}
 		if err := l.Ready(); err != nil {
 			why = append(why, err.Error())
 		}

@@ -32,7 +32,7 @@ func (s *session) askRun(ctx context.Context, part int, d event.DestinationKey, 
 		if err != nil {
 			return err
 		}
-		if mark.ToCome(rec, s.revisions[d], newest) {
+		if mark.ToCome(rec, s.synced.Revisions[d], newest) {
 			return nil
 		}
 	}
@@ -55,7 +55,7 @@ func (s *session) caughtUp(ctx context.Context, part int, d event.DestinationKey
 	if err != nil {
 		return err
 	}
-	reason := owing.CaughtUp(rec, s.revisions[d], newest, contents, of)
+	reason := owing.CaughtUp(rec, s.synced.Revisions[d], newest, contents, of)
 	if reason == "" {
 		return nil
 	}
@@ -219,7 +219,10 @@ func (s *session) recall(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for part := range subject.Parts {
+		for part, ours := range s.lanes {
+			if ours == nil {
+				continue
+			}
 			l := lane{d.Key, part}
 			if s.owed[l], err = s.recalled(ctx, l, rec); err != nil {
 				return err

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
+	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -38,7 +39,7 @@ func resetting() *rest.Config {
 // TestOutageIsSaidOnce: an outage is one line in the log, however often it is met.
 func TestOutageIsSaidOnce(t *testing.T) {
 	for name, run := range map[string]func(ctx context.Context, w *Watcher){
-		"cluster": func(ctx context.Context, w *Watcher) { _ = w.Run(ctx) },
+		"cluster": func(ctx context.Context, w *Watcher) { _ = w.configure(ctx) },
 		"types":   func(ctx context.Context, w *Watcher) { (&session{Watcher: w}).discover(ctx, nil, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +55,7 @@ func TestOutageIsSaidOnce(t *testing.T) {
 				}
 				var log bytes.Buffer
 				w := &Watcher{
-					cfg: Config{REST: rc}, client: client, discovery: types,
+					cfg: Config{REST: rc, Documents: &v1alpha1.Documents{}}, client: client, discovery: types, holding: newHolding(true),
 					log:           slog.New(slog.NewTextHandler(&log, nil)),
 					interruptions: prometheus.NewCounter(prometheus.CounterOpts{Name: "interruptions_total"}),
 				}

@@ -16,7 +16,6 @@ import (
 	"github.com/kubescribe/kubescribe/services/watcher/internal/capture"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/discover"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
-	"github.com/kubescribe/kubescribe/services/watcher/internal/sealing"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/unmatched"
 	"github.com/kubescribe/kubescribe/services/watcher/owing"
 	"github.com/kubescribe/kubescribe/services/watcher/selection"
@@ -73,15 +72,15 @@ type session struct {
 	*Watcher
 	clusterID    string
 	destinations []event.Destination
-	selector     *selection.Selector // of their rules
-	newest       uint64              // revision among our destinations
-	registered   uint64              // the registry's revision that holds exactly our destinations
-	revisions    map[event.DestinationKey]uint64
-	lanes        [subject.Parts]*bus.Lane
+	selector     *selection.Selector      // of their rules
+	synced       registry.Synced          // the revisions of the destinations
+	registered   uint64                   // the registry's revision that holds exactly our destinations
+	lanes        [subject.Parts]*bus.Lane // nil: another watcher's
 	requests     []*bus.Responder
 	failing      map[schema.GroupVersion]error   // what failed when discover last looked; its alone
 	left         map[event.DestinationKey]string // what was said to be selected in other versions; discover's alone
 	notServed    map[event.DestinationKey]string // what was said to be sensitive and not served; discover's alone
+	before       map[workerKey]bool              // what was followed before, and is not known to be served or gone; nil: not read; discover's alone
 	contents     chan struct{}                   // held by the one answer whose contents are in memory
 
 	noting  sync.Mutex             // held while what is owed is read from the bus and noted
@@ -95,21 +94,24 @@ type session struct {
 	again       map[schema.GroupResource]*time.Timer // when a type whose definition has changed is looked at once more; guarded by mu
 	rereads     chan struct{}                        // held by workers that list their objects again
 
-	unserved map[string][]unmatched.Remark // what rules name and is not served; guarded by mu
+	unserved  map[string][]unmatched.Remark // what rules name and is not served; guarded by mu
+	elsewhere []unmatched.Followed          // what other watchers follow; guarded by mu
 }
 
 // newSession begins with nothing followed.
 func newSession(w *Watcher, clusterID string, destinations []event.Destination, selector *selection.Selector, synced registry.Synced) *session {
 	return &session{
 		Watcher: w, clusterID: clusterID, destinations: destinations, selector: selector,
-		newest: synced.Newest, revisions: synced.Revisions,
-		left: map[event.DestinationKey]string{}, notServed: map[event.DestinationKey]string{},
+		synced: synced,
+		left:   map[event.DestinationKey]string{}, notServed: map[event.DestinationKey]string{},
 		contents: make(chan struct{}, 1), workers: map[workerKey]*running{}, known: make(chan struct{}), owed: map[lane]debt{},
 		generations: map[schema.GroupResource]int64{}, again: map[schema.GroupResource]*time.Timer{}, rereads: make(chan struct{}, rereads),
 	}
 }
 
-// run works until ctx ends or a worker has lost its lane.
+// run works until ctx ends or a lane is lost, as a worker or a request finds out. Nothing of a
+// lane may change for days, and a former owner may have been late to take it: who holds it takes
+// it again then.
 func (s *session) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var all sync.WaitGroup
@@ -120,14 +122,15 @@ func (s *session) run(ctx context.Context) error {
 		all.Go(func() { s.followDefinitions(ctx, follower{of: of, kick: kick, defined: s.defined}) })
 	}
 	all.Go(func() { s.report(ctx) })
-	all.Go(func() { s.checkNamespaces(ctx, s.destinations) })
-	all.Go(func() {
-		sealing.Run(ctx, sealing.Config{
-			Cluster: s.cfg.Cluster, Destinations: s.destinations, Recipient: s.cfg.Recipient, Skip: s.cfg.Skip,
-			Secrets: s.client.CoreV1(), Store: s.credentials, Log: s.log,
-		})
-	})
 	for _, r := range s.requests {
+		handle := r.Handle
+		r.Handle = func(ctx context.Context, q event.Request) error {
+			err := handle(ctx, q)
+			if errors.Is(err, bus.ErrFenced) {
+				cancel(err)
+			}
+			return err
+		}
 		all.Go(func() { r.Run(ctx) })
 	}
 	s.discover(ctx, cancel, kick)
@@ -146,7 +149,13 @@ func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, ki
 		if err == nil {
 			said = ""
 			undecided := s.adjust(ctx, lost, found)
+			err := s.vanished(ctx, found)
+			if err != nil && ctx.Err() == nil {
+				s.log.Warn("cannot see which types are gone, retrying", "err", err)
+			}
 			switch {
+			case err != nil:
+				wait = again.Next()
 			case len(found.Failed) > 0:
 				wait = again.Next()
 			case undecided:
@@ -177,6 +186,9 @@ func (s *session) discover(ctx context.Context, lost context.CancelCauseFunc, ki
 func (s *session) adjust(ctx context.Context, lost context.CancelCauseFunc, found discover.Found) (undecided bool) {
 	want := map[workerKey]discover.Type{}
 	for _, t := range found.Types {
+		if s.lanes[s.part(t)] == nil {
+			continue
+		}
 		for _, ns := range s.namespacesOf(t) {
 			want[workerKey{t.GroupResource(), ns}] = t
 		}
@@ -340,6 +352,9 @@ func leftBy(d event.Destination, served []discover.Type) (left []string) {
 	return left
 }
 
+// part is the lane of a type.
+func (s *session) part(t discover.Type) int { return subject.Part(s.cfg.Cluster, t.Group, t.Resource) }
+
 // namespacesOf is where a type is to be followed: nowhere, in every namespace
 // (""), or in some.
 func (s *session) namespacesOf(t discover.Type) []string {
@@ -366,7 +381,7 @@ func (s *session) namespacesOf(t discover.Type) []string {
 
 // start begins to follow a type. It is called with mu held.
 func (s *session) start(ctx context.Context, lost context.CancelCauseFunc, key workerKey, t discover.Type) *running {
-	part := subject.Part(s.cfg.Cluster, t.Group, t.Resource)
+	part := s.part(t)
 	namespaced := func(ns string) dynamic.ResourceInterface {
 		return s.dynamic.Resource(t.GroupVersionResource).Namespace(ns)
 	}

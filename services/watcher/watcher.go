@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,22 +20,14 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/flowcontrol"
 
-	"github.com/kubescribe/kubescribe/services/watcher/internal/documents"
-	"github.com/kubescribe/kubescribe/services/watcher/internal/registry"
 	"github.com/kubescribe/kubescribe/services/watcher/internal/unmatched"
-	"github.com/kubescribe/kubescribe/services/watcher/selection"
 	"github.com/kubescribe/kubescribe/shared/api/v1alpha1"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
-	"github.com/kubescribe/kubescribe/shared/fault"
 	"github.com/kubescribe/kubescribe/shared/seal"
 	"github.com/kubescribe/kubescribe/shared/secretmark"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
-
-// takeOverAfter is how long a watcher that lost its lanes leaves them to whoever
-// took them, at first.
-const takeOverAfter = time.Minute
 
 // patience is how long a run waits for a type that cannot be read while the API server
 // answers about others.
@@ -62,11 +55,16 @@ type Config struct {
 	Skip func(secret string) bool
 }
 
+var errStarting = errors.New("starting")
+
 // Deps is what a watcher works with.
 type Deps struct {
 	Bus     *bus.Bus
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
+	// Replica is its name among the watchers of its cluster, with which it shares the lanes and
+	// the configuration; "": it has all of them, and takes them from whoever else does.
+	Replica string
 }
 
 // Watcher is the role. Make it with [New].
@@ -85,27 +83,30 @@ type Watcher struct {
 	bookmarks     *bus.Bucket[event.Bookmark]
 	phases        *bus.Bucket[event.PhaseRecord]
 	statuses      *bus.Bucket[event.Status]
+	lags          *bus.Bucket[event.Lag]
 	credentials   *bus.Bucket[event.Credential]
-	source        *documents.Source                       // nil: the documents are given
-	patterns      unmatched.Patterns                      // of the rules
-	refused       map[string]bool                         // what was said of documents; the follower's of the session alone
-	withheld      map[event.DestinationKey]event.Withheld // as it was said last; Run's
+	registry      *bus.Registry
+	leases        *bus.Leases
+	alone         bool // it shares with nobody
+	holding       *holding
+	patterns      unmatched.Patterns // of the rules
 	events        *prometheus.CounterVec
 	freezes       *prometheus.CounterVec
 	entries       prometheus.Counter
 	contentsOf    *prometheus.CounterVec
 	interruptions prometheus.Counter
-	said          string // what was last logged as wrong; Run's
 
-	mu      sync.Mutex
-	why     error             // why nothing is captured; nil once a session works; guarded by mu
-	session *session          // guarded by mu
-	verdict documents.Verdict // on the documents, of the session; guarded by mu
+	mu         sync.Mutex
+	registered uint64   // the newest revision among the destinations that it registered; guarded by mu
+	waits      error    // why the configuration is not followed, where that is this watcher's; guarded by mu
+	why        error    // why nothing is captured; nil once a session works; guarded by mu
+	session    *session // guarded by mu
 }
 
 // New makes a watcher of one cluster. It does not talk to the API server yet.
 func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
-	w := &Watcher{Patience: patience, cfg: cfg, bus: d.Bus, log: d.Log.With("role", "watcher"), why: errors.New("starting"), withheld: map[event.DestinationKey]event.Withheld{}}
+	w := &Watcher{Patience: patience, cfg: cfg, bus: d.Bus, log: d.Log.With("role", "watcher"), why: errStarting, waits: errStarting, registry: bus.NewRegistry(), alone: d.Replica == "", holding: newHolding(d.Replica == "")}
+	w.leases = &bus.Leases{Bus: d.Bus, Role: subject.LeaseWatcher(cfg.Cluster), Shards: shards, Owner: d.Replica, Log: w.log}
 	rc := clientOf(cfg.REST)
 	var err error
 	if w.dynamic, err = dynamic.NewForConfig(rc); err != nil {
@@ -119,11 +120,6 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	w.client = client
-	if cfg.Documents == nil {
-		if w.source, err = documents.New(w.dynamic, w.log); err != nil {
-			return nil, err
-		}
-	}
 	if w.discovery, err = discovery.NewDiscoveryClientForConfig(rc); err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
@@ -134,6 +130,9 @@ func New(ctx context.Context, cfg Config, d Deps) (*Watcher, error) {
 		return nil, err
 	}
 	if w.statuses, err = bus.OpenBucket[event.Status](ctx, d.Bus, subject.BucketStatus); err != nil {
+		return nil, err
+	}
+	if w.lags, err = bus.OpenBucket[event.Lag](ctx, d.Bus, subject.BucketLag); err != nil {
 		return nil, err
 	}
 	if w.credentials, err = bus.OpenBucket[event.Credential](ctx, d.Bus, subject.BucketCredential); err != nil {
@@ -206,145 +205,50 @@ func (w *Watcher) types(state string, of func(watched, waiting, forbidden int) i
 	})
 }
 
-// Run captures until ctx ends, then stores where it stands and returns nil.
+// Run does its part until ctx ends, then stores where it stands and returns nil.
 // Whatever goes wrong, it begins a new session: the lanes tell it where to go on.
 func (w *Watcher) Run(ctx context.Context) error {
-	if w.source != nil {
-		var followed sync.WaitGroup
-		defer followed.Wait()
-		followed.Go(func() { w.source.Run(ctx) })
-		followed.Go(func() { w.reportDocuments(ctx) })
-	}
-	backoff := fault.Backoff{Max: 5 * time.Second}
-	// Another watcher of this cluster is at work. Taking the lanes back at once
-	// would only make both begin their lists again and again.
-	yield := fault.Backoff{Min: takeOverAfter, Max: 10 * takeOverAfter}
-	for ctx.Err() == nil {
-		begun := time.Now()
-		err := w.capture(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if fault.ClassOf(err) == fault.Terminate {
-			return err
-		}
-		w.setSession(nil, err)
-		if errors.Is(err, errReconfigured) {
-			backoff.Reset()
-			continue
-		}
-		w.interruptions.Inc()
-		if said := fault.Gist(err); said != w.said {
-			w.said = said // once; /readyz goes on saying it
-			w.log.Warn("the cluster is not being watched, retrying", "err", err)
-		}
-		if lasted := time.Since(begun); lasted > takeOverAfter {
-			backoff.Reset()
-			if lasted > 10*takeOverAfter {
-				yield.Reset()
-			}
-		}
-		wait := backoff.Next()
-		if errors.Is(err, bus.ErrFenced) {
-			wait = yield.Next()
-		}
-		_ = fault.Wait(ctx, wait)
-	}
-	return nil
+	sctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // lanes are given back once sessions have ended
+	var beside sync.WaitGroup
+	beside.Go(func() { _ = w.registry.Run(sctx, w.bus, w.log) }) // returns only with its context, without error
+	beside.Go(func() { w.captureAll(sctx) })
+	err := w.leases.Run(ctx, w.share)
+	cancel()
+	beside.Wait()
+	return err
 }
 
-// Ready is nil while all types that may be watched are being watched.
+// Ready is nil while all types that may be watched are being watched, and the documents are
+// followed, as far as that is this watcher's part.
 func (w *Watcher) Ready() error {
+	held := w.leases.Held()
 	w.mu.Lock()
-	s, why := w.session, w.why
+	s, why, waits := w.session, w.why, w.waits
 	w.mu.Unlock()
-	if s == nil {
-		return why
+	if waits != nil && (w.alone || slices.Contains(held, configurationShard)) {
+		return errors.Join(w.leases.Ready(), waits)
 	}
-	return s.ready()
+	switch {
+	case s != nil:
+		why = s.ready()
+	case !w.alone && !slices.ContainsFunc(held, func(shard int) bool { return shard < configurationShard }):
+		why = nil // others capture
+	}
+	return errors.Join(w.leases.Ready(), why)
 }
 
-// Registered is the newest revision among the destinations that this watcher was
-// configured with; 0 until it has registered them.
+// Registered is the newest revision among the destinations that this watcher has
+// registered; 0 until it has.
 func (w *Watcher) Registered() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.session == nil {
-		return 0
-	}
-	return w.session.newest
+	return w.registered
 }
 
 func (w *Watcher) setSession(s *session, why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.session, w.why = s, why
-	if s == nil {
-		w.verdict = documents.Verdict{}
-	}
-}
-
-// capture is one session: it registers the destinations, takes the lanes and
-// works until ctx ends or it has lost a lane.
-func (w *Watcher) capture(ctx context.Context) error {
-	id, err := w.clusterID(ctx)
-	if err != nil {
-		return err
-	}
-	plan, err := w.configured(ctx, id)
-	if err != nil {
-		return err
-	}
-	destinations := plan.destinations
-	w.sayWithheld(destinations)
-	synced, err := registry.Sync(ctx, w.bus, w.cfg.Cluster, destinations, w.source != nil)
-	if errors.Is(err, registry.ErrMoved) {
-		return fault.As(fault.Terminate, err)
-	}
-	if err != nil {
-		return err
-	}
-	selector, err := selection.New(destinations)
-	if err != nil {
-		return err
-	}
-	if err := w.patterns.Follow(destinations); err != nil {
-		return err
-	}
-	s := newSession(w, id, destinations, selector, synced)
-	for part := range s.lanes {
-		if s.lanes[part], err = w.bus.TakeLane(ctx, part, w.cfg.Cluster, w.cfg.Owner); err != nil {
-			return err
-		}
-	}
-	// Another watcher may have come in between, removed a destination and registered it
-	// again, and stored the MARK of its first run: what was published behind it under the
-	// revision from before would be left out by all. From here on it is fenced.
-	if s.registered, err = registry.Confirm(ctx, w.bus, w.cfg.Cluster, synced); err != nil {
-		return err
-	}
-	for part := range subject.Parts {
-		s.requests = append(s.requests, &bus.Responder{
-			Bus: w.bus, Sole: true, Consumer: subject.ConsumerClusterState(w.cfg.Cluster, part), Filter: subject.CtlClusterStates(w.cfg.Cluster, part),
-			Handle: s.answerState, Log: w.log,
-		}, &bus.Responder{
-			Bus: w.bus, Sole: true, Consumer: subject.ConsumerResources(w.cfg.Cluster, part), Filter: subject.CtlResourcesOf(w.cfg.Cluster, part),
-			Handle: s.answerResources, Log: w.log,
-		})
-	}
-	if err := s.recall(ctx); err != nil {
-		return err
-	}
-	w.setSession(s, nil)
-	w.said = ""
-	sctx, cancel := context.WithCancelCause(ctx)
-	var follows sync.WaitGroup
-	defer follows.Wait()
-	defer cancel(nil)
-	if w.source != nil {
-		follows.Go(func() { cancel(w.reconfigured(sctx, id, plan)) })
-	}
-	return s.run(sctx)
 }
 
 // checkNamespaces says which of the namespaces that are asked for do not exist:

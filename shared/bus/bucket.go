@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/faultpoint"
 )
 
 // ErrConflict says that a key was written by somebody else in the meantime.
@@ -25,7 +26,7 @@ type Bucket[R event.Record] struct {
 
 // OpenBucket opens a bucket of the install.
 func OpenBucket[R event.Record](ctx context.Context, b *Bus, name string) (*Bucket[R], error) {
-	kv, err := b.js.KeyValue(ctx, name)
+	kv, err := b.js.KeyValue(impatient{ctx}, name)
 	if err != nil {
 		return nil, fmt.Errorf("opening bucket %s: %w", name, err)
 	}
@@ -38,7 +39,7 @@ func OpenBucket[R event.Record](ctx context.Context, b *Bus, name string) (*Buck
 // write needs [Bucket.Newest].
 func (b *Bucket[R]) Get(ctx context.Context, key string) (R, uint64, error) {
 	var none R
-	e, err := b.kv.Get(ctx, key)
+	e, err := b.kv.Get(impatient{ctx}, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return none, 0, ErrNoMessage
 	}
@@ -73,12 +74,14 @@ func (b *Bucket[R]) Newest(ctx context.Context, key string) (R, uint64, error) {
 // Put writes a key that has not changed since revision, 0 for one that does not
 // exist, and returns the new revision. ErrConflict when it has.
 func (b *Bucket[R]) Put(ctx context.Context, key string, r R, revision uint64) (uint64, error) {
-	var err error
-	if revision == 0 {
-		revision, err = b.kv.Create(ctx, key, event.Encode(r))
-	} else {
-		revision, err = b.kv.Update(ctx, key, event.Encode(r), revision)
-	}
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	revision, err := faultpoint.Answered(faultpoint.Put, b.name, func() (uint64, error) {
+		if revision == 0 {
+			return b.kv.Create(ctx, key, event.Encode(r))
+		}
+		return b.kv.Update(ctx, key, event.Encode(r), revision)
+	})
 	if errors.Is(err, jetstream.ErrKeyExists) || isCode(err, errWrongLastSequence) || isCode(err, errWrongLastSequenceConstant) {
 		return 0, fmt.Errorf("writing %s of %s: %w", key, b.name, ErrConflict)
 	}
@@ -90,10 +93,18 @@ func (b *Bucket[R]) Put(ctx context.Context, key string, r R, revision uint64) (
 
 // Delete removes a key, whoever wrote it last.
 func (b *Bucket[R]) Delete(ctx context.Context, key string) error {
-	if err := b.kv.Delete(ctx, key); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	if err := faultpoint.Do(faultpoint.Remove, b.name, func() error { return b.kv.Delete(ctx, key) }); err != nil {
 		return fmt.Errorf("removing %s of %s: %w", key, b.name, err)
 	}
 	return nil
+}
+
+// Reached is the revision of the newest write of all, or removal, as the bucket's leader knows
+// it; 0 if there was none.
+func (b *Bucket[R]) Reached(ctx context.Context) (uint64, error) {
+	return b.bus.Newest(ctx, "KV_"+b.name, "$KV."+b.name+".>")
 }
 
 // All reads every key there is.
@@ -129,7 +140,12 @@ type Entry[R event.Record] struct {
 // heartbeats that it misses, after 20 s, that its watch is gone. Entries that cannot
 // be read are an error: guessing at configuration is worse than standing still.
 func (b *Bucket[R]) Watch(ctx context.Context, entry func(Entry[R]) error, synced func() error) error {
-	return b.watch(ctx, func(e jetstream.KeyValueEntry) (err error) {
+	return b.WatchSome(ctx, ">", entry, synced)
+}
+
+// WatchSome is [Bucket.Watch] of the keys under a filter, which may hold wildcards.
+func (b *Bucket[R]) WatchSome(ctx context.Context, filter string, entry func(Entry[R]) error, synced func() error) error {
+	return b.watch(ctx, filter, func(e jetstream.KeyValueEntry) (err error) {
 		next := Entry[R]{Key: e.Key(), Revision: e.Revision(), Gone: gone(e)}
 		if !next.Gone {
 			if next.Record, err = event.Decode[R](e.Value()); err != nil {
@@ -142,7 +158,7 @@ func (b *Bucket[R]) Watch(ctx context.Context, entry func(Entry[R]) error, synce
 
 // WatchKeys is [Bucket.Watch] of the keys alone: what stands there may be anything.
 func (b *Bucket[R]) WatchKeys(ctx context.Context, key func(key string, gone bool) error, synced func() error) error {
-	return b.watch(ctx, func(e jetstream.KeyValueEntry) error { return key(e.Key(), gone(e)) }, synced, jetstream.MetaOnly())
+	return b.watch(ctx, ">", func(e jetstream.KeyValueEntry) error { return key(e.Key(), gone(e)) }, synced, jetstream.MetaOnly())
 }
 
 // Keys reads every key there is, whatever stands there.
@@ -165,11 +181,11 @@ func (b *Bucket[R]) Keys(ctx context.Context) (map[string]bool, error) {
 // among them, as the bucket's leader knows them.
 func (b *Bucket[R]) Written(ctx context.Context, below string) (keys []string, err error) {
 	prefix := "$KV." + b.name + "."
-	s, err := b.bus.js.Stream(ctx, "KV_"+b.name)
+	s, err := b.bus.js.Stream(impatient{ctx}, "KV_"+b.name)
 	if err != nil {
 		return nil, fmt.Errorf("reading the keys of %s: %w", b.name, err)
 	}
-	info, err := s.Info(ctx, jetstream.WithSubjectFilter(prefix+below+".>"))
+	info, err := s.Info(impatient{ctx}, jetstream.WithSubjectFilter(prefix+below+".>"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the keys of %s: %w", b.name, err)
 	}
@@ -181,10 +197,10 @@ func (b *Bucket[R]) Written(ctx context.Context, below string) (keys []string, e
 
 func gone(e jetstream.KeyValueEntry) bool { return e.Operation() != jetstream.KeyValuePut }
 
-func (b *Bucket[R]) watch(ctx context.Context, entry func(jetstream.KeyValueEntry) error, synced func() error, opts ...jetstream.WatchOpt) error {
+func (b *Bucket[R]) watch(ctx context.Context, filter string, entry func(jetstream.KeyValueEntry) error, synced func() error, opts ...jetstream.WatchOpt) error {
 	back := b.bus.nc.StatusChanged(nats.CONNECTED)
 	defer b.bus.nc.RemoveStatusListener(back)
-	w, err := b.kv.WatchAll(ctx, opts...)
+	w, err := b.kv.Watch(impatient{ctx}, filter, opts...)
 	if err != nil {
 		return fmt.Errorf("watching %s: %w", b.name, err)
 	}

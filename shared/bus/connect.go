@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,6 +21,23 @@ import (
 
 // answerWait bounds how long one request to the server may go unanswered.
 const answerWait = 5 * time.Second
+
+// impatient is a context under which each request of the library's is given up after answerWait, whatever
+// time its caller has left. By itself the library bounds only what has no deadline of its own, so
+// this one says that it has none, and ends with the other all the same. Without it an answer that was lost, as
+// where a server is killed, would be waited for in the middle of a push, or of a comparison, until that is given up: minutes.
+type impatient struct{ context.Context }
+
+// Deadline is none.
+func (impatient) Deadline() (deadline time.Time, ok bool) { return deadline, false }
+
+// A server is asked to say something every pingEvery, and left for another one where it has not
+// done so pingsOut times: one that has lost its power, or its cable, ends no connection, and TCP
+// takes a quarter of an hour to give it up, the library by its own settings six minutes.
+const (
+	pingEvery = 5 * time.Second
+	pingsOut  = 2
+)
 
 // Config says how to reach the NATS server.
 type Config struct {
@@ -39,6 +57,8 @@ type Bus struct {
 	log     *slog.Logger
 	Install Install
 	FullFor time.Duration // how long a series waits for room in KS_SNAP: two minutes
+	gauges  sync.Map      // *gauge by stream
+	ended   sync.Map      // end by stream, for which ExtentPast has waited in vain
 }
 
 // CheckURL refuses what is no server's URL, or list of them with commas between,
@@ -86,6 +106,8 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 		nats.IgnoreAuthErrorAbort(), // a server that restarts may not know its accounts for a moment
 		nats.ReconnectWait(200 * time.Millisecond),
 		nats.ReconnectJitter(200*time.Millisecond, time.Second),
+		nats.PingInterval(pingEvery),
+		nats.MaxPingsOutstanding(pingsOut),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("bus connection lost, reconnecting", "err", err)
@@ -136,6 +158,14 @@ func newBus(nc *nats.Conn, log *slog.Logger) (*Bus, error) {
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
 	return &Bus{nc: nc, js: js, log: log, FullFor: fullFor}, nil
+}
+
+// publish stores a message. An answer that does not come is waited for no longer than
+// answerWait, whatever ctx allows.
+func (b *Bus) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	return b.js.PublishMsg(ctx, m, opts...)
 }
 
 // Close flushes what is on its way out and disconnects.

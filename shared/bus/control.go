@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/faultpoint"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -19,6 +20,9 @@ const (
 	// ackWait is after how long without a sign of life a request is handed out
 	// again; a handler gives that sign each third of it.
 	ackWait = 10 * time.Second
+	// beat is how often the server says that it has nothing to hand out. Where it misses two,
+	// it is asked anew: it may have become another, which knows of nobody who waits.
+	beat = 2 * time.Second
 	// handBackWait bounds a stop while the server cannot be reached.
 	handBackWait = 250 * time.Millisecond
 )
@@ -43,7 +47,9 @@ func (b *Bus) Ask(ctx context.Context, subj string, r event.Request) error {
 // this one was not stored.
 func (b *Bus) AskOwn(ctx context.Context, subj string, r event.Request) (seq uint64, err error) {
 	for range 2 {
-		ack, perr := b.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: event.Encode(r)})
+		ack, perr := faultpoint.Answered(faultpoint.Ask, r.Kind, func() (*jetstream.PubAck, error) {
+			return b.publish(ctx, &nats.Msg{Subject: subj, Data: event.Encode(r)})
+		})
 		if perr == nil {
 			return ack.Sequence, nil
 		}
@@ -69,6 +75,7 @@ func (b *Bus) AskOwn(ctx context.Context, subj string, r event.Request) (seq uin
 // poison goes to the dead letters.
 type Responder struct {
 	Bus      *Bus
+	Stage    string // whose letters the poison among them are
 	Consumer string // durable name: those who share it share the requests
 	// Sole says that whoever runs last is the only one: what another had been handed
 	// comes at once, without a wait for a sign of life of it.
@@ -77,7 +84,8 @@ type Responder struct {
 	Handle func(context.Context, event.Request) error
 	Log    *slog.Logger
 
-	works condition
+	reads condition // requests
+	works condition // the newest of them
 }
 
 // Run works until ctx ends.
@@ -96,7 +104,7 @@ func (r *Responder) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.works.set(fmt.Errorf("requests for %s are not carried out: %w", r.Consumer, err))
+		r.reads.set(fmt.Errorf("requests for %s are not carried out: %w", r.Consumer, err))
 		r.Log.Warn("serving requests interrupted", "consumer", r.Consumer, "err", err)
 		if fault.Wait(ctx, backoff.Next()) != nil {
 			return
@@ -104,14 +112,14 @@ func (r *Responder) Run(ctx context.Context) {
 	}
 }
 
-// Ready is nil unless a request, or reading them, failed and nothing went well
-// since.
-func (r *Responder) Ready() error { return r.works.get() }
+// Ready is nil unless requests cannot be read, or the newest one has failed, and may not
+// have come again.
+func (r *Responder) Ready() error { return errors.Join(r.reads.get(), r.works.get()) }
 
 // takeOver removes the consumer, and with it what it remembers of having handed
 // out. Requests stay: they are the stream's.
 func (r *Responder) takeOver(ctx context.Context) error {
-	err := r.Bus.js.DeleteConsumer(ctx, subject.Ctl, r.Consumer)
+	err := r.Bus.js.DeleteConsumer(impatient{ctx}, subject.Ctl, r.Consumer)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return err
 	}
@@ -119,18 +127,19 @@ func (r *Responder) takeOver(ctx context.Context) error {
 }
 
 func (r *Responder) serve(ctx context.Context, backoff *fault.Backoff) error {
-	c, err := r.Bus.js.CreateOrUpdateConsumer(ctx, subject.Ctl, jetstream.ConsumerConfig{
+	c, err := r.Bus.js.CreateOrUpdateConsumer(impatient{ctx}, subject.Ctl, jetstream.ConsumerConfig{
 		Durable: r.Consumer, FilterSubject: r.Filter, AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: 1,
 	})
 	if err != nil {
 		return err
 	}
-	it, err := c.Messages(jetstream.PullMaxMessages(1))
+	it, err := c.Messages(jetstream.PullMaxMessages(1), jetstream.PullHeartbeat(beat))
 	if err != nil {
 		return err
 	}
 	defer handBack(it)
+	r.reads.set(nil)
 	for {
 		m, err := it.Next(jetstream.NextContext(ctx))
 		if err != nil {
@@ -172,19 +181,24 @@ func (r *Responder) answer(ctx context.Context, m jetstream.Msg) error {
 		return m.Ack() // nobody waits for the answer; lost, it is carried out again
 	case err == nil:
 		r.works.set(nil)
-		return m.DoubleAck(ctx)
+		return faultpoint.Do(faultpoint.Ack, q.Kind, func() error { return m.DoubleAck(ctx) })
 	case ctx.Err() != nil:
 		return m.Nak()
 	case fault.ClassOf(err) == fault.Poison:
-		letter := Message{Subject: m.Subject(), Seq: meta.Sequence.Stream, Header: event.Header(m.Headers()), Data: m.Data()}
-		if err := r.Bus.DeadLetter(ctx, r.Consumer, q.Destination, subject.Ctl, letter, err); err != nil {
+		// A crash before the acknowledgement has it tried, and dead-lettered, again: that is one letter.
+		letter := Letter{
+			Stage: r.Stage, Destination: q.Destination, Stream: subject.Ctl, Reason: err.Error(), Attempts: meta.NumDelivered,
+			Message: Message{Subject: m.Subject(), Seq: meta.Sequence.Stream, Header: event.Header(m.Headers()), Data: m.Data()},
+		}
+		if err := r.Bus.keep(ctx, letter); err != nil {
 			return err
 		}
 		r.Log.Error("request sent to the dead letters", "subject", m.Subject(), "attempt", meta.NumDelivered, "err", err)
 		return m.DoubleAck(ctx)
 	default:
 		delay := min(time.Duration(meta.NumDelivered)*time.Second, ackWait)
-		r.works.set(fmt.Errorf("%s for %s: %w", q.Kind, q.Destination, err))
+		// It comes again by then, to this one or to another who shares the requests.
+		r.works.setFor(2*ackWait, fmt.Errorf("%s for %s: %w", q.Kind, q.Destination, err))
 		r.Log.Warn("request failed, it comes again", "subject", m.Subject(), "attempt", meta.NumDelivered, "err", err)
 		return m.NakWithDelay(delay)
 	}

@@ -10,6 +10,34 @@ type follower struct {
 	behind uint64  // how many it has passed over, and that were not taken yet
 	from   uint64  // what it had taken when it began to take those
 	reader *Reader // of its own inputs alone, until it has those; may be nil
+
+	decided []decided // what was taken and the stage was not told to be stored
+}
+
+// decided is what came of an input, and where the ledger stands behind it.
+type decided struct {
+	Decision
+	state  string
+	cursor uint64
+}
+
+// take takes an input, in memory, with what the stage has decided.
+func (f *follower) take(ctx context.Context, m Message, d Decision) error {
+	if err := f.Take(ctx, m, d.State, d.Outputs); err != nil {
+		f.decided = nil // whether it was stored is not known
+		return err
+	}
+	f.decided = append(f.decided, decided{d, f.State(), m.Seq})
+	return nil
+}
+
+// settle stores what was taken, and returns what the stage is to be told.
+func (f *follower) settle(ctx context.Context) (all []decided, err error) {
+	all, f.decided = f.decided, nil
+	if f.idle >= idleInputs {
+		return all, f.Flush(ctx)
+	}
+	return all, f.Store(ctx)
 }
 
 // passes reports whether an input that the reader of all has come to is passed
@@ -55,7 +83,7 @@ func (f *follower) caughtUp(ctx context.Context, seq uint64) (bool, error) {
 
 // newest is the sequence of the newest input there is for the ledger, 0 if none.
 func (f *follower) newest(ctx context.Context) (uint64, error) {
-	return f.bus.newest(ctx, f.Input, f.InputFilter)
+	return f.bus.Newest(ctx, f.Input, f.InputFilter)
 }
 
 func (f *follower) close() {

@@ -23,9 +23,15 @@ const (
 	busyWait = time.Millisecond
 	// catchUpInputs is how many inputs of one ledger are taken before another's.
 	catchUpInputs = 64
+	// togetherInputs is how many inputs are taken, at most, before what comes of them is
+	// stored.
+	togetherInputs = 64
 	// stopWait bounds what a stopping hop may still store, all together.
 	stopWait = 500 * time.Millisecond
 )
+
+// errStarting is why a hop does not move that has not read anything yet.
+var errStarting = errors.New("starting")
 
 // Hop moves an input stream through a [Stage] into an output stream, each input
 // once, in order, whatever is killed in between. Live operation and recovery
@@ -40,22 +46,28 @@ type Hop struct {
 	Name    string // stage, for logs and dead letters
 	Input   string // stream
 	Filters []string
+	Output  string // stream
 	Stage   Stage
 	Log     *slog.Logger
 	Wake    <-chan struct{}      // the stage has ledgers that are due; may be nil
 	Lag     func(pending uint64) // told after each input, and while none can be taken; may be nil
+	Ended   func()               // called as Run returns; may be nil
 
-	moves   condition
-	reached uint64 // every input up to here is consumed, as far as is known
-	end     uint64 // of the input, before any of this round's ledgers was opened
-	known   bool   // that reached means something: the ledgers were opened once
+	moves    condition
+	relieved time.Time // when it was last seen whether ledgers that wait have to give way
+	reached  uint64    // every input up to here is consumed, as far as is known
+	end      uint64    // of the input, before any of this round's ledgers was opened
+	known    bool      // that reached means something: the ledgers were opened once
 }
 
 // Run works until ctx ends, then stores its cursors and returns nil. It returns
 // an error only for what no retry can mend (fault.Terminate).
 func (h *Hop) Run(ctx context.Context) error {
+	if h.Ended != nil {
+		defer h.Ended()
+	}
 	var backoff fault.Backoff
-	h.moves.set(errors.New("starting"))
+	h.moves.set(errStarting)
 	for {
 		moved, err := h.round(ctx)
 		if ctx.Err() != nil {
@@ -121,9 +133,25 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 		return false, err
 	}
 	defer r.Close()
+	if errors.Is(h.moves.get(), errStarting) { // what has interrupted a hop holds until something moves
+		h.moves.set(nil)
+	}
 	due := map[string]LedgerConfig{}
 	busy := time.Now() // when something was last done
 	for {
+		if err := h.relieve(ctx, late, open); err != nil && ctx.Err() == nil {
+			return moved, err
+		}
+		if full := h.Bus.room(ctx, h.Output); full != nil {
+			if err := h.standStill(ctx, open, full); err != nil {
+				return moved, err
+			}
+			if ctx.Err() != nil {
+				h.stop(late, open)
+				return moved, nil
+			}
+			continue
+		}
 		for _, c := range h.Stage.Due() {
 			due[c.OwnerFilter] = c
 		}
@@ -143,7 +171,7 @@ func (h *Hop) round(ctx context.Context) (moved bool, err error) {
 			m, ok, err = r.NextOr(ctx, wait, h.Wake)
 		}
 		if err == nil && ok {
-			err = h.takeNext(ctx, late, m, open)
+			err = h.takeNext(ctx, late, m, r, open)
 		}
 		if ctx.Err() != nil {
 			h.stop(late, open)
@@ -244,8 +272,27 @@ func poison(err error) bool {
 	return fault.ClassOf(err) == fault.Poison || errors.Is(err, event.ErrMalformed) || errors.Is(err, subject.ErrSubject)
 }
 
-// takeNext takes the next input of all.
-func (h *Hop) takeNext(ctx, late context.Context, m Message, open map[string]*follower) error {
+// takeNext takes the next input of all, and those that are right behind it if they are
+// many: what comes of them is stored together. Nobody waits for more to come.
+func (h *Hop) takeNext(ctx, late context.Context, m Message, r *Reader, open map[string]*follower) error {
+	together := 1
+	if m.Pending+1 >= worthBatch {
+		together = togetherInputs
+	}
+	var err error
+	for ok := true; ok; together-- {
+		if err = h.takeOne(ctx, late, m, open); err != nil || together == 1 || m.Pending == 0 {
+			break
+		}
+		m, ok, err = r.Next(ctx, busyWait)
+	}
+	// Where an input cannot be taken for now, what came before it is stored all the same:
+	// it may be long until that one can.
+	return errors.Join(err, h.settleAll(late, open))
+}
+
+// takeOne takes an input in memory, into the ledger that consumes it.
+func (h *Hop) takeOne(ctx, late context.Context, m Message, open map[string]*follower) error {
 	cfg, err := h.Stage.Ledger(ctx, m)
 	switch {
 	case err == nil:
@@ -274,7 +321,8 @@ func (h *Hop) takeNext(ctx, late context.Context, m Message, open map[string]*fo
 	return nil
 }
 
-// take moves one input of a ledger through the stage; what it stores may end late.
+// take moves one input of a ledger through the stage, in memory; settle stores what came of
+// it. What it stores may end late.
 func (h *Hop) take(ctx, late context.Context, m Message, f *follower) error {
 	if f.Consumed(m.Seq) {
 		return nil
@@ -292,15 +340,41 @@ func (h *Hop) take(ctx, late context.Context, m Message, f *follower) error {
 	default:
 		return fmt.Errorf("message %d of %s: %w", m.Seq, h.Input, err)
 	}
-	if err := f.Commit(late, m, d.State, d.Outputs); err != nil {
+	if err := f.take(late, m, d); err != nil {
 		return err
 	}
-	if f.idle >= idleInputs {
-		if err := f.Flush(late); err != nil {
+	if f.idle < idleInputs && !h.Stage.Waits(f.State()) {
+		return nil
+	}
+	return h.settle(late, f)
+}
+
+// settle stores what a ledger has taken.
+func (h *Hop) settle(late context.Context, f *follower) error {
+	all, err := f.settle(late)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		if err := h.Stage.Stored(late, d.Decision, d.state, d.cursor); err != nil {
 			return err
 		}
 	}
-	return h.stored(late, d, f)
+	f.waits = h.Stage.Waits(f.State())
+	return nil
+}
+
+// settleAll settles each ledger that has taken something.
+func (h *Hop) settleAll(late context.Context, open map[string]*follower) error {
+	for _, f := range open {
+		if len(f.decided) == 0 {
+			continue
+		}
+		if err := h.settle(late, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h *Hop) stored(ctx context.Context, d Decision, f *follower) error {
@@ -309,7 +383,10 @@ func (h *Hop) stored(ctx context.Context, d Decision, f *follower) error {
 }
 
 func (h *Hop) deadLetter(ctx context.Context, m Message, why error) error {
-	_, k, _ := subject.ParseLiveData(m.Subject) // none where the stage comes before destinations
+	_, k, err := subject.ParseLiveData(m.Subject)
+	if err != nil {
+		k = event.DestinationKey{} // the stage comes before destinations
+	}
 	if err := h.Bus.DeadLetter(ctx, h.Name, k, h.Input, m, why); err != nil {
 		return err
 	}
@@ -356,38 +433,43 @@ func (h *Hop) catchUp(ctx, late context.Context, open map[string]*follower) (mov
 			f.from = f.lead.Seq
 		}
 		moved = true
-		for range catchUpInputs {
-			m, ok, err := f.reader.Next(ctx, busyWait)
-			if err != nil {
-				return moved, err
-			}
-			if ok {
-				err = h.take(ctx, late, m, f)
-			}
-			if err != nil {
-				return moved, err
-			}
-			caughtUp, err := f.caughtUp(ctx, m.Seq)
-			if err != nil {
-				return moved, err
-			}
-			if caughtUp && f.behind > 0 {
-				if err := h.cut(ctx, late, f); err != nil {
-					return moved, err
-				}
-			}
-			if caughtUp {
-				f.passed = min(f.passed, f.lead.Seq)
-			}
-			if f.waits || caughtUp {
-				f.close()
-			}
-			if !ok || f.reader == nil {
-				break
-			}
+		if err := errors.Join(h.catchUpSome(ctx, late, f), h.settle(late, f)); err != nil {
+			return moved, err
 		}
 	}
 	return moved, nil
+}
+
+// catchUpSome takes some of what was passed over for a ledger.
+func (h *Hop) catchUpSome(ctx, late context.Context, f *follower) error {
+	for range catchUpInputs {
+		m, ok, err := f.reader.Next(ctx, busyWait)
+		if err == nil && ok {
+			err = h.take(ctx, late, m, f)
+		}
+		if err != nil {
+			return err
+		}
+		caughtUp, err := f.caughtUp(ctx, m.Seq)
+		if err != nil {
+			return err
+		}
+		if caughtUp && f.behind > 0 {
+			if err := errors.Join(h.settle(late, f), h.cut(ctx, late, f)); err != nil {
+				return err
+			}
+		}
+		if caughtUp {
+			f.passed = min(f.passed, f.lead.Seq)
+		}
+		if f.waits || caughtUp {
+			f.close()
+		}
+		if !ok || f.reader == nil {
+			return nil
+		}
+	}
+	return nil
 }
 
 // cut tells the stage that some of what was passed over for a ledger was removed.

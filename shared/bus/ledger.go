@@ -14,6 +14,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/faultpoint"
 )
 
 // A batch holds at most so many messages (the server's limit) and bytes; what
@@ -22,6 +23,9 @@ const (
 	batchMessages = 1000
 	batchBytes    = 8 << 20
 	headBytes     = 1024 // headers and subject of a message, generously
+	// worthBatch is from how many inputs on they are stored as one batch: on one replica it
+	// costs the server as much as about eight messages, each by itself.
+	worthBatch = 8
 )
 
 // ErrLogWentBack says that an input stream no longer holds what a checkpoint
@@ -52,12 +56,18 @@ type Cursor struct {
 	Seq   uint64
 	ID    string // of the input message at Seq
 	After string // "" between inputs
+	// Mended says that Seq was given, because the input lacked something: the message
+	// there need not be one of the ledger's, and may be removed for somebody else's sake.
+	Mended bool
 }
 
 // String is the cursor as it stands in the Ks-Cursor header.
 func (c Cursor) String() string {
 	id := "-" // a header's value is trimmed on its way, and an ID is anybody's word
-	if c.ID != "" {
+	switch {
+	case c.Mended:
+		id = "~" + url.QueryEscape(c.ID)
+	case c.ID != "":
 		id = "=" + url.QueryEscape(c.ID)
 	}
 	s := strconv.FormatUint(c.Seq, 10) + " " + id
@@ -77,13 +87,14 @@ func ParseCursor(s string) (Cursor, error) {
 	if err != nil {
 		return Cursor{}, fmt.Errorf("%w: cursor %q: %w", event.ErrMalformed, s, err)
 	}
-	c := Cursor{Seq: seq}
-	if id, has := strings.CutPrefix(f[1], "="); has {
-		if c.ID, err = url.QueryUnescape(id); err != nil {
+	c := Cursor{Seq: seq, Mended: strings.HasPrefix(f[1], "~")}
+	if f[1] != "-" {
+		if f[1] == "" || f[1][0] != '=' && !c.Mended {
+			return Cursor{}, fmt.Errorf("%w: cursor %q", event.ErrMalformed, s)
+		}
+		if c.ID, err = url.QueryUnescape(f[1][1:]); err != nil {
 			return Cursor{}, fmt.Errorf("%w: cursor %q: %w", event.ErrMalformed, s, err)
 		}
-	} else if f[1] != "-" {
-		return Cursor{}, fmt.Errorf("%w: cursor %q", event.ErrMalformed, s)
 	}
 	if len(f) == 3 {
 		c.After = f[2]
@@ -112,9 +123,34 @@ type Ledger struct {
 	head   uint64 // sequence of the newest message under OwnerFilter
 	cursor Cursor // what is stored there
 	state  string // the owner's own words, stored beside it
-	lead   Cursor // consumed in memory, without output since head
-	idle   int    // how many inputs lead is ahead of cursor
+	lead   Cursor // consumed in memory
+	idle   int    // how many inputs without output lead is ahead of what is stored or taken
+	taken  []unit // not stored yet
+	size   extent // of all of taken
 }
+
+// unit is what an input, or none, led to: it is stored whole or not at all. The last output
+// has the cursor and the state with which the owner goes on.
+type unit struct {
+	outs []Output
+	next Cursor
+}
+
+// extent is how large outputs are together, as a batch counts.
+type extent struct{ messages, bytes int }
+
+func extentOf(outs []Output) (e extent) {
+	for _, o := range outs {
+		e.messages++
+		e.bytes += len(o.Data) + headBytes
+	}
+	return e
+}
+
+func (e extent) and(o extent) extent { return extent{e.messages + o.messages, e.bytes + o.bytes} }
+
+// fits reports whether one batch takes it.
+func (e extent) fits() bool { return e.messages <= batchMessages && e.bytes <= batchBytes }
 
 // OpenLedger reads where a ledger stands. With an error that is a [Loss], the ledger
 // is open, and has to be rebased before it consumes anything.
@@ -143,12 +179,13 @@ func (b *Bus) OpenLedger(ctx context.Context, cfg LedgerConfig) (*Ledger, error)
 }
 
 // verify holds the cursor against the input: the message it names must be the
-// one remembered. One that was trimmed is fine, as long as the log reaches up to it
-// and what follows it is there.
+// one remembered. The janitor leaves that one where it is, however long the ledger has had
+// no input: whatever removed the messages behind it, and was not the janitor, would have
+// removed it first. If it is gone, what follows has to be there: whether that was for this
+// ledger is not known any more, so that it is taken to be.
 //
-// Whether what follows was for this ledger is not known once it is gone, so that
-// it is taken to be: a cursor is that of the ledger's newest input, and one that has
-// had none for long may find something missing that was not for it.
+// A cursor that was mended may name a message of somebody else, which the janitor removes.
+// What is cut behind it, before there was an input, is in the run that mends the rest.
 func (l *Ledger) verify(ctx context.Context) error {
 	at := l.cursor.Seq
 	if at == 0 {
@@ -161,14 +198,22 @@ func (l *Ledger) verify(ctx context.Context) error {
 	if err != nil && !errors.Is(err, ErrNoMessage) {
 		return err
 	}
-	first, last, serr := l.bus.span(ctx, l.Input)
-	switch {
-	case serr != nil:
+	e, serr := l.bus.ExtentPast(ctx, l.Input, at)
+	if serr != nil {
 		return serr
-	case err == nil || last < at:
-		return &Loss{Why: ErrLogWentBack, Input: l.Input, After: at, Until: last}
-	case first > at+1:
-		return &Loss{Why: ErrCut, Input: l.Input, After: at, Until: first - 1}
+	}
+	if err != nil { // unless the leader has it by now
+		if m, err = l.bus.MessageAt(ctx, l.Input, at); err == nil && m.ID() == l.cursor.ID {
+			return nil
+		}
+	}
+	switch {
+	case err != nil && !errors.Is(err, ErrNoMessage):
+		return err
+	case err == nil || e.Last < at:
+		return &Loss{Why: ErrLogWentBack, Input: l.Input, After: at, Until: e.Last}
+	case e.First > at+1 && !l.cursor.Mended:
+		return &Loss{Why: ErrCut, Input: l.Input, After: at, Until: e.First - 1}
 	}
 	return nil
 }
@@ -178,7 +223,7 @@ func (l *Ledger) verify(ctx context.Context) error {
 // it: a crash between leaves some of them, and the old cursor. After any error the
 // ledger must be opened anew.
 func (l *Ledger) rebase(ctx context.Context, seq uint64, d Decision) error {
-	to := Cursor{Seq: seq}
+	to := Cursor{Seq: seq, Mended: true}
 	if seq > 0 {
 		m, err := l.bus.MessageAt(ctx, l.Input, seq)
 		if err != nil && !errors.Is(err, ErrNoMessage) {
@@ -192,7 +237,7 @@ func (l *Ledger) rebase(ctx context.Context, seq uint64, d Decision) error {
 		if len(piece) == len(outs) {
 			break
 		}
-		if err := l.store(ctx, l.cursor, l.state, piece); err != nil {
+		if err := l.Extend(ctx, l.state, piece); err != nil {
 			return err
 		}
 		outs = outs[len(piece):]
@@ -204,82 +249,130 @@ func (l *Ledger) rebase(ctx context.Context, seq uint64, d Decision) error {
 // Consumed reports whether an input was consumed before.
 func (l *Ledger) Consumed(seq uint64) bool { return seq <= l.lead.Seq }
 
-// State is what was last committed as the owner's state, "" at first.
+// State is the owner's state behind what was last taken, "" at first.
 func (l *Ledger) State() string { return l.state }
 
-// Commit makes an input consumed, its outputs stored and the owner's state
-// known, all or nothing for up to a batch of outputs; more go in pieces, in the
-// order of their subjects, so that a crash between two pieces resumes after the
-// last subject stored. Without outputs and with the state unchanged nothing is
-// published: the cursor leads in memory until the next Commit or [Ledger.Flush],
-// and a crash consumes the input again, whatever comes of it then.
-//
-// After any error the ledger must be opened anew: whether the publish happened
-// stands in the stream.
+// Commit is [Ledger.Take] and [Ledger.Store].
 func (l *Ledger) Commit(ctx context.Context, in Message, state string, outs []Output) error {
+	if err := l.Take(ctx, in, state, outs); err != nil {
+		return err
+	}
+	return l.Store(ctx)
+}
+
+// Take makes an input consumed, its outputs and the owner's state known, in memory:
+// [Ledger.Store] makes that durable, and until then a crash consumes the input again,
+// whatever comes of it then. What no batch takes beside what was taken before has that
+// stored first. The outputs of an input are stored all or nothing for up to a batch of
+// them; more are stored here and now, in pieces, in the order of their subjects, so that a
+// crash between two pieces resumes after the last subject stored. Without outputs and with
+// the state unchanged there is nothing to be stored: the cursor goes with the next outputs,
+// or with [Ledger.Flush].
+//
+// After any error the ledger must be opened anew: whether a publish happened
+// stands in the stream.
+func (l *Ledger) Take(ctx context.Context, in Message, state string, outs []Output) error {
+	next := Cursor{Seq: in.Seq, ID: in.ID()}
 	if len(outs) == 0 && state == l.state {
-		l.lead = Cursor{Seq: in.Seq, ID: in.ID()}
+		l.lead = next
 		l.idle++
 		return nil
-	}
-	if len(outs) == 0 {
-		outs = []Output{l.checkpoint()}
 	}
 	slices.SortFunc(outs, func(a, b Output) int { return strings.Compare(a.Subject, b.Subject) })
 	if l.lead.After != "" {
 		outs = slices.DeleteFunc(outs, func(o Output) bool { return o.Subject <= l.lead.After })
-		if len(outs) == 0 { // all that were left went away with their destinations
-			outs = []Output{l.checkpoint()}
+	}
+	if len(outs) == 0 { // or all that were left went away with their destinations
+		outs = []Output{l.checkpoint()}
+	}
+	for piece := pieceOf(outs); len(piece) < len(outs); piece = pieceOf(outs) {
+		outs = outs[len(piece):]
+		part := l.lead
+		part.After = piece[len(piece)-1].Subject
+		if err := l.add(ctx, part, state, piece); err != nil {
+			return err
+		}
+		if err := l.Store(ctx); err != nil {
+			return err
 		}
 	}
-	for len(outs) > 0 {
-		piece := pieceOf(outs)
-		outs = outs[len(piece):]
-		next := Cursor{Seq: in.Seq, ID: in.ID()}
-		if len(outs) > 0 {
-			next = Cursor{Seq: l.lead.Seq, ID: l.lead.ID, After: piece[len(piece)-1].Subject}
+	return l.add(ctx, next, state, outs)
+}
+
+// add takes a unit that a batch holds.
+func (l *Ledger) add(ctx context.Context, next Cursor, state string, outs []Output) error {
+	size := l.size.and(extentOf(outs))
+	if !size.fits() && len(l.taken) > 0 {
+		if err := l.Store(ctx); err != nil {
+			return err
 		}
-		if err := l.store(ctx, next, state, piece); err != nil {
+		size = extentOf(outs)
+	}
+	last := outs[len(outs)-1].Header
+	last[event.HeaderCursor] = []string{next.String()}
+	if state != "" {
+		last[event.HeaderState] = []string{state}
+	}
+	l.taken, l.size = append(l.taken, unit{outs, next}), size
+	l.lead, l.state, l.idle = next, state, 0
+	return nil
+}
+
+// Store makes durable what was taken: a few inputs one after the other, and more of them
+// all or nothing. Where that ends, the cursor says. After any error the ledger must be
+// opened anew.
+func (l *Ledger) Store(ctx context.Context) error {
+	taken := l.taken
+	l.taken, l.size = nil, extent{}
+	if len(taken) >= worthBatch {
+		var all unit
+		for _, u := range taken {
+			all.outs, all.next = append(all.outs, u.outs...), u.next
+		}
+		return l.store(ctx, all)
+	}
+	for _, u := range taken {
+		if err := l.store(ctx, u); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Extend stores outputs, in their order, and the owner's state, all or nothing,
-// without consuming an input: at most 1,000 of them, and 8 MB. Without
+// Extend stores what was taken and then outputs, in their order, and the owner's state, all
+// or nothing, without consuming an input: at most 1,000 of them, and 8 MB. Without
 // outputs the state alone is stored. After any error the ledger must be opened anew.
 func (l *Ledger) Extend(ctx context.Context, state string, outs []Output) error {
 	if len(outs) == 0 {
 		outs = []Output{l.checkpoint()}
 	}
-	return l.store(ctx, l.lead, state, outs)
+	if err := l.add(ctx, l.lead, state, outs); err != nil {
+		return err
+	}
+	return l.Store(ctx)
 }
 
-// Flush stores a cursor that leads in memory only. Without it a quiet owner
-// would consume again, after each restart, all that it had nothing to say to.
+// Flush stores what was taken, and a cursor that leads in memory only. Without it a quiet
+// owner would consume again, after each restart, all that it had nothing to say to.
 func (l *Ledger) Flush(ctx context.Context) error {
-	if l.lead == l.cursor {
-		return nil
+	if err := l.Store(ctx); err != nil || l.lead == l.cursor {
+		return err
 	}
-	return l.store(ctx, l.lead, l.state, []Output{l.checkpoint()})
+	return l.Extend(ctx, l.state, nil)
 }
 
 func (l *Ledger) checkpoint() Output {
 	return Output{Subject: l.Checkpoint, Header: event.NewHeader(event.KindCheckpoint)}
 }
 
-// store publishes a piece whose newest message carries the cursor.
+// store publishes a unit.
 //
 // A crash before the server has stored it leaves the old cursor, and the input
 // is consumed again; after it, the new one. A batch is stored whole or not at
 // all (NATS ADR-50), so there is nothing between.
-func (l *Ledger) store(ctx context.Context, next Cursor, state string, piece []Output) error {
+func (l *Ledger) store(ctx context.Context, u unit) error {
+	piece := u.outs
 	last := piece[len(piece)-1]
-	last.Header[event.HeaderCursor] = []string{next.String()}
-	if state != "" {
-		last.Header[event.HeaderState] = []string{state}
-	}
 	first := piece[0].Header
 	first[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{l.OwnerFilter}
 	first[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(l.head, 10)}
@@ -288,7 +381,9 @@ func (l *Ledger) store(ctx context.Context, next Cursor, state string, piece []O
 	defer cancel()
 	var seq uint64
 	if len(piece) == 1 {
-		ack, err := l.bus.js.PublishMsg(ctx, last.msg(), jetstream.WithRetryAttempts(0))
+		ack, err := faultpoint.Answered(faultpoint.Store, l.Output, func() (*jetstream.PubAck, error) {
+			return l.bus.js.PublishMsg(ctx, last.msg(), jetstream.WithRetryAttempts(0))
+		})
 		if err != nil {
 			return fmt.Errorf("storing to %s: %w", last.Subject, fenced(err))
 		}
@@ -298,22 +393,25 @@ func (l *Ledger) store(ctx context.Context, next Cursor, state string, piece []O
 		for i, o := range piece {
 			msgs[i] = o.msg()
 		}
-		ack, err := jetstreamext.PublishMsgBatch(ctx, l.bus.js, msgs)
+		ack, err := faultpoint.Answered(faultpoint.StoreBatch, l.Output, func() (*jetstreamext.BatchAck, error) {
+			return jetstreamext.PublishMsgBatch(ctx, l.bus.js, msgs)
+		})
 		if err != nil {
 			return fmt.Errorf("storing %d messages to %s: %w", len(piece), l.OwnerFilter, fenced(err))
 		}
 		seq = ack.Sequence
 	}
-	l.head, l.cursor, l.lead, l.state, l.idle = seq, next, next, state, 0
+	l.bus.stored(l.Output, piece...)
+	l.head, l.cursor = seq, u.next
 	return nil
 }
 
 // pieceOf is the longest run of outputs that one batch takes: at least one.
 func pieceOf(outs []Output) []Output {
-	size := 0
-	for i, o := range outs {
-		size += len(o.Data) + headBytes
-		if i > 0 && (i == batchMessages || size > batchBytes) {
+	var size extent
+	for i := range outs {
+		size = size.and(extentOf(outs[i : i+1]))
+		if i > 0 && !size.fits() {
 			return outs[:i]
 		}
 	}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,8 +49,8 @@ func (i Install) metadata() map[string]string {
 
 // Options are what an install may choose.
 type Options struct {
-	Replicas int   // 1 or 3
-	MaxBytes int64 // of each of EVENTS, LIVE and WRITE; 0 is 1 GiB
+	Replicas int   // 1 or 3; 0: as many as an install has that is there, and 1 of a new one
+	MaxBytes int64 // of each of EVENTS, LIVE and WRITE; 0 is 1 GiB, or what a limit was raised to
 }
 
 // streams is what an install consists of, beside its buckets.
@@ -63,7 +64,7 @@ func streams(o Options, meta map[string]string) []jetstream.StreamConfig {
 	log := func(name, subjects string) jetstream.StreamConfig {
 		return jetstream.StreamConfig{
 			Name: name, Subjects: []string{subjects}, Metadata: meta, Replicas: o.Replicas,
-			Storage: jetstream.FileStorage, Compression: jetstream.S2Compression,
+			Storage:   jetstream.FileStorage, // uncompressed: see ADR 17
 			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
 			MaxBytes: big, MaxMsgSize: MaxPayload, Duplicates: 10 * time.Minute,
 			AllowRollup: true, AllowDirect: true,
@@ -75,14 +76,14 @@ func streams(o Options, meta map[string]string) []jetstream.StreamConfig {
 		c.MaxBytes, c.MaxMsgsPerSubject, c.DiscardNewPerSubject, c.AllowRollup = bytes, 1, true, false
 		return c
 	}
-	live, write := log(subject.Live, subject.AllLive), log(subject.Write, subject.AllWrite)
-	live.AllowAtomicPublish, write.AllowAtomicPublish = true, true
+	events, live, write := log(subject.Events, subject.AllEvents), log(subject.Live, subject.AllLive), log(subject.Write, subject.AllWrite)
+	events.AllowAtomicPublish, live.AllowAtomicPublish, write.AllowAtomicPublish = true, true, true
 	snap := once(subject.Snap, subject.AllSnap, 512<<20)
 	snap.MaxAge = 24 * time.Hour
 	ctl := once(subject.Ctl, subject.AllCtl, 64<<20)
 	ctl.Retention, ctl.AllowDirect = jetstream.WorkQueuePolicy, false
 	return []jetstream.StreamConfig{
-		log(subject.Events, subject.AllEvents), live, write, snap, ctl,
+		events, live, write, snap, ctl,
 		once(subject.DLQ, subject.AllDLQ, 64<<20),
 	}
 }
@@ -95,32 +96,40 @@ var buckets = map[string]uint8{
 	subject.BucketLease:       1,
 	subject.BucketCursor:      1,
 	subject.BucketStatus:      1,
+	subject.BucketLag:         1,
 }
 
 // Provision makes the install's streams and buckets where there are none, and
-// brings the settings of those that are there up to date. It may be called
-// again at any time. It never makes a missing stream of an install that exists:
+// brings the settings of those that are there up to date; a limit that somebody has
+// raised stays. It may be called again at any time. It never makes a missing stream of an install that exists:
 // what the others remember of it would be wrong, so it says so instead.
 func (b *Bus) Provision(ctx context.Context, o Options) error {
-	install, found, err := b.installed(ctx)
+	install, standing, err := b.installed(ctx)
 	if err != nil {
 		return err
 	}
-	if found == 0 {
+	if len(standing) == 0 {
 		// A crash from here on leaves fewer streams than an install has, all of
 		// them empty: the next call begins again (see installed).
 		install = Install{Incarnation: nuid.Next()}
 	}
+	o.Replicas = cmp.Or(o.Replicas, standing[subject.Events].Replicas, 1)
 	for _, c := range streams(o, install.metadata()) {
+		if o.MaxBytes == 0 {
+			c.MaxBytes = max(c.MaxBytes, standing[c.Name].MaxBytes)
+		}
 		if _, err := b.js.CreateOrUpdateStream(ctx, c); err != nil {
 			return fmt.Errorf("provisioning stream %s: %w", c.Name, err)
 		}
 	}
 	for name, history := range buckets {
-		_, err := b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		cfg := jetstream.KeyValueConfig{
 			Bucket: name, History: history, Replicas: o.Replicas, Storage: jetstream.FileStorage, Metadata: install.metadata(),
-		})
-		if err != nil {
+		}
+		if name == subject.BucketLease {
+			cfg.LimitMarkerTTL = leaseTTL // so that keys may have a time to live
+		}
+		if _, err := b.js.CreateOrUpdateKeyValue(ctx, cfg); err != nil {
 			return fmt.Errorf("provisioning bucket %s: %w", name, err)
 		}
 	}
@@ -130,11 +139,11 @@ func (b *Bus) Provision(ctx context.Context, o Options) error {
 // Verify checks that the server holds a whole install with this program's
 // numbers of parts and shards, and remembers it. It changes nothing.
 func (b *Bus) Verify(ctx context.Context) error {
-	install, found, err := b.installed(ctx)
+	install, standing, err := b.installed(ctx)
 	if err != nil {
 		return err
 	}
-	if found == 0 {
+	if len(standing) == 0 {
 		return ErrNotProvisioned
 	}
 	for name := range buckets {
@@ -150,13 +159,33 @@ func (b *Bus) Verify(ctx context.Context) error {
 	return nil
 }
 
-// installed reads the install from the streams' metadata. The number found is 0
-// when there is none or when a first provisioning was cut short before anything
-// was stored; then making the rest is safe.
-func (b *Bus) installed(ctx context.Context) (Install, int, error) {
-	var install Install
+// installEvery is how often a program looks whether its install is still the one that it found.
+const installEvery = 5 * time.Second
+
+// Watch returns nil once ctx ends, or before that an error where another install is in the place of
+// the one that was verified: all was lost and made anew. What this program knows is of the former
+// one, and would come to nothing in the new one, without anybody being told. While there is none,
+// or it cannot be read, it goes on.
+func (b *Bus) Watch(ctx context.Context) error {
+	for fault.Wait(ctx, installEvery) == nil {
+		s, err := b.js.Stream(ctx, subject.Events)
+		if err != nil {
+			continue // who reads and writes says so
+		}
+		if now := s.CachedInfo().Config.Metadata[metaIncarnation]; now != b.Install.Incarnation {
+			return fault.As(fault.Terminate, fmt.Errorf("the install on this NATS server was made anew: it is %s, and was %s when this program started; start it again", now, b.Install.Incarnation))
+		}
+	}
+	return nil
+}
+
+// installed reads the install from the streams' metadata, and how they are set. There are
+// none when there is no install, or when a first provisioning was cut short before
+// anything was stored; then making the rest is safe.
+func (b *Bus) installed(ctx context.Context) (install Install, standing map[string]jetstream.StreamConfig, err error) {
 	var missing []string
-	found, used := 0, false
+	standing = map[string]jetstream.StreamConfig{}
+	used := false
 	for _, c := range streams(Options{Replicas: 1}, nil) {
 		s, err := b.js.Stream(ctx, c.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -164,31 +193,31 @@ func (b *Bus) installed(ctx context.Context) (Install, int, error) {
 			continue
 		}
 		if err != nil {
-			return Install{}, 0, fmt.Errorf("reading stream %s: %w", c.Name, err)
+			return Install{}, nil, fmt.Errorf("reading stream %s: %w", c.Name, err)
 		}
 		info := s.CachedInfo()
 		got := Install{Incarnation: info.Config.Metadata[metaIncarnation]}
 		if got.Incarnation == "" {
-			return Install{}, 0, fault.As(fault.Terminate, fmt.Errorf("stream %s was not made by kubescribe: use another NATS account", c.Name))
+			return Install{}, nil, fault.As(fault.Terminate, fmt.Errorf("stream %s was not made by kubescribe: use another NATS account", c.Name))
 		}
-		if found > 0 && got != install {
-			return Install{}, 0, fault.As(fault.Terminate, fmt.Errorf(
+		if len(standing) > 0 && got != install {
+			return Install{}, nil, fault.As(fault.Terminate, fmt.Errorf(
 				"stream %s belongs to install %s, the others to %s: two installs share this NATS account; give each its own", c.Name, got.Incarnation, install.Incarnation))
 		}
 		install = got
 		if err := sameShards(c.Name, info.Config.Metadata, install.metadata()); err != nil {
-			return Install{}, 0, err
+			return Install{}, nil, err
 		}
-		found++
+		standing[c.Name] = info.Config
 		used = used || info.State.LastSeq > 0
 	}
-	if found == 0 || len(missing) == 0 {
-		return install, found, nil
+	if len(standing) == 0 || len(missing) == 0 {
+		return install, standing, nil
 	}
 	if !used {
-		return Install{}, 0, nil
+		return Install{}, nil, nil
 	}
-	return Install{}, 0, fault.As(fault.Terminate, fmt.Errorf(
+	return Install{}, nil, fault.As(fault.Terminate, fmt.Errorf(
 		"streams %v of install %s are gone while others remain: restore them, or remove the rest and start afresh with --adopt (Git keeps what was written)",
 		missing, install.Incarnation))
 }

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/fault"
 )
 
 // ErrNoMessage says that a stream holds no message where one was asked for.
@@ -75,34 +77,23 @@ func (b *Bus) leaderGet(ctx context.Context, stream string, req map[string]any) 
 
 // LastSeq is the sequence of the newest message a stream ever stored.
 func (b *Bus) LastSeq(ctx context.Context, stream string) (uint64, error) {
-	_, last, err := b.span(ctx, stream)
-	return last, err
+	e, err := b.Extent(ctx, stream)
+	return e.Last, err
 }
 
 // Reached is when a stream was made, and its LastSeq: where it was lost and made anew,
 // or restored from a backup, one of the two is not what it was.
 func (b *Bus) Reached(ctx context.Context, stream string) (made time.Time, last uint64, err error) {
-	s, err := b.js.Stream(ctx, stream)
+	s, err := b.js.Stream(impatient{ctx}, stream)
 	if err != nil {
 		return made, 0, fmt.Errorf("reading stream %s: %w", stream, err)
 	}
 	return s.CachedInfo().Created.UTC(), s.CachedInfo().State.LastSeq, nil
 }
 
-// span is the sequences of the oldest message that a stream holds, and of the newest
-// one it ever stored: first is last+1 if it holds none.
-func (b *Bus) span(ctx context.Context, stream string) (first, last uint64, err error) {
-	s, err := b.js.Stream(ctx, stream)
-	if err != nil {
-		return 0, 0, fmt.Errorf("reading stream %s: %w", stream, err)
-	}
-	st := s.CachedInfo().State
-	return st.FirstSeq, st.LastSeq, nil
-}
-
 // Waiting is how many messages under a filter have a sequence above after.
 func (b *Bus) Waiting(ctx context.Context, stream, filter string, after uint64) (uint64, error) {
-	c, err := b.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+	c, err := b.js.CreateConsumer(impatient{ctx}, stream, jetstream.ConsumerConfig{
 		FilterSubject: filter, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 5 * time.Second,
 	})
@@ -110,7 +101,7 @@ func (b *Bus) Waiting(ctx context.Context, stream, filter string, after uint64) 
 		return 0, fmt.Errorf("counting messages of %s: %w", stream, err)
 	}
 	n := c.CachedInfo().NumPending
-	if err := b.js.DeleteConsumer(ctx, stream, c.CachedInfo().Name); err != nil {
+	if err := b.js.DeleteConsumer(impatient{ctx}, stream, c.CachedInfo().Name); err != nil {
 		b.log.Debug("consumer not removed, it goes by itself", "stream", stream, "err", err)
 	}
 	return n, nil
@@ -127,21 +118,28 @@ const readAhead = MaxPayload + 64<<10
 // that leaves with it: nobody else's cursor moves. It is not safe for
 // concurrent use.
 type Reader struct {
-	bus    *Bus
-	stream string
-	c      jetstream.Consumer
-	it     jetstream.MessagesContext
-	cancel context.CancelFunc
-	last   uint64
-	out    chan Message // closed after the last one
-	err    error        // why there are no more; set before out is closed
+	bus     *Bus
+	stream  string
+	filters []string
+	c       jetstream.Consumer
+	it      jetstream.MessagesContext
+	cancel  context.CancelCauseFunc
+	last    atomic.Uint64
+	waits   atomic.Bool  // for the server
+	out     chan Message // closed after the last one
+	err     error        // why there are no more; set before out is closed
 }
 
 // Read begins at the first message with a sequence of at least start whose
 // subject matches one of filters.
 func (b *Bus) Read(ctx context.Context, stream string, filters []string, start uint64) (*Reader, error) {
-	c, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(start, 1),
+	return b.reader(ctx, stream, filters, start, false)
+}
+
+// reader is Read; without their bodies, messages have a header with their size.
+func (b *Bus) reader(ctx context.Context, stream string, filters []string, start uint64, bodiless bool) (*Reader, error) {
+	c, err := b.js.OrderedConsumer(impatient{ctx}, stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(start, 1), HeadersOnly: bodiless,
 		InactiveThreshold: 30 * time.Second, MaxResetAttempts: 3,
 	})
 	if err != nil {
@@ -151,13 +149,48 @@ func (b *Bus) Read(ctx context.Context, stream string, filters []string, start u
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", stream, err)
 	}
-	rctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until Close
-	r := &Reader{bus: b, stream: stream, c: c, it: it, cancel: cancel, last: max(start, 1) - 1, out: make(chan Message)}
+	rctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // until Close
+	r := &Reader{bus: b, stream: stream, filters: filters, c: c, it: it, cancel: cancel, out: make(chan Message)}
+	r.last.Store(max(start, 1) - 1)
 	go func() {
 		defer close(r.out)
 		r.err = r.receive(rctx)
 	}()
+	go r.watch(rctx)
 	return r, nil
+}
+
+// errStalled is that of a reader that is told of no message although there is one.
+var errStalled = errors.New("the server hands out nothing, and has more")
+
+// stalledEvery is how often it is looked whether a reader that waits does so for nothing:
+// twice in a row, it does.
+const stalledEvery = 5 * time.Second
+
+// watch ends a reader that waits although the stream's leader has more for it: who has its
+// consumer may be a replica that does not catch up, and says that all is well. Whoever
+// reads begins anew then, with another consumer, which may be elsewhere.
+func (r *Reader) watch(ctx context.Context) {
+	var at, newest uint64 // when it was looked last; 0: nothing was to be had
+	for fault.Wait(ctx, stalledEvery) == nil {
+		last, waits := r.last.Load(), r.waits.Load()
+		if waits && newest > last && last == at {
+			r.cancel(fmt.Errorf("%w: up to %d", errStalled, newest))
+			return
+		}
+		at, newest = last, 0
+		for _, filter := range r.filters {
+			if !waits {
+				break
+			}
+			n, err := r.bus.Newest(ctx, r.stream, filter)
+			if err != nil {
+				newest = 0
+				break // the server is away, or was: nothing is known
+			}
+			newest = max(newest, n)
+		}
+	}
 }
 
 // receive hands messages to Next until something fails or ctx ends.
@@ -168,22 +201,28 @@ func (b *Bus) Read(ctx context.Context, stream string, filters []string, start u
 // is made behind the last message. Waits shorter than that would never notice.
 func (r *Reader) receive(ctx context.Context) error {
 	for {
+		last := r.last.Load()
+		r.waits.Store(true)
 		got, err := r.it.Next(jetstream.NextContext(ctx))
+		r.waits.Store(false)
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			err = cause
+		}
 		if err != nil {
-			return fmt.Errorf("reading %s after %d: %w", r.stream, r.last, err)
+			return fmt.Errorf("reading %s after %d: %w", r.stream, last, err)
 		}
 		meta, err := got.Metadata()
 		if err != nil {
-			return fmt.Errorf("reading %s after %d: %w", r.stream, r.last, err)
+			return fmt.Errorf("reading %s after %d: %w", r.stream, last, err)
 		}
 		m := Message{
 			Subject: got.Subject(), Seq: meta.Sequence.Stream, Time: meta.Timestamp,
 			Header: event.Header(got.Headers()), Data: got.Data(), Pending: meta.NumPending,
 		}
-		if m.Seq <= r.last {
-			return fmt.Errorf("reading %s: message %d came after %d", r.stream, m.Seq, r.last)
+		if m.Seq <= last {
+			return fmt.Errorf("reading %s: message %d came after %d", r.stream, m.Seq, last)
 		}
-		r.last = m.Seq
+		r.last.Store(m.Seq)
 		select {
 		case r.out <- m:
 		case <-ctx.Done():
@@ -201,7 +240,7 @@ const rangeWait = time.Second
 // call all that nobody has removed. An error is the last thing it yields.
 func (b *Bus) Range(ctx context.Context, stream, filter string, from, to uint64) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
-		if err := b.readRange(ctx, stream, filter, from, to, func(m Message) bool { return yield(m, nil) }); err != nil {
+		if err := b.readRange(ctx, stream, filter, from, to, false, func(m Message) bool { return yield(m, nil) }); err != nil {
 			yield(Message{}, err)
 		}
 	}
@@ -210,12 +249,12 @@ func (b *Bus) Range(ctx context.Context, stream, filter string, from, to uint64)
 // readRange calls each for the messages of a range, until it returns false.
 //
 // How far they go is asked of the leader: who sends them may lag behind it.
-func (b *Bus) readRange(ctx context.Context, stream, filter string, from, to uint64, each func(Message) bool) error {
-	newest, err := b.newest(ctx, stream, filter)
+func (b *Bus) readRange(ctx context.Context, stream, filter string, from, to uint64, bodiless bool, each func(Message) bool) error {
+	newest, err := b.Newest(ctx, stream, filter)
 	if err != nil || newest < from || to < from {
 		return err
 	}
-	r, err := b.Read(ctx, stream, []string{filter}, from)
+	r, err := b.reader(ctx, stream, []string{filter}, from, bodiless)
 	if err != nil {
 		return err
 	}
@@ -226,7 +265,7 @@ func (b *Bus) readRange(ctx context.Context, stream, filter string, from, to uin
 		case err != nil || ctx.Err() != nil:
 			return errors.Join(err, ctx.Err())
 		case !ok: // the rest may have been removed
-			if newest, err = b.newest(ctx, stream, filter); err != nil {
+			if newest, err = b.Newest(ctx, stream, filter); err != nil {
 				return err
 			}
 			continue
@@ -236,16 +275,6 @@ func (b *Bus) readRange(ctx context.Context, stream, filter string, from, to uin
 		next = m.Seq + 1
 	}
 	return nil
-}
-
-// newest is the sequence of a stream's newest message under a filter, from the leader;
-// 0 if there is none.
-func (b *Bus) newest(ctx context.Context, stream, filter string) (uint64, error) {
-	m, err := b.LastFor(ctx, stream, filter)
-	if errors.Is(err, ErrNoMessage) {
-		return 0, nil
-	}
-	return m.Seq, err
 }
 
 // Next waits up to wait for a message; ok is false when none came, or ctx ended.
@@ -274,7 +303,7 @@ func (r *Reader) NextOr(ctx context.Context, wait time.Duration, wake <-chan str
 // Close ends the reading; its consumer is removed. It does not wait: the library
 // may just be waiting for a server that is away, and then the consumer goes by itself.
 func (r *Reader) Close() {
-	r.cancel()
+	r.cancel(nil)
 	go func() {
 		r.it.Stop()
 		ctx, cancel := context.WithTimeout(context.Background(), answerWait)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"sync"
 	"time"
 
@@ -44,6 +45,16 @@ func NewRegistry() *Registry {
 	return &Registry{all: map[event.DestinationKey]Registered{}, changed: make(chan struct{})}
 }
 
+// FixedRegistry holds these destinations, whatever revision is asked for: nobody may run it.
+func FixedRegistry(all ...Registered) *Registry {
+	r := NewRegistry()
+	for _, d := range all {
+		r.all[d.Key] = d
+	}
+	r.held, r.synced = math.MaxUint64, true
+	return r
+}
+
 // Run follows the bucket until ctx ends, starting over with backoff when the
 // watch fails, and then returns nil. The backoff grows only while the bucket
 // cannot be read.
@@ -66,6 +77,10 @@ func (r *Registry) Run(ctx context.Context, b *Bus, log *slog.Logger) error {
 // follow calls synced once it has read the bucket.
 func (r *Registry) follow(ctx context.Context, b *Bus, synced func()) error {
 	bucket, err := OpenBucket[event.Destination](ctx, b, subject.BucketDestination)
+	if err != nil {
+		return err
+	}
+	reached, err := bucket.Reached(ctx)
 	if err != nil {
 		return err
 	}
@@ -98,6 +113,9 @@ func (r *Registry) follow(ctx context.Context, b *Bus, synced func()) error {
 		})
 		return nil
 	}, func() error {
+		if held < reached { // a replica that lags: what it lacks was not removed
+			return fmt.Errorf("reading %s: it is at revision %d of %d", subject.BucketDestination, held, reached)
+		}
 		whole = true
 		synced()
 		r.update(func() { r.all, r.held, r.synced, r.err = first, max(held, r.held), true, nil })

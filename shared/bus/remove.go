@@ -8,12 +8,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/faultpoint"
 )
 
 // Remove removes a key that has not changed since revision, with its history.
 // ErrConflict when it has changed.
 func (b *Bucket[R]) Remove(ctx context.Context, key string, revision uint64) error {
-	err := b.kv.Purge(ctx, key, jetstream.LastRevision(revision))
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	err := faultpoint.Do(faultpoint.Remove, b.name, func() error {
+		return b.kv.Purge(ctx, key, jetstream.LastRevision(revision))
+	})
 	if isCode(err, errWrongLastSequence) || isCode(err, errWrongLastSequenceConstant) {
 		return fmt.Errorf("removing %s of %s: %w", key, b.name, ErrConflict)
 	}
@@ -44,7 +49,9 @@ func (b *Bus) MoveCursor(ctx context.Context, stream, ownerFilter, checkpoint, f
 			out.Header[h] = v
 		}
 	}
-	_, err = b.js.PublishMsg(ctx, out.msg(), jetstream.WithExpectLastSequenceForSubject(m.Seq, ownerFilter))
+	_, err = faultpoint.Answered(faultpoint.Store, stream, func() (*jetstream.PubAck, error) {
+		return b.publish(ctx, out.msg(), jetstream.WithExpectLastSequenceForSubject(m.Seq, ownerFilter))
+	})
 	if err != nil {
 		return fmt.Errorf("moving the cursor of %s: %w", ownerFilter, fenced(err))
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/faultpoint"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -119,7 +120,7 @@ func (w *SeriesWriter) Close(ctx context.Context, end event.End) (won bool, err 
 	}
 	end.V, end.Nonce = event.Version, w.nonce
 	end.Chunks, end.Count, end.Bytes, end.Digest = w.end.Chunks, w.end.Count, w.end.Bytes, hex.EncodeToString(w.digest.Sum(nil))
-	stored, err := w.storeOnce(ctx, w.series.End(), event.Encode(end))
+	stored, err := w.storeOnce(ctx, faultpoint.End, w.series.End(), event.Encode(end))
 	if err != nil || stored {
 		return stored, err
 	}
@@ -129,7 +130,7 @@ func (w *SeriesWriter) Close(ctx context.Context, end event.End) (won bool, err 
 }
 
 func (w *SeriesWriter) store(ctx context.Context, body []byte) error {
-	if _, err := w.storeOnce(ctx, w.series.Chunk(w.nonce, w.end.Chunks), body); err != nil {
+	if _, err := w.storeOnce(ctx, faultpoint.Chunk, w.series.Chunk(w.nonce, w.end.Chunks), body); err != nil {
 		return err
 	}
 	w.end.Chunks++
@@ -141,12 +142,14 @@ func (w *SeriesWriter) store(ctx context.Context, body []byte) error {
 // on trying until it knows that one is there: through lost answers and restarts of
 // the server, and for FullFor through a full stream. stored is false if it was there
 // already.
-func (w *SeriesWriter) storeOnce(ctx context.Context, subj string, body []byte) (stored bool, err error) {
+func (w *SeriesWriter) storeOnce(ctx context.Context, step faultpoint.Step, subj string, body []byte) (stored bool, err error) {
 	b := w.bus
 	var backoff fault.Backoff
 	var full time.Time // since when the stream is; zero while it is not
 	for said := false; ; said = true {
-		_, err = b.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: body})
+		_, err = faultpoint.Answered(step, string(w.series.Side), func() (*jetstream.PubAck, error) {
+			return b.publish(ctx, &nats.Msg{Subject: subj, Data: body})
+		})
 		if err == nil {
 			return true, nil
 		}
@@ -248,7 +251,7 @@ func series[T any](ctx context.Context, b *Bus, s subject.Series, end event.End,
 // Purge removes the messages of a stream under a filter, up to and without a
 // sequence; 0: all there are.
 func (b *Bus) Purge(ctx context.Context, stream, filter string, before uint64) error {
-	s, err := b.js.Stream(ctx, stream)
+	s, err := b.js.Stream(impatient{ctx}, stream)
 	if err != nil {
 		return fmt.Errorf("purging %s: %w", filter, err)
 	}
@@ -256,7 +259,7 @@ func (b *Bus) Purge(ctx context.Context, stream, filter string, before uint64) e
 	if before > 0 {
 		opts = append(opts, jetstream.WithPurgeSequence(before))
 	}
-	if err := s.Purge(ctx, opts...); err != nil {
+	if err := faultpoint.Do(faultpoint.Purge, stream, func() error { return s.Purge(impatient{ctx}, opts...) }); err != nil {
 		return fmt.Errorf("purging %s: %w", filter, err)
 	}
 	return nil

@@ -34,7 +34,9 @@ type Stage interface {
 	// asked with the next state already, and what it gives then counts for the
 	// subjects that are left. An error of class fault.Poison, or about a malformed
 	// message, sends the input to the dead letters; any other stops the hop here
-	// until it no longer comes.
+	// until it no longer comes. Several inputs may be decided before Stored is called for
+	// the first: what one leads to has to count for the next. Should it not be stored,
+	// Reset is called.
 	Decide(ctx context.Context, m Message, state string) (Decision, error)
 	// Due lists the ledgers that have something to do without an input, since the
 	// last call; Hop.Wake says that there are some.
@@ -42,8 +44,8 @@ type Stage interface {
 	// Work is asked about a ledger that is due until it has nothing to do. Its
 	// outputs fit a batch. Errors stop the hop, as those of Decide do.
 	Work(ctx context.Context, l LedgerConfig, state string) (d Decision, ok bool, err error)
-	// Stored is called once a decision is durable. Its context outlasts the hop's
-	// by a bounded time.
+	// Stored is called once a decision is durable, in the order of a ledger's decisions. Its
+	// context outlasts the hop's by a bounded time.
 	Stored(ctx context.Context, d Decision, state string, cursor uint64) error
 }
 

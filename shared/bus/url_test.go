@@ -68,13 +68,13 @@ func TestCheckCreds(t *testing.T) {
 }
 
 func TestCursor(t *testing.T) {
-	for _, c := range []Cursor{{}, {Seq: 7}, {Seq: 7, ID: "a-b_c"}, {Seq: 7, ID: " a b = % ", After: "ks.live.d.0.1.a.b.c"}, {Seq: 1, ID: "-"}, {Seq: 1, ID: "="}} {
+	for _, c := range []Cursor{{}, {Seq: 7}, {Seq: 7, ID: "a-b_c"}, {Seq: 7, ID: " a b = % ", After: "ks.live.d.0.1.a.b.c"}, {Seq: 1, ID: "-"}, {Seq: 1, ID: "="}, {Seq: 3, Mended: true}, {Seq: 3, ID: "=a ~", Mended: true}} {
 		got, err := ParseCursor(strings.TrimSpace(c.String()))
 		if err != nil || got != c {
 			t.Errorf("%+v is read as %+v, %v", c, got, err)
 		}
 	}
-	for _, s := range []string{"", "7", "x -", "7 id", "7 =%zz", "7 - a b"} {
+	for _, s := range []string{"", "7", "x -", "7 id", "7 =%zz", "7 - a b", "7 ~%zz", "7 "} {
 		if _, err := ParseCursor(s); err == nil {
 			t.Errorf("%q is read", s)
 		}

@@ -28,12 +28,12 @@ const (
 
 // Object names one Kubernetes object and the way it is served.
 type Object struct {
-	Group      string // "" for the core group
-	APIVersion string // version alone, "v1"
-	Resource   string // plural, "deployments"
-	Kind       string
-	Namespace  string // "" for cluster-scoped objects
-	Name       string
+	Group      string `json:"group,omitempty"`      // "" for the core group
+	APIVersion string `json:"apiVersion,omitempty"` // version alone, "v1"
+	Resource   string `json:"resource"`             // plural, "deployments"
+	Kind       string `json:"kind,omitempty"`
+	Namespace  string `json:"namespace,omitempty"` // "" for cluster-scoped objects
+	Name       string `json:"name"`
 }
 
 // String is the object as people write it: deployments.apps shop/web.
@@ -91,6 +91,10 @@ type Change struct {
 	// of a destination and its first snapshot. A destination that was registered
 	// behind it does not get it written. Of a result, it is that of the destination.
 	Registry uint64
+	// Retry is the sequence in KS_DLQ of the letter because of which an object is published once
+	// more, as it is now; 0: it is a change that a watch delivered, or a run found. It may have
+	// the content that went before it, and is not suppressed for that.
+	Retry uint64
 	// Resume is the version a watch of this type may resume from once this
 	// message is stored. It is the change's own only when a watch delivered it;
 	// while a list is being published it stays at what stood before the list.
@@ -132,6 +136,7 @@ func (c Change) Message() (Header, []byte) {
 	}
 	put(h, HeaderTo, joinTo(c.To))
 	putUint(h, HeaderRegistry, c.Registry)
+	putUint(h, HeaderRetry, c.Retry)
 	put(h, HeaderResume, c.Resume)
 	put(h, HeaderSealedTo, c.SealedTo)
 	return h, c.Manifest
@@ -161,7 +166,8 @@ func splitTo(cluster, names string) (to []DestinationKey, err error) {
 // SetMore says in a result's headers that further ones are behind it.
 func SetMore(h Header) { h[HeaderMore] = []string{"true"} }
 
-// ParseChange decodes a message of KindChange. Its errors wrap ErrMalformed.
+// ParseChange decodes a message of KindChange. Its errors wrap ErrMalformed. Of one that only
+// breaks an invariant, what it says comes beside the error: a dead letter may be such.
 func ParseChange(h Header, body []byte) (Change, error) {
 	c := Change{
 		Object: Object{
@@ -190,6 +196,9 @@ func ParseChange(h Header, body []byte) (Change, error) {
 		return Change{}, err
 	}
 	if c.Registry, err = getUint(h, HeaderRegistry); err != nil {
+		return Change{}, err
+	}
+	if c.Retry, err = getUint(h, HeaderRetry); err != nil {
 		return Change{}, err
 	}
 	if c.Time, err = getTime(h, HeaderTime); err != nil {

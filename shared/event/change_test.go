@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -278,7 +279,7 @@ func FuzzHeaderValue(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		e := Escape(s)
-		if got := unescape(e); got != s {
+		if got := Unescape(e); got != s {
 			t.Errorf("%q became %q by way of %q", s, got, e)
 		}
 		if i := strings.IndexFunc(e, func(r rune) bool { return r < ' ' || r == 0x7f }); i >= 0 {
@@ -293,4 +294,23 @@ func FuzzHeaderValue(f *testing.F) {
 			t.Errorf("%q became %q", s, got)
 		}
 	})
+}
+
+// TestLag: what waits on the way is one number, since the oldest of it came.
+func TestLag(t *testing.T) {
+	old, young := time.Unix(100, 0), time.Unix(200, 0)
+	for _, c := range []struct {
+		lag  Lag
+		want Waiting
+	}{
+		{Lag{}, Waiting{}},
+		{Lag{Stream: Waiting{3, young}}, Waiting{3, young}},
+		{Lag{Writer: Waiting{4, old}}, Waiting{4, old}},
+		{Lag{Stream: Waiting{3, young}, Writer: Waiting{4, old}}, Waiting{7, old}},
+		{Lag{Stream: Waiting{3, old}, Writer: Waiting{4, young}}, Waiting{7, old}},
+	} {
+		if got := c.lag.Waiting(); !got.Equal(c.want) {
+			t.Errorf("%+v is %+v in all, want %+v", c.lag, got, c.want)
+		}
+	}
 }

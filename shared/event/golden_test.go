@@ -58,6 +58,7 @@ var goldenChanges = map[string]Change{
 		c.Resource, c.Kind, c.Name, c.Path = "secrets", "Secret", "db", "shop/secrets/db.sops.yaml"
 		c.SealedTo, c.Manifest = "age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq", []byte("age-encryption.org/v1\n-> X25519 sealed")
 	}),
+	"change-retry":  changed(func(c *Change) { c.To, c.Retry = []DestinationKey{{"prod", "gitops", "live"}}, 17 }),
 	"change-delete": changed(func(c *Change) { c.Op, c.Hash, c.Manifest = Delete, "", nil }),
 	"change-cluster-scoped": changed(func(c *Change) {
 		c.Group, c.Resource, c.Kind, c.Namespace, c.Name = "rbac.authorization.k8s.io", "clusterroles", "ClusterRole", "", "system:100%"
@@ -181,6 +182,12 @@ var goldenRecords = map[string]record{
 		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
 		MaxCommits: 10, Prune: Prune{Mode: PruneNever},
 	}),
+	"destination-dry-run": of(Destination{
+		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
+		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
+		Committer: Person{"kubescribe", "kubescribe@localhost"}, Rules: []Rule{{Groups: []string{"*"}, Resources: []string{"*"}}},
+		Prune: Prune{Mode: PruneNever}, DryRun: true,
+	}),
 	"destination-worded": of(Destination{
 		V: 1, Key: DestinationKey{"prod", "gitops", "live"}, ClusterID: "0c7f2a3e-6f2b-4a52-9d8e-7d2b4c3a1f00",
 		URL: "https://git.example.com/platform/live.git", BranchKey: "0123456789abcdef", Branch: "main", BaseFolder: "live",
@@ -243,6 +250,13 @@ var goldenRecords = map[string]record{
 		V: 1, Position: 12,
 		Stalled: &Stalled{StalledFilesInLFS, "folder live goes through Git LFS", time.Date(2026, 3, 14, 15, 9, 27, 0, time.UTC)},
 	}),
+	"status-dry-run": of(Status{
+		V: 1, Position: 12,
+		DryRun: &DryRun{
+			Since: time.Date(2026, 3, 14, 15, 9, 27, 0, time.UTC), Commits: 3, Files: 4,
+			Newest: []WouldBe{{Time: time.Date(2026, 3, 14, 15, 9, 28, 0, time.UTC), Subject: "Create configmaps shop/web", Files: 2, Changes: []string{"Create live/.kubescribe.yaml", "Create live/shop/configmaps/web.yaml"}}},
+		},
+	}),
 	"request-cluster-state": of(Request{
 		V: 1, Kind: RequestClusterState, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Run: "run-1", Attempt: 1, Registered: 7, Reason: ReasonSpecChanged,
 	}),
@@ -251,6 +265,11 @@ var goldenRecords = map[string]record{
 	}),
 	"request-resources-room": of(Request{
 		V: 1, Kind: RequestResources, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Run: "run-1", Attempt: 2, Registered: 7, Reason: ReasonContinued, Room: 48 << 20,
+	}),
+	"request-object": of(Request{
+		V: 1, Kind: RequestObject, Destination: DestinationKey{"prod", "gitops", "live"}, Part: 5, Registered: 7,
+		Object: Object{Group: "apps", APIVersion: "v1", Resource: "deployments", Kind: "Deployment", Namespace: "shop", Name: "web"},
+		UID:    "5f0c1f4e-1111-4222-8333-944455556666", Letter: 17,
 	}),
 	"request-approved": of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonApproved, Approved: "run-0"}),
 	"request-compare":  of(Request{V: 1, Kind: RequestRun, Destination: DestinationKey{"prod", "gitops", "live"}, Reason: ReasonCompare}),
@@ -264,10 +283,24 @@ var goldenRecords = map[string]record{
 	"bookmark-generation": of(Bookmark{
 		V: 1, ClusterID: "c-1", ResourceVersion: "1042", APIVersion: "v1", Generation: 3, Made: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC), Seq: 99,
 	}),
-	"bookmark":  of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
-	"hint-id":   of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42"}),
+	"bookmark": of(Bookmark{V: 1, ClusterID: "c-1", ResourceVersion: "1042"}),
+	"hint-id":  of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42"}),
+	"hint-writer": of(Hint{
+		V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42", Stored: time.Date(2026, 7, 1, 12, 0, 0, 5, time.UTC), Writer: 12,
+	}),
 	"hint-held": of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42", Held: []uint64{42, 97}}),
-	"hint":      of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99}),
+	"hint-cut": of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99, ID: "6f2b-42", Cut: &Cut{
+		After: 40, Until: 99, Found: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC), Missing: map[string]uint64{"prod/gitops/live": 51},
+	}}),
+	"lag": of(Lag{
+		V: 1, Stream: Waiting{Messages: 7, Since: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)},
+		Writer: Waiting{Messages: 5, Since: time.Date(2026, 7, 1, 11, 0, 0, 0, time.UTC)},
+	}),
+	"phase-from": of(PhaseRecord{
+		V: 1, Phase: StartupReconcile, Run: "run-1", Attempt: 1, Reason: ReasonSpecChanged, Registered: 7, Parts: []int{0, 5},
+		Since: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC), From: 88,
+	}),
+	"hint": of(Hint{V: 1, Commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904", Position: 99}),
 }
 
 // record is a JSON record without its type.
@@ -508,7 +541,7 @@ func TestGoldenFilesAreAllRead(t *testing.T) {
 	if len(files) != len(read) {
 		t.Errorf("%d golden files for %d cases", len(files), len(read))
 	}
-	for _, r := range []any{Destination{}, Credential{}, PhaseRecord{}, Status{}, Request{}, Bookmark{}, Hint{}, End{}} {
+	for _, r := range []any{Destination{}, Credential{}, PhaseRecord{}, Status{}, Request{}, Bookmark{}, Hint{}, Lag{}, End{}} {
 		if !types[fmt.Sprintf("%T", r)] {
 			t.Errorf("no golden file of a %T", r)
 		}

@@ -48,11 +48,16 @@ const (
 	HeaderTo           = "Ks-To"
 	HeaderRegistry     = "Ks-Registry"
 	HeaderResume       = "Ks-Resume"
+	HeaderRetry        = "Ks-Retry"
 	HeaderPart         = "Ks-Part"
 	HeaderReason       = "Ks-Reason"
 	HeaderAfter        = "Ks-After"
 	HeaderUntil        = "Ks-Until"
 )
+
+// HeaderLetterPrefix begins the names of those headers of a dead letter that the message in it
+// did not have.
+const HeaderLetterPrefix = "Ks-Letter-"
 
 // Kind tells what a message on a data stream is.
 type Kind string
@@ -110,7 +115,7 @@ func get(h Header, name string) string {
 	if len(v) == 0 {
 		return ""
 	}
-	return unescape(v[0])
+	return Unescape(v[0])
 }
 
 // put writes a header value; an empty one is left out.
@@ -174,7 +179,8 @@ func Escape(s string) string {
 	return b.String()
 }
 
-func unescape(s string) string {
+// Unescape is the reverse of [Escape].
+func Unescape(s string) string {
 	if !strings.Contains(s, "%") {
 		return s
 	}

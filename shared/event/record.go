@@ -74,6 +74,8 @@ type Destination struct {
 	// Interval is the time from one drift check to the next; 0: none.
 	Interval time.Duration `json:"interval,omitempty"`
 	Prune    Prune         `json:"prune"`
+	// DryRun says that all is done for it but the push.
+	DryRun bool `json:"dryRun,omitempty"`
 }
 
 // Prune says what may remove files.
@@ -160,8 +162,11 @@ type PhaseRecord struct {
 	// that no other continues.
 	Settled time.Time `json:"settled,omitzero"`
 	// Next is why another run begins once this one has closed.
-	Next    string   `json:"next,omitempty"`
-	Cursor  uint64   `json:"cursor,omitempty"` // of KS_LIVE
+	Next   string `json:"next,omitempty"`
+	Cursor uint64 `json:"cursor,omitempty"` // of KS_LIVE
+	// From is the run's first MARK in KS_LIVE, from which on a stream that begins anew reads
+	// again while the run is under way; 0 until there is one.
+	From    uint64   `json:"from,omitempty"`
 	Counts  Counts   `json:"counts"`
 	Owner   string   `json:"owner,omitempty"`
 	Outcome *Outcome `json:"outcome,omitempty"` // of the newest run that closed, and was no comparison for a person
@@ -275,8 +280,54 @@ type Status struct {
 	Commit   string    `json:"commit,omitempty"`  // the newest commit of this destination on the remote
 	Subject  string    `json:"subject,omitempty"` // that commit's first line
 	Pushed   time.Time `json:"pushed,omitzero"`   // when that was known
-	Position uint64    `json:"position"`          // everything in KS_WRITE up to here is on the remote
+	Position uint64    `json:"position"`          // everything in KS_WRITE up to here is on the remote, or in DryRun
 	Stalled  *Stalled  `json:"stalled,omitempty"` // set only while true
+	DryRun   *DryRun   `json:"dryRun,omitempty"`  // of a destination that is in this mode
+}
+
+// DryRun is what a destination would have pushed.
+type DryRun struct {
+	Since   time.Time `json:"since"`
+	Commits int       `json:"commits"`
+	Files   int       `json:"files"` // each as often as a commit would have changed it
+	// Newest are the newest commits, the newest one first: a few.
+	Newest []WouldBe `json:"newest,omitempty"`
+}
+
+// WouldBe is a commit that would have been pushed.
+type WouldBe struct {
+	Time    time.Time `json:"time"` // when it would have been made
+	Subject string    `json:"subject"`
+	Files   int       `json:"files"`
+	Changes []string  `json:"changes"` // a few of them: what, and the file's path
+}
+
+// Lag is a destination's entry in KS_LAG: what waits for it on its way.
+type Lag struct {
+	V      int     `json:"v"`
+	Stream Waiting `json:"stream,omitzero"` // in KS_LIVE, for its destination stream
+	Writer Waiting `json:"writer,omitzero"` // in KS_WRITE, to be brought to the remote
+}
+
+// Waiting is all of it.
+func (l Lag) Waiting() Waiting {
+	all := l.Stream
+	if w := l.Writer; w.Messages > 0 && (all.Messages == 0 || w.Since.Before(all.Since)) {
+		all.Since = w.Since
+	}
+	all.Messages += l.Writer.Messages
+	return all
+}
+
+// Waiting is messages that wait, and since when the oldest of them does.
+type Waiting struct {
+	Messages uint64    `json:"messages"`
+	Since    time.Time `json:"since"`
+}
+
+// Equal compares what waits, whatever zone its time is written in.
+func (w Waiting) Equal(other Waiting) bool {
+	return w.Messages == other.Messages && w.Since.Equal(other.Since)
 }
 
 // Stalled says what keeps a destination from moving, and what a person can do.
@@ -311,6 +362,7 @@ func (s *Stalled) Refused() bool {
 const (
 	RequestClusterState = "REQUEST_CLUSTER_STATE" // reconciler → the lane's owner
 	RequestResources    = "REQUEST_RESOURCES"     // reconciler → the lane's owner: the contents of its results
+	RequestObject       = "REQUEST_OBJECT"        // people → the lane's owner: an object as it is now, to a destination that lacks a version of it
 	RequestRun          = "REQUEST_RUN"           // anyone → reconciler
 )
 
@@ -347,6 +399,11 @@ type Request struct {
 	Reason      string         `json:"reason"`
 	Approved    string         `json:"approved,omitempty"` // the run whose pending deletions are approved
 	Room        int            `json:"room,omitempty"`     // of RequestResources: how many bytes the contents may have; 0: any
+	// Of RequestObject: what is asked for, the UID of the version that the destination lacks, and
+	// the sequence in KS_DLQ of the letter that says so.
+	Object Object `json:"object,omitzero"`
+	UID    string `json:"uid,omitempty"`
+	Letter uint64 `json:"letter,omitempty"`
 }
 
 // End closes a series of KS_SNAP: what one side of an attempt at a run says is
@@ -409,15 +466,47 @@ type Hint struct {
 	// ID is that of the message at Position, by which its log is known again; "" where
 	// none stood there any more.
 	ID string `json:"id,omitempty"`
+	// Stored is when it was: in another log it is another time, whatever its ID. Zero where it
+	// was not noted.
+	Stored time.Time `json:"stored,omitzero"`
+	// Writer is the revision of the registry at which the destination that wrote it stood there:
+	// as long as it does, nobody but the janitor removes the message, and the janitor leaves it. 0 where the message is no
+	// destination's of the branch, or was not noted.
+	Writer uint64 `json:"writer,omitempty"`
 	// Held are the messages up to Position that were not in Commit: versions of objects that
 	// had their commits of the minute, each of another object. They are committed later, and stay in
 	// KS_WRITE until then.
 	Held []uint64 `json:"held,omitempty"`
+	// Cut is what of KS_WRITE before Position is not in Commit, because it was given up; until
+	// runs that mend it were asked for.
+	Cut *Cut `json:"cut,omitempty"`
+}
+
+// Cut is the part of a backlog that a branch has given up, because KS_WRITE had no room for
+// it.
+type Cut struct {
+	After   uint64            `json:"after"` // everything up to here is on the remote
+	Until   uint64            `json:"until"`
+	Found   time.Time         `json:"found"`
+	Missing map[string]uint64 `json:"missing"` // how many changes, by destination
+}
+
+// Gap is what one destination lacks of it.
+func (c Cut) Gap(stream string, k DestinationKey) Gap {
+	return Gap{Stream: stream, After: c.After, Until: c.Until, Missing: c.Missing[k.String()], Found: c.Found}
+}
+
+// Lease is an entry of KS_LEASE: Owner works on a shard, or, under a member's key, is
+// there to work on some. It goes by itself where its owner does not renew it.
+type Lease struct {
+	V     int       `json:"v"`
+	Owner string    `json:"owner"`
+	Since time.Time `json:"since"` // by the owner's clock, for people
 }
 
 // Record is any of the JSON records of this package.
 type Record interface {
-	Destination | Credential | PhaseRecord | Status | Request | Bookmark | Hint | End
+	Destination | Credential | PhaseRecord | Status | Lag | Request | Bookmark | Hint | Lease | End
 }
 
 // Encode writes a record. V is the writer's to set to [Version].

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"runtime/debug"
 	"time"
 
@@ -28,13 +29,16 @@ type Env struct {
 	Bus     *bus.Bus
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
-	Owner   string // this process, for those who look at who does what
+	// Owner is this process, for those who look at who does what: its host, and the port of
+	// its --listen. No two at a time have one name, and one that is started again as it was has
+	// its predecessor's, and with it its shards.
+	Owner string
 }
 
 // Process is a program that runs one role against a NATS server.
 type Process struct {
 	Name   string
-	Owner  string   // host name and process, say
+	Host   string   // its name
 	Args   []string // without the program's name
 	Stderr io.Writer
 	// Flags declares the role's own flags; may be nil.
@@ -113,6 +117,12 @@ func (p Process) Main(ctx context.Context) int {
 	return ExitOK
 }
 
+// Owner names a process by its host and the port that it listens on.
+func Owner(host string, listens net.Addr) string {
+	_, port, _ := net.SplitHostPort(listens.String()) // "" where it has none, which names nobody else
+	return net.JoinHostPort(host, port)
+}
+
 // emptyFlag finds a flag that was given with nothing in it: what a script has not
 // set must not come to mean the default.
 func emptyFlag(fs *flag.FlagSet) (name string) {
@@ -128,6 +138,7 @@ func emptyFlag(fs *flag.FlagSet) (name string) {
 // process that cannot reach its bus is waiting for.
 func (p Process) run(ctx context.Context, cfg bus.Config, listen string) error {
 	reg := NewRegistry()
+	var owner string // known before roles run
 	role := &pending{why: errors.New("connecting to NATS at " + cfg.URL)}
 	roles := []Role{{Name: p.Name, Ready: role.Ready, StopWithin: StopLimit - adminStop - time.Second, Run: func(ctx context.Context) error {
 		b, err := bus.Connect(ctx, cfg)
@@ -138,19 +149,34 @@ func (p Process) run(ctx context.Context, cfg bus.Config, listen string) error {
 		if err := p.verify(ctx, b, cfg.Log, role); err != nil {
 			return stopped(ctx, err)
 		}
-		r, err := p.Build(ctx, Env{b, cfg.Log, reg, p.Owner})
+		r, err := p.Build(ctx, Env{b, cfg.Log, reg, owner})
 		if err != nil {
 			return stopped(ctx, err)
 		}
 		role.become(func() error { return errors.Join(b.Ready(), r.Ready()) })
-		return r.Run(ctx)
+		return runOn(ctx, b, r)
 	}}}
 	admin, addr, err := Admin(listen, reg, roles)
 	if err != nil {
 		return err
 	}
+	owner = Owner(p.Host, addr)
 	cfg.Log.Info("starting", "role", p.Name, "listen", addr.String(), "nats", cfg.URL)
 	return RunAll(ctx, cfg.Log, append(roles, admin))
+}
+
+// runOn runs a role for as long as the install is the one that it was built on.
+func runOn(ctx context.Context, b *bus.Bus, r Role) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watched := make(chan error, 1)
+	go func() {
+		defer cancel()
+		watched <- b.Watch(ctx)
+	}()
+	err := r.Run(ctx)
+	cancel()
+	return errors.Join(<-watched, err)
 }
 
 // verify waits for an install: services may start before it is provisioned.

@@ -13,11 +13,14 @@ import (
 // successor of a watcher derives the same from the same version of an object,
 // and A→B→A gives three: the resourceVersion is in it, which is why the bare
 // content hash is not the ID (docs/adr/0001). One version may be several changes, each for
-// other destinations.
+// other destinations; one that is published again because of a dead letter is another one.
 func ChangeID(c event.Change) string {
 	fields := []string{c.ClusterID, c.UID, c.ResourceVersion, string(c.Op), c.Hash, strconv.Itoa(c.Sanitizer)}
 	for _, k := range c.To {
 		fields = append(fields, k.String())
+	}
+	if c.Retry != 0 {
+		fields = append(fields, strconv.FormatUint(c.Retry, 10))
 	}
 	return digest(fields...)
 }

@@ -46,6 +46,8 @@ func TestChangeID(t *testing.T) {
 		{"its creation", ChangeID(change(func(c *event.Change) { c.Op = event.Create }))},
 		{"the same in another cluster", ChangeID(change(func(c *event.Change) { c.ClusterID = "c-2" }))},
 		{"rendered by other rules", ChangeID(change(func(c *event.Change) { c.Sanitizer = 2 }))},
+		{"as it is now, because of a letter", ChangeID(change(func(c *event.Change) { c.Retry = 7 }))},
+		{"the same because of another letter", ChangeID(change(func(c *event.Change) { c.Retry = 8 }))},
 		{"fields that run into each other", ChangeID(change(func(c *event.Change) { c.UID, c.ResourceVersion = "u-web1", "" }))},
 	})
 }

@@ -30,6 +30,7 @@ const (
 	BucketLease       = "KS_LEASE"
 	BucketCursor      = "KS_CURSOR"
 	BucketStatus      = "KS_STATUS"
+	BucketLag         = "KS_LAG"
 )
 
 // Parts, LiveShards and WriteShards are fixed at install: they stand in each
@@ -137,6 +138,51 @@ var every = []int{0, 1, 2, 3, 4, 5, 6, 7}
 // ParseEventPart reads the part off a subject of KS_EVENTS.
 func ParseEventPart(s string) (int, error) { return number(s, 3, Parts) }
 
+// Event is what a subject of KS_EVENTS says of its messages: they are changes of a type in
+// one namespace, or MARKs for a destination.
+type Event struct {
+	Part                                int
+	Cluster, Group, Resource, Namespace string                // of changes
+	Mark                                *event.DestinationKey // of MARKs
+}
+
+// ParseEvent is the reverse of [EventChange] and [EventMark].
+func ParseEvent(s string) (Event, error) {
+	t := strings.Split(s, ".")
+	if len(t) != 8 {
+		return Event{}, fmt.Errorf("%w: %q", ErrSubject, s)
+	}
+	part, err := ParseEventPart(s)
+	if err != nil {
+		return Event{}, err
+	}
+	var p [4]string
+	for i := range p {
+		if p[i], err = ParseToken(t[4+i]); err != nil {
+			return Event{}, fmt.Errorf("%w: %q: %w", ErrSubject, s, err)
+		}
+	}
+	if EventChange(part, p[0], p[1], p[2], p[3]) != s {
+		return Event{}, fmt.Errorf("%w: %q", ErrSubject, s)
+	}
+	if p[1] == " " {
+		return Event{Part: part, Cluster: p[0], Mark: &event.DestinationKey{Cluster: p[0], Namespace: p[2], Name: p[3]}}, nil
+	}
+	return Event{Part: part, Cluster: p[0], Group: p[1], Resource: p[2], Namespace: p[3]}, nil
+}
+
+// ParseEventFence is the reverse of [EventFence].
+func ParseEventFence(s string) (part int, cluster string, err error) {
+	if part, err = number(s, 3, Parts); err != nil {
+		return 0, "", err
+	}
+	t := strings.Split(s, ".")
+	if cluster, err = ParseToken(t[len(t)-1]); err == nil && EventFence(part, cluster) != s {
+		err = fmt.Errorf("%w: %q", ErrSubject, s)
+	}
+	return part, cluster, err
+}
+
 // LiveData is where a destination's changes of one part stand.
 func LiveData(part int, k event.DestinationKey) string {
 	return join("ks.live.d", strconv.Itoa(part), strconv.Itoa(LiveShard(k)), destination(k))
@@ -231,6 +277,21 @@ func CtlResourcesOf(cluster string, part int) string {
 	return join("ks.ctl", event.RequestResources, Token(cluster), strconv.Itoa(part), ">")
 }
 
+// CtlObject is a request for an object as it is now, because of one dead letter.
+func CtlObject(part int, k event.DestinationKey, letter uint64) string {
+	return join("ks.ctl", event.RequestObject, Token(k.Cluster), strconv.Itoa(part), Token(k.Namespace), Token(k.Name), strconv.FormatUint(letter, 10))
+}
+
+// CtlObjects selects those requests to the owner of one lane.
+func CtlObjects(cluster string, part int) string {
+	return join("ks.ctl", event.RequestObject, Token(cluster), strconv.Itoa(part), ">")
+}
+
+// CtlObjectsOf selects those requests for one destination.
+func CtlObjectsOf(k event.DestinationKey) string {
+	return join("ks.ctl", event.RequestObject, Token(k.Cluster), "*", Token(k.Namespace), Token(k.Name), "*")
+}
+
 // CtlRun is a request for a run of one destination.
 func CtlRun(k event.DestinationKey) string { return join("ks.ctl", event.RequestRun, destination(k)) }
 
@@ -259,11 +320,33 @@ func ConsumerResources(cluster string, part int) string {
 	return "resources-" + Token(cluster) + "-" + strconv.Itoa(part)
 }
 
+// ConsumerObjects is the durable consumer of a lane's owner for single objects.
+func ConsumerObjects(cluster string, part int) string {
+	return "objects-" + Token(cluster) + "-" + strconv.Itoa(part)
+}
+
 // DeadLetter is where a message that a stage could not process is kept:
 // dead-lettering it twice is one record. The destination is "" where a stage
 // comes before destinations.
 func DeadLetter(stage string, k event.DestinationKey, stream string, seq uint64) string {
 	return join("ks.dlq", Token(stage), destination(k), Token(stream), strconv.FormatUint(seq, 10))
+}
+
+// ParseDeadLetter is the reverse of [DeadLetter].
+func ParseDeadLetter(s string) (stage string, k event.DestinationKey, stream string, seq uint64, err error) {
+	bad := fmt.Errorf("%w: %q", ErrSubject, s)
+	t := strings.Split(s, ".")
+	if len(t) != 8 {
+		return "", k, "", 0, bad
+	}
+	var errs [3]error
+	stage, errs[0] = ParseToken(t[2])
+	stream, errs[1] = ParseToken(t[6])
+	seq, errs[2] = strconv.ParseUint(t[7], 10, 64)
+	if k, err = parseDestination(strings.Join(t[3:6], "."), 0); err != nil || errors.Join(errs[:]...) != nil || DeadLetter(stage, k, stream, seq) != s {
+		return "", event.DestinationKey{}, "", 0, bad
+	}
+	return stage, k, stream, seq, nil
 }
 
 // DestinationToken is a destination as a key of the buckets.
@@ -295,7 +378,30 @@ func ParseCredentialKey(s string) (secret string, err error) {
 
 // BookmarkKey is where a type's bookmark stands in KS_CURSOR.
 func BookmarkKey(cluster, group, resource, namespace string) string {
-	return join("bookmark", Token(cluster), Token(group), Token(resource), Token(namespace))
+	return join(Bookmarks, Token(cluster), Token(group), Token(resource), Token(namespace))
+}
+
+// Bookmarks is below what all bookmarks stand in KS_CURSOR.
+const Bookmarks = "bookmark"
+
+// BookmarksOf is below what those of a cluster stand.
+func BookmarksOf(cluster string) string { return join(Bookmarks, Token(cluster)) }
+
+// ParseBookmarkKey is the inverse of BookmarkKey.
+func ParseBookmarkKey(s string) (cluster, group, resource, namespace string, err error) {
+	tokens := strings.Split(s, ".")
+	if len(tokens) != 5 || tokens[0] != Bookmarks {
+		return "", "", "", "", fmt.Errorf("%w: %q", ErrSubject, s)
+	}
+	for n, into := range []*string{&cluster, &group, &resource, &namespace} {
+		if *into, err = ParseToken(tokens[n+1]); err != nil {
+			return "", "", "", "", fmt.Errorf("%w: %q: %w", ErrSubject, s, err)
+		}
+	}
+	if BookmarkKey(cluster, group, resource, namespace) != s {
+		return "", "", "", "", fmt.Errorf("%w: %q", ErrSubject, s)
+	}
+	return cluster, group, resource, namespace, nil
 }
 
 // HintKey is where a branch's hint stands in KS_CURSOR.

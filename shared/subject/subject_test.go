@@ -154,7 +154,16 @@ func FuzzSubjects(f *testing.F) {
 			t.Errorf("%q is of part %d, %v", change, p, err)
 		}
 
+		if group != " " {
+			if got, err := ParseEvent(change); err != nil || got != (Event{Part: part, Cluster: cluster, Group: group, Resource: resource, Namespace: objectNamespace}) {
+				t.Errorf("%q reads as %+v, %v", change, got, err)
+			}
+		}
+
 		mark := EventMark(part, cluster, k)
+		if got, err := ParseEvent(mark); err != nil || got.Part != part || got.Mark == nil || *got.Mark != k {
+			t.Errorf("%q reads as %+v, %v", mark, got, err)
+		}
 		checkSubject(t, AllEvents, mark)
 		selects(t, mark, EventPart(part), EventMarks(k))
 		ignores(t, mark, EventMarks(other), EventMarks(event.DestinationKey{Cluster: cluster + "x", Namespace: namespace, Name: name}))
@@ -167,6 +176,15 @@ func FuzzSubjects(f *testing.F) {
 
 		fence := EventFence(part, cluster)
 		checkSubject(t, AllEvents, fence)
+		if p, c, err := ParseEventFence(fence); p != part || c != cluster || err != nil {
+			t.Errorf("%q reads as part %d of %q, %v", fence, p, c, err)
+		}
+		if _, err := ParseEvent(fence); err == nil {
+			t.Errorf("%q reads as an event", fence)
+		}
+		if _, _, err := ParseEventFence(change); err == nil {
+			t.Errorf("%q reads as a fence", change)
+		}
 		ignores(t, fence, EventPart(part), EventMarks(k), EventFence(part, cluster+"x"), EventFence((part+1)%Parts, cluster))
 
 		live := LiveData(part, k)
@@ -219,8 +237,19 @@ func FuzzSubjects(f *testing.F) {
 		selects(t, behind, CtlRuns, CtlRunsBehind(k))
 		ignores(t, behind, run, CtlRunsBehind(other), CtlClusterStates(cluster, part), CtlResourcesOf(cluster, part))
 
-		checkSubject(t, AllDLQ, DeadLetter("router", k, Events, uint64(n)))
-		for _, c := range []string{ConsumerClusterState(cluster, part), ConsumerResources(cluster, part), ConsumerRuns} {
+		object := CtlObject(part, k, uint64(n))
+		checkSubject(t, AllCtl, object)
+		selects(t, object, CtlObjects(cluster, part), CtlObjectsOf(k))
+		ignores(t, object, CtlObjects(cluster, (part+1)%Parts), CtlObjects(cluster+"x", part), CtlObjectsOf(other), CtlRuns, CtlResourcesOf(cluster, part), CtlOfRun(cluster, name))
+		ignores(t, run, CtlObjects(cluster, part))
+		ignores(t, contents, CtlObjects(cluster, part), CtlObjectsOf(k))
+
+		letter := DeadLetter(name, k, resource, uint64(n))
+		checkSubject(t, AllDLQ, letter)
+		if stage, of, stream, seq, err := ParseDeadLetter(letter); stage != name || of != k || stream != resource || seq != uint64(n) || err != nil {
+			t.Errorf("%q reads as %q, %v, %q, %d, %v", letter, stage, of, stream, seq, err)
+		}
+		for _, c := range []string{ConsumerClusterState(cluster, part), ConsumerResources(cluster, part), ConsumerObjects(cluster, part), ConsumerRuns} {
 			if !consumerPattern.MatchString(c) {
 				t.Errorf("%q is no legal name of a consumer", c)
 			}
@@ -236,6 +265,12 @@ func FuzzSubjects(f *testing.F) {
 		checkKey(t, hint)
 		if bookmark == hint {
 			t.Errorf("a bookmark and a hint share the key %q", hint)
+		}
+		if c, g, r, ns, err := ParseBookmarkKey(bookmark); c != cluster || g != group || r != resource || ns != objectNamespace || err != nil || !strings.HasPrefix(bookmark, BookmarksOf(cluster)+".") {
+			t.Errorf("%q reads as %q, %q, %q, %q, %v", bookmark, c, g, r, ns, err)
+		}
+		if _, _, _, _, err := ParseBookmarkKey(hint); !errors.Is(err, ErrSubject) {
+			t.Errorf("the hint %q is a bookmark: %v", hint, err)
 		}
 	})
 }

@@ -31,6 +31,7 @@ func TestBurst(t *testing.T) {
 // TestBurstKilled: the same, while kubescribe is killed three times in the middle
 // and started again.
 func TestBurstKilled(t *testing.T) {
+	long(t)
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "killed")
 	burst := newBurst(t, w, ns)
@@ -58,6 +59,7 @@ func TestBurstKilled(t *testing.T) {
 // doubles nothing. It comes as a reader: one who may do everything would never see
 // an API server that does not know its roles yet, and forbids what it will allow.
 func TestBurstWithoutAPIServer(t *testing.T) {
+	long(t)
 	t.Parallel()
 	w := newWorld(t, ownCluster(t))
 	w.asReader(t)
@@ -84,6 +86,7 @@ func TestBurstWithoutAPIServer(t *testing.T) {
 // it had told, so what was deleted while kubescribe stood still is found by what
 // is missing.
 func TestDeletedBehindItsBack(t *testing.T) {
+	long(t)
 	t.Parallel()
 	w := newWorld(t, ownCluster(t))
 	ns := w.namespace(t, "behind")

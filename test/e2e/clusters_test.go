@@ -11,6 +11,7 @@ import (
 // one branch: neither has a file of the other's, and what happens in one, or to its watcher, is
 // nothing to the other.
 func TestClusters(t *testing.T) {
+	long(t)
 	t.Parallel()
 	w := newWorld(t, cluster)
 	f := newFleet(t, w)

@@ -28,6 +28,7 @@ const demoMedian = time.Second
 // TestDemoKept: the demonstration keeps all that it says it keeps until it is told
 // to go, which leaves nothing behind.
 func TestDemoKept(t *testing.T) {
+	long(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var out transcript

@@ -53,6 +53,7 @@ func (w *world) awaitCondition(t *testing.T, namespace, document, condition, sta
 // remotes that are away, leave a destination as it is registered: it neither begins anew nor
 // removes anything from Git. It ends with its own document.
 func TestDocumentsReplaced(t *testing.T) {
+	long(t)
 	t.Parallel()
 	w := withDefinitions(t)
 	ns := w.namespace(t, "shop")
@@ -169,6 +170,7 @@ func TestDocumentsReplaced(t *testing.T) {
 // TestDocumentsWrong: what is wrong with a document, or selects nothing, is said in its status,
 // with what and where, and no other one suffers from it.
 func TestDocumentsWrong(t *testing.T) {
+	long(t)
 	t.Parallel()
 	w := withDefinitions(t)
 	shop, team := w.namespace(t, "shop"), w.namespace(t, "team")

@@ -9,6 +9,7 @@ import (
 // so, and says it no more once it does; a tenant's Secrets are for that tenant, whose documents get
 // at no other's; and no value is in a status or an Event.
 func TestDocumentsSecrets(t *testing.T) {
+	long(t)
 	t.Parallel()
 	w := withDefinitions(t)
 	shop, team := w.namespace(t, "shop"), w.namespace(t, "team")

@@ -21,6 +21,7 @@ import (
 // is not there when it starts. Its files stay, through a run, the log names the type, and
 // all else goes on; once the right is given back, what happened meanwhile arrives.
 func TestLifecycleRights(t *testing.T) {
+	long(t)
 	t.Parallel()
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "rights")

@@ -22,6 +22,7 @@ import (
 // alone, and of whole types, on a cluster in which nothing else happens: so each commit is
 // accounted for.
 func TestLifecycle(t *testing.T) {
+	long(t)
 	t.Parallel()
 	w := newWorld(t, ownCluster(t))
 	ns := w.namespace(t, "lifecycle")

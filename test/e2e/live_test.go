@@ -150,3 +150,27 @@ func TestDefinition(t *testing.T) {
 	w.settle(t, scope())
 	w.history(t)
 }
+
+// TestDefinitionGoneMeanwhile: what went with a type while nobody watched goes from Git, too, once
+// somebody does.
+func TestDefinitionGoneMeanwhile(t *testing.T) {
+	long(t)
+	t.Parallel()
+	w := newWorld(t, cluster)
+	ns := w.namespace(t, "undefined")
+	w.define(t, ns)
+	w.apply(t, sample(sampleThing, ns, 1))
+	k := w.startReady(t)
+	w.settle(t, scope())
+	stop(t, k)
+	w.remove(t, sample(sampleDefinition, ns, 0))
+	w.startReady(t)
+	must(t, harness.Poll(within(t, stepLimit), 50*time.Millisecond, "the thing to go", func(context.Context) error {
+		files, err := w.remote.Files("live/" + ns + "/" + groupOf(ns))
+		if err == nil && len(files) > 0 {
+			err = fmt.Errorf("there are %q", files)
+		}
+		return err
+	}))
+	w.settle(t, scope())
+}

@@ -17,6 +17,7 @@ import (
 var (
 	bins    harness.Bins
 	cluster *harness.ControlPlane
+	network *harness.Network // for TestFaults alone
 )
 
 func TestMain(m *testing.M) {
@@ -31,6 +32,11 @@ func TestMain(m *testing.M) {
 func setUp(m *testing.M) (code int, err error) {
 	if bins, err = harness.FindBins(); err != nil {
 		return 0, err
+	}
+	if os.Getenv(envFaultsSeconds) != "" { // before the first who needs loopback to be up
+		if network, err = harness.NewNetwork(); err != nil {
+			return 0, err
+		}
 	}
 	dir, err := os.MkdirTemp("", "kubescribe-e2e-")
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 // TestFieldManagers: what ignored field managers own alone stands not in Git, and what they
 // write makes no commit; a commit is whose changes it has, by their field managers.
 func TestFieldManagers(t *testing.T) {
+	long(t)
 	t.Parallel()
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "managers")

@@ -99,8 +99,10 @@ func TestLargest(t *testing.T) {
 	must(t, w.awaitVersions(within(t, stepLimit), "", w.apply(t, thing("largest", strings.Repeat("z", 1_500_000)))))
 	w.settle(t, scope(ns))
 
-	ones := strings.Repeat("1,", 700_000) + "1"
-	w.apply(t, thing("poison", "[[[[["+ones+"]]]]]"))
+	// Half a megabyte of JSON is above ten of YAML where each line is indented for 20 lists.
+	const deep, many = 20, 250_000
+	ones := strings.Repeat("1,", many) + "1"
+	w.apply(t, thing("poison", strings.Repeat("[", deep)+ones+strings.Repeat("]", deep)))
 	must(t, w.awaitVersions(within(t, stepLimit), "", w.apply(t, thing("innocent", "x")), w.apply(t, configMap(ns, "innocent", "x"))))
 	log := string(k.Output())
 	if !strings.Contains(log, "sent to the dead letters") || !strings.Contains(log, "things."+groupOf(ns)+" "+ns+"/poison") {

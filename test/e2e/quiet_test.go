@@ -32,6 +32,7 @@ const quietRounds = 600
 // In the end there is a last change to each type that is watched: once these have their
 // commits, so has everything before them that was to have one.
 func TestQuiet(t *testing.T) {
+	long(t)
 	t.Parallel()
 	w := newWorld(t, ownCluster(t))
 	ns := w.namespace(t, "quiet")

@@ -22,6 +22,7 @@ import (
 // once; what it leaves on the bus when it goes is nothing; and its neighbour notices
 // neither.
 func TestRacesOfDestinations(t *testing.T) {
+	long(t)
 	r := newRaces(t)
 	type stay struct {
 		race         // while it comes
@@ -95,7 +96,7 @@ func (r *races) register(t *testing.T, at instant, more mirror) {
 // for people: no message, no key and no durable consumer.
 func (r *races) gone(t *testing.T) {
 	t.Helper()
-	nc, err := natsgo.Connect(r.server.URL)
+	nc, err := natsgo.Connect(r.nats)
 	must(t, err)
 	defer nc.Close()
 	js, err := jetstream.New(nc)
@@ -132,7 +133,10 @@ func (r *races) gone(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			for s := range info.State.Subjects {
+			for s, n := range info.State.Subjects {
+				if name == subject.Events && n == 1 { // the MARK that its router's cursor names stays until that moves
+					continue
+				}
 				note(name, s)
 			}
 		}

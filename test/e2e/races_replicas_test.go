@@ -5,12 +5,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/kubescribe/kubescribe/shared/subject"
 	"github.com/kubescribe/kubescribe/test/e2e/harness"
 )
 
 // TestRacesOfReplicas: of two of a service either may be killed, at each instant of a
 // run, and the other one brings it to its end.
 func TestRacesOfReplicas(t *testing.T) {
+	long(t)
 	r := newRaces(t)
 	doubled := []string{"router", "stream", "reconciler", "git-writer"}
 	for _, program := range doubled {
@@ -37,8 +39,9 @@ func TestRacesOfReplicas(t *testing.T) {
 	}
 }
 
-// TestRacesOfWatchers: of two watchers the one that came last has the lanes. Where it
-// is killed the other one takes them back, and nothing is missing of what came between.
+// TestRacesOfWatchers: two watchers share the lanes and the configuration. Where one is killed, or
+// stands still until the other has taken all from it and goes on then, nothing is missing of what
+// came between, and nothing is there twice.
 func TestRacesOfWatchers(t *testing.T) {
 	if os.Getenv(envRaces) == "" {
 		t.Skip("it takes a minute: make races does it")
@@ -55,13 +58,24 @@ func TestRacesOfWatchers(t *testing.T) {
 	}
 	r.landed(t, ns)
 	r.start(t, "watcher 2")
+	r.shared(t, subject.LeaseWatcher("e2e"), 2)
 	change()
 	r.landed(t, ns)
-	awaitNotReady(t, r.running["watcher"], "another owner has taken over")
+	for _, name := range []string{"watcher", "watcher 2"} {
+		must(t, r.running[name].AwaitReady(within(t, stepLimit)))
+	}
 	r.running["watcher 2"].Kill()
 	change()
-	must(t, r.running["watcher"].AwaitReady(within(t, 2*stepLimit)))
+	r.landed(t, ns)
+	r.start(t, "watcher 2")
+	r.shared(t, subject.LeaseWatcher("e2e"), 2)
+	must(t, r.running["watcher"].Pause())
+	r.shared(t, subject.LeaseWatcher("e2e"), 1)
 	change()
+	r.landed(t, ns)
+	must(t, r.running["watcher"].Resume())
+	change()
+	r.shared(t, subject.LeaseWatcher("e2e"), 2)
 	history := r.landed(t, ns)
 	r.settle(t, scope())
 	report(t, harness.Versions(history, r.writes))

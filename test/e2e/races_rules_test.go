@@ -13,6 +13,7 @@ import (
 // TestRacesOfRules narrows and widens the rules at each instant of a run: Git ends
 // equal to what the new ones select, and of what both select no version is missing.
 func TestRacesOfRules(t *testing.T) {
+	long(t)
 	t.Parallel()
 	w := newWorld(t, cluster)
 	kept, taken := w.namespace(t, "kept"), w.namespace(t, "taken")

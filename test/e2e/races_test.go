@@ -31,6 +31,7 @@ const envRaces = "KUBESCRIBE_RACES"
 // each kind. A tenth of the races runs, another one with each commit, or as many as
 // KUBESCRIBE_RACES says.
 func TestRaces(t *testing.T) {
+	long(t)
 	r := newRaces(t)
 	for _, race := range draw(t, table()) {
 		t.Run(race.name(), func(t *testing.T) {

@@ -28,8 +28,16 @@ type races struct {
 func newRaces(t *testing.T, namespaces ...string) *races {
 	t.Helper()
 	w := newWorld(t, cluster)
-	r := &races{whole: t, fleet: newFleet(t, w), key: keyOf("live"), others: newOthers(t, w)}
-	r.mirror(t, mirror{"live", namespaces})
+	f := newFleet(t, w)
+	f.mirror(t, mirror{"live", namespaces})
+	return racesOf(t, f)
+}
+
+// racesOf starts the services of a fleet that has its configuration, and waits until
+// their first run has closed.
+func racesOf(t *testing.T, f *fleet) *races {
+	t.Helper()
+	r := &races{whole: t, fleet: f, key: keyOf("live"), others: newOthers(t, f.world)}
 	r.bus = r.connect(t)
 	must(t, r.bus.Verify(within(t, stepLimit)))
 	var err error

@@ -24,7 +24,7 @@ import (
 // orphans, 3 foreign files and a README, one commit makes Git equal the cluster and
 // leaves the rest; a second start makes none, and no run.
 func TestReconcile(t *testing.T) {
-	t.Parallel()
+	// Not beside others: a type of theirs that goes while kubescribe is stopped is a reason for a run.
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "reconcile")
 	w.fill(t, ns, 1200)
@@ -153,6 +153,7 @@ func TestReconcileCommand(t *testing.T) {
 type shown struct {
 	Destination event.Destination
 	Phase       event.PhaseRecord
+	DeadLetters int
 }
 
 // get asks for it, of the only one there is.

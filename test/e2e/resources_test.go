@@ -312,6 +312,7 @@ var wrongSpecs = []wrongSpec{
 	{kind: "WatchRule", spec: `{destinationRef: {name: a}, rules: [{apiGroups: [""], resources: ["*"]}], mirrorSecrets: never}`, field: "spec.mirrorSecrets", words: `"Never"`},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, withoutExclusions: [lease]}`, field: "spec.withoutExclusions[0]", words: `"leases"`},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, withoutExclusions: [secrets]}`, field: "spec.withoutExclusions[0]", words: "supported values"},
+	{kind: "GitDestination", spec: `{remoteRef: {name: a}, mode: dry-run}`, field: "spec.mode", words: `"DryRun"`},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, prune: {mode: Sometimes}}`, field: "spec.prune.mode", words: `"OnEvent"`},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, prune: {maxDeletions: -1}}`, field: "spec.prune.maxDeletions", words: "write one such as 50"},
 	{kind: "GitDestination", spec: `{remoteRef: {name: a}, prune: {maxDeletions: 2147483648}}`, field: "spec.prune.maxDeletions", words: "write one such as 50"},

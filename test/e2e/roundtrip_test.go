@@ -33,6 +33,7 @@ const (
 // corpus: what kubescribe leaves out by default; and owner references and generated names,
 // which mean nothing in another cluster.
 func TestRoundTrip(t *testing.T) {
+	long(t)
 	t.Parallel()
 	files := readCorpus(t)
 	corpus := checkCorpus(t, files)

@@ -109,7 +109,7 @@ spec: {destinationRef: {name: live, namespace: default}, rules: [{apiGroups: ["*
 	if m := files["live/"+ns+"/configmaps/settings.sops.yaml"].Content; !strings.Contains(m, "value: ENC[") {
 		t.Errorf("the type that is sensitive by configuration is\n%s", m)
 	}
-	bus, err := harness.DumpBus(within(t, stepLimit), f.server.URL)
+	bus, err := harness.DumpBus(within(t, stepLimit), f.server.URL, everyStream)
 	must(t, err)
 	if !strings.Contains(bus, "role: plain") {
 		t.Error("the search of the bus does not even find what is in clear")

@@ -107,6 +107,7 @@ func startServices(t *testing.T) (f *fleet, ns string) {
 // have read, because it was lost and made anew, they go on by themselves. Git ends equal
 // to the cluster, and no version is there twice.
 func TestLogsMadeAnew(t *testing.T) {
+	long(t)
 	t.Parallel()
 	f, ns := startServices(t)
 	w := f.world

@@ -51,6 +51,7 @@ func TestStop(t *testing.T) {
 // carried is neither lost nor written twice, whether it had landed or not, and
 // whether kubescribe was stopped or killed.
 func TestStopWhilePushing(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, test := range []struct {
 		name string
@@ -99,6 +100,7 @@ func TestStopWhilePushing(t *testing.T) {
 // TestStopEarly: a start that is stopped at once, or killed, leaves nothing that
 // the next one cannot go on from.
 func TestStopEarly(t *testing.T) {
+	long(t)
 	w := newWorld(t, cluster)
 	ns := w.namespace(t, "early")
 	w.fill(t, ns, 300)

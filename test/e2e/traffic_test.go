@@ -22,6 +22,7 @@ import (
 // version that the API server answered has its commit, in order, none twice, and so has
 // every deletion, an eighth of the changes.
 func TestRunsUnderTraffic(t *testing.T) {
+	long(t)
 	w := newWorld(t, cluster)
 	ns, more := w.namespace(t, "traffic"), w.namespace(t, "more")
 	for n := range 20 {

@@ -272,6 +272,14 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
+// long leaves out what takes long where that is asked for: make test has no time for it.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes long: make long plays it, for make verify too")
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -25,8 +25,20 @@ func TestOlderInstall(t *testing.T) {
 		t.Errorf("it is verified with %v", err)
 	}
 	before := in.bus.Install
-	if err := in.bus.Provision(t.Context(), bus.Options{Replicas: 1}); err != nil {
+	s, err := in.js.Stream(t.Context(), subject.Snap)
+	if err != nil {
 		t.Fatal(err)
+	}
+	raised := s.CachedInfo().Config
+	raised.MaxBytes *= 2
+	if _, err := in.js.UpdateStream(t.Context(), raised); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.bus.Provision(t.Context(), bus.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := s.Info(t.Context()); err != nil || info.Config.MaxBytes != raised.MaxBytes || info.Config.Replicas != 1 {
+		t.Errorf("the limit that was raised to %d is %+v, %v", raised.MaxBytes, info.Config, err)
 	}
 	if err := in.bus.Verify(t.Context()); err != nil || in.bus.Install != before {
 		t.Errorf("then with %v; it is install %v, and was %v", err, in.bus.Install, before)

@@ -275,13 +275,7 @@ func (c *chaos) killStreams() {
 func (c *chaos) busDies() {
 	c.Helper()
 	c.disturbedBy(func() {
-		c.nats.Restart(c.T)
-		for _, js := range []func() error{
-			func() error { _, err := c.js.AccountInfo(c.Context()); return err },
-			func() error { _, err := c.bus.LastSeq(c.Context(), subject.Live); return err },
-		} {
-			c.until("the bus answers", func() bool { return js() == nil })
-		}
+		c.restartNATS()
 		c.happenings(20)
 		c.stopStreams()
 		c.streams = []role{c.stream()}

@@ -27,11 +27,14 @@ type cluster struct {
 	types     map[string]string // resource → group
 	forbidden map[string]bool   // resources, or resource/namespace, that may not be listed or watched; with /watch behind that, only not watched
 	broken    map[string]bool   // resources that are watched, and cannot be listed or read
+	hidden    map[string]bool   // resources that are served, and not named by discovery
 	failing   map[string]bool   // groups that discovery gets no answer from
 	objects   map[string]map[string]any
 	history   []written
-	oldest    int      // versions before it are answered with 410
-	secrets   []string // requests for Secrets
+	oldest    int            // versions before it are answered with 410
+	secrets   []string       // requests for Secrets
+	listed    map[string]int // resource → how often it was listed
+	upTo      map[string]int // resource → the version up to which watches are told of it; none: all
 }
 
 // written is one version, of the type that path names.
@@ -47,7 +50,7 @@ const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 // newCluster serves resources: "configmaps", or "widgets.example.com".
 func newCluster(t *testing.T, resources ...string) (*cluster, *rest.Config) {
 	t.Helper()
-	c := &cluster{rv: 100, types: map[string]string{}, forbidden: map[string]bool{}, broken: map[string]bool{}, failing: map[string]bool{}, objects: map[string]map[string]any{}}
+	c := &cluster{rv: 100, types: map[string]string{}, forbidden: map[string]bool{}, broken: map[string]bool{}, hidden: map[string]bool{}, failing: map[string]bool{}, objects: map[string]map[string]any{}, listed: map[string]int{}, upTo: map[string]int{}}
 	c.moved = sync.NewCond(&c.mu)
 	for _, r := range resources {
 		c.serve(r)
@@ -154,6 +157,22 @@ func (c *cluster) forget() {
 	c.change(func() { c.rv++; c.oldest, c.history = c.rv, nil })
 }
 
+// tells has watches of a resource told of what was written up to a version, of all by default.
+func (c *cluster) tells(resource string, upTo ...int) {
+	c.change(func() {
+		delete(c.upTo, resource)
+		for _, rv := range upTo {
+			c.upTo[resource] = rv
+		}
+	})
+}
+
+// lists is how often a resource was listed.
+func (c *cluster) lists(resource string) (n int) {
+	c.change(func() { n = c.listed[resource] })
+	return n
+}
+
 func kindOf(resource string) string {
 	return strings.ToUpper(resource[:1]) + strings.TrimSuffix(resource[1:], "s")
 }
@@ -191,7 +210,9 @@ func selected(r *http.Request) string {
 func (c *cluster) answer(path, only string) (int, any) {
 	groups := map[string][]string{}
 	for resource, group := range c.types {
-		groups[group] = append(groups[group], resource)
+		if !c.hidden[resource] {
+			groups[group] = append(groups[group], resource)
+		}
 	}
 	switch path {
 	case "/api/v1/namespaces/kube-system":
@@ -234,6 +255,7 @@ func (c *cluster) answer(path, only string) (int, any) {
 		}
 		return refusal(http.StatusNotFound, metav1.StatusReasonNotFound)
 	}
+	c.listed[resource]++
 	items := []map[string]any{}
 	for key, o := range c.objects {
 		if only != "" && !strings.HasSuffix(key, "/"+only) {
@@ -286,8 +308,8 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	path, namespace, kind, only := r.URL.Path, "", "X", selected(r)
+	resource, ns, _, ok := c.find(path)
 	if path != definitions {
-		resource, ns, _, ok := c.find(path)
 		if !ok || c.forbidden[resource] || c.forbidden[resource+"/"+ns] || c.forbidden[resource+"/"+ns+"/watch"] {
 			code, body := refusal(http.StatusForbidden, metav1.StatusReasonForbidden)
 			if !ok {
@@ -325,16 +347,20 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 			send("ERROR", gone)
 			return
 		}
+		now, behind := c.upTo[resource]
+		if !behind {
+			now = c.rv
+		}
 		for _, h := range c.history {
-			if h.rv > at && h.path == path && (namespace == "" || h.object["metadata"].(map[string]any)["namespace"] == namespace) &&
+			if h.rv > at && h.rv <= now && h.path == path && (namespace == "" || h.object["metadata"].(map[string]any)["namespace"] == namespace) &&
 				(only == "" || h.object["metadata"].(map[string]any)["name"] == only) {
 				send(h.op, h.object)
 			}
 		}
-		if at < c.rv && path != definitions { // a bookmark, of one that is up to date
-			send("BOOKMARK", map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"resourceVersion": strconv.Itoa(c.rv)}})
+		if at < now && path != definitions { // a bookmark, of one that is up to date
+			send("BOOKMARK", map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"resourceVersion": strconv.Itoa(now)}})
 		}
-		at = c.rv
+		at = max(at, now)
 		w.(http.Flusher).Flush()
 		c.moved.Wait()
 	}

@@ -18,7 +18,8 @@ import (
 // program is the kubescribe binary, built once.
 var program = built("kubescribe")
 
-// built builds the program of a service, the first time that it is wanted, as it is released.
+// built builds the program of a service, the first time that it is wanted, as it is released;
+// where envCover is set, it notes there what is reached of it, unless it is killed.
 func built(service string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
 		dir, err := programs()
@@ -26,7 +27,11 @@ func built(service string) func() (string, error) {
 			return "", err
 		}
 		bin := filepath.Join(dir, service)
-		cmd := exec.Command("go", "build", "-o", bin, "./cmd/"+service) //nolint:noctx // for all tests
+		args := []string{"build", "-o", bin}
+		if os.Getenv(envCover) != "" {
+			args = append(args, "-cover", "-covermode=atomic", "-coverpkg=github.com/kubescribe/kubescribe/shared/...,github.com/kubescribe/kubescribe/services/...")
+		}
+		cmd := exec.Command("go", append(args, "./cmd/"+service)...) //nolint:noctx // for all tests
 		cmd.Dir = filepath.Join("..", "..", "services", service)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -46,7 +51,14 @@ var programs = sync.OnceValues(func() (string, error) {
 // programDir is that directory, "" if no test has needed it.
 var programDir string
 
+// envCover names the directory for what is reached of programs. It has a name of its own because
+// go test sets GOCOVERDIR, which is what they go by, to one that it removes.
+const envCover = "KUBESCRIBE_COVERDIR"
+
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(envCover); dir != "" {
+		_ = os.Setenv("GOCOVERDIR", dir) // fails for names that are none
+	}
 	code := m.Run()
 	if programDir != "" {
 		_ = os.RemoveAll(programDir)
@@ -115,7 +127,7 @@ func (i *invocation) ends(code int, words ...string) {
 	i.Helper()
 	select {
 	case <-i.done:
-	case <-time.After(60 * time.Second):
+	case <-time.After(patience):
 		i.Fatalf("it does not end: %s%s", i.stdout.String(), i.stderr.String())
 	}
 	if got := i.cmd.ProcessState.ExitCode(); got != code {
@@ -166,6 +178,7 @@ func TestCommandReconcile(t *testing.T) {
 // TestCommandReconcileUnderWay: a run that is under way is not the one that was asked
 // for, and a request of somebody else is not either.
 func TestCommandReconcileUnderWay(t *testing.T) {
+	long(t)
 	t.Parallel()
 	in := newInstall(t)
 	r := in.reconciler()
@@ -191,7 +204,7 @@ func TestCommandReconcileUnderWay(t *testing.T) {
 	in.reconciler()
 	third := p.begins(event.ReasonTypeAppeared, before.Run, first.Run, second.Run)
 	c.says("run " + third.Run + " (TypeAppeared): 0 of 2 lanes answered; the run that was asked for follows it")
-	in.nats.Restart(t) // it waits for the bus, too
+	in.restartNATS() // the command waits for it, too
 	p.goesThrough(third, time.Now())
 	fourth := p.begins(event.ReasonRequested, before.Run, first.Run, second.Run, third.Run)
 	p.goesThrough(fourth, time.Now())
@@ -298,14 +311,14 @@ func TestCommandTimeout(t *testing.T) {
 	r := in.reconciler()
 	before := p.live(time.Now())
 	r.stop()
-	in.types("reconcile", "d", "--timeout", "1s").ends(1, "not done in time", "waiting for the reconciler to take the request", "kubescribe get")
+	in.types("reconcile", "d", "--timeout", "8s").ends(1, "not done in time", "waiting for the reconciler to take the request", "kubescribe get")
 	in.reconciler()
 	rec := p.begins(event.ReasonRequested, before.Run)
 	if _, err := mustBucket[event.Status](in, subject.BucketStatus).Put(t.Context(), subject.DestinationToken(key("d")),
 		event.Status{V: event.Version, Stalled: &event.Stalled{Reason: event.StalledFolderNotOurs, Message: "it is team x's"}}, 0); err != nil {
 		t.Fatal(err)
 	}
-	in.types("reconcile", "d", "--timeout", "2s").ends(1, "not done in time", "run "+rec.Run+" (Requested): 0 of 2 lanes answered", "FolderNotOurs", "it is team x's")
+	in.types("reconcile", "d", "--timeout", "8s").ends(1, "not done in time", "run "+rec.Run+" (Requested): 0 of 2 lanes answered", "FolderNotOurs", "it is team x's")
 	// Somebody who stops it has it stop waiting.
 	c := in.types("reconcile", "d")
 	c.says("0 of 2 lanes answered")

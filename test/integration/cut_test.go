@@ -138,6 +138,7 @@ func (m *mirror) equals() {
 // none of which stores more than that and one object, and brings each object once; the
 // phase is that of a start until all are written.
 func TestStartIsCut(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := cutMirror(t)
 	seen, history := m.seeContents(), m.history("d")
@@ -191,6 +192,7 @@ func TestStartIsCut(t *testing.T) {
 
 // TestCutDiff: what a comparison has no room to show is said to differ.
 func TestCutDiff(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := cutMirror(t)
 	m.startAll(reconciler.Deps{Room: cutRoom})
@@ -225,6 +227,7 @@ func TestCutDiff(t *testing.T) {
 // TestCutStartRestarted: whoever is restarted in the middle of a chain of runs, it comes
 // to the same.
 func TestCutStartRestarted(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, who := range []string{"reconciler", "watcher", "stream"} {
 		t.Run(who, func(t *testing.T) {

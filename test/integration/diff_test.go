@@ -262,9 +262,9 @@ func TestCommandDiffTimeout(t *testing.T) {
 	p := in.play("d", nil)
 	in.reconciler()
 	before := p.live(time.Now())
-	in.types("diff", "d", "--timeout", "2s").ends(1, "not done in time", "(Comparison): 0 of 2 lanes answered")
+	in.types("diff", "d", "--timeout", "8s").ends(1, "not done in time", "(Comparison): 0 of 2 lanes answered")
 	rec := p.begins(event.ReasonCompare, before.Run)
-	in.types("diff", "d", "--timeout", "2s", "--exit-code").ends(2, "not done in time", "run "+rec.Run+" (Comparison)", "follows it")
+	in.types("diff", "d", "--timeout", "8s", "--exit-code").ends(2, "not done in time", "run "+rec.Run+" (Comparison)", "follows it")
 }
 
 // TestCommandDiffReplaced: it asks again when another run comes, or takes away what

@@ -287,6 +287,7 @@ func TestGitWriterTellsOnce(t *testing.T) {
 // TestGitWritersTell: of two writers one answers each barrier, with what is before
 // it and nothing that is behind it, and what they write stays in order.
 func TestGitWritersTell(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const n = 40
 	s := newStand(t)

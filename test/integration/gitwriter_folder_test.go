@@ -185,6 +185,7 @@ func TestGitWriterFolderBlocked(t *testing.T) {
 // TestGitWriterFolderFreed: a folder that was refused is looked at again by itself, with
 // nothing pushed from here.
 func TestGitWriterFolderFreed(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := newStand(t)
 	s.foreign("Block", func(dir string) error { return os.WriteFile(filepath.Join(dir, "live"), []byte("x\n"), 0o644) })
@@ -200,6 +201,7 @@ func TestGitWriterFolderFreed(t *testing.T) {
 // TestGitWriterFight: a folder that somebody takes again and again, and gives back
 // whenever anybody looks, costs the remote a slower and slower asking.
 func TestGitWriterFight(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const rounds = 9
 	s := newStand(t)

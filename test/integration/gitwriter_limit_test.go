@@ -535,6 +535,7 @@ func TestGitWriterLimitOfForged(t *testing.T) {
 // versions commits none of them twice or out of order, and the newest at last; of another
 // object, which has no limit, it commits each.
 func TestGitWriterLimitKilled(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const kills = 12
 	s := idleLimitStand(t)

@@ -96,6 +96,7 @@ func TestGitWriterFoldersOverlap(t *testing.T) {
 // TestClustersOverlap: a cluster whose folder lies inside that of another one removes
 // nothing there, nor is anything of its own written, until the other one leaves.
 func TestClustersOverlap(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := prepareMirror(t, "{}", []string{"d"}, "deployments.apps")
 	m.cluster.put("deployments", "shop", "web", "1")

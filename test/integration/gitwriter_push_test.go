@@ -302,6 +302,7 @@ func TestGitWriterReadsNoHistoryOfOthers(t *testing.T) {
 // TestGitWriterFirstPushWithoutHint: after the crash between a first push and its
 // hint the position is found, however much others have pushed since.
 func TestGitWriterFirstPushWithoutHint(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const theirs = 300
 	s := newStand(t)
@@ -763,9 +764,10 @@ func TestGitWriterRefused(t *testing.T) {
 			if err := gittest.InstallHook(s.dir, "pre-receive", ""); err != nil {
 				t.Fatal(err)
 			}
-			s.wantVersions(3)
+			s.write(d, configMap(event.Update, "web", "3", 4)) // behind those that were refused
+			s.wantVersions(4)
 			s.until("it is stalled no more", func() bool { return s.stalled(d.Key) == nil })
-			if got := fmt.Sprint(s.versions()); got != "[1 2 3]" {
+			if got := fmt.Sprint(s.versions()); got != "[1 2 3 4]" {
 				t.Errorf("versions %s", got)
 			}
 		})

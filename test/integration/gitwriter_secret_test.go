@@ -206,6 +206,7 @@ func TestGitWriterSecret(t *testing.T) {
 
 // TestGitWriterSecretOverSSH: the same of a key, with its passphrase, and of the host's.
 func TestGitWriterSecretOverSSH(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := newStand(t)
 	log := &logged{}

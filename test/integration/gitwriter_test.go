@@ -294,14 +294,18 @@ func (s *stand) versions() []string {
 	return strings.Fields(out)
 }
 
+// wantVersions waits for so many versions. One that is not in its place never will be.
 func (s *stand) wantVersions(n int) {
 	s.Helper()
-	s.until(fmt.Sprintf("%d versions", n), func() bool { return len(s.versions()) >= n })
-	for i, v := range s.versions() {
-		if v != strconv.Itoa(i+1) {
-			s.Fatalf("version %s stands in place %d of %v", v, i+1, s.versions())
+	s.until(fmt.Sprintf("%d versions", n), func() bool {
+		got := s.versions()
+		for i, v := range got {
+			if v != strconv.Itoa(i+1) {
+				s.Fatalf("version %s stands in place %d of %v", v, i+1, got)
+			}
 		}
-	}
+		return len(got) >= n
+	})
 	s.git("fsck", "--strict")
 }
 
@@ -330,6 +334,7 @@ func TestGitWriterCommitsEachChange(t *testing.T) {
 // TestGitWriterResumes stops a writer and starts the next after every 25 changes
 // of a load, without waiting for what was written to land.
 func TestGitWriterResumes(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const n = 200
 	s := newStand(t)
@@ -393,6 +398,7 @@ func TestGitWritersCompete(t *testing.T) {
 // TestGitWritersLoseAnswers: three writers of one branch, of whose pushes each fifth one is
 // carried out without its answer coming back, commit each change once, in order.
 func TestGitWritersLoseAnswers(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const n, together, every = 600, 20, 5
 	s := newStand(t)
@@ -661,10 +667,10 @@ func TestGitWriterPathTaken(t *testing.T) {
 	s.write(d, configMap(event.Create, "api", "a", 1))
 	s.wantVersions(1)
 	var m bus.Message
-	s.until("the letter is kept", func() (kept bool) {
-		var err error
-		m, err = s.bus.LastFor(t.Context(), subject.DLQ, subject.AllDLQ)
-		return err == nil && strings.Contains(strings.Join(m.Header[event.HeaderReason], ""), "web.yaml")
+	s.until("the letter is kept", func() bool {
+		l := newestLetter(t, s.bus)
+		m = l.Message
+		return strings.Contains(l.Reason, "web.yaml")
 	})
 	if c, err := event.ParseChange(m.Header, m.Data); err != nil || c.Name != "web" || len(c.Manifest) == 0 {
 		t.Errorf("what was not written cannot be read off the letter: %v, %v", m.Header, err)
@@ -740,6 +746,7 @@ func TestGitWriterHistoryRewritten(t *testing.T) {
 // of, runs are asked for, and what comes from then on is written. It may hold the
 // beginning of the former one, as a backup does, and have grown past the branch.
 func TestGitWriterLogWentBack(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for name, tt := range map[string]struct{ restored, again int }{
 		"made anew": {0, 1}, "made anew, longer": {0, 20}, "restored": {2, 1}, "restored, longer": {2, 20},

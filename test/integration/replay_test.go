@@ -19,6 +19,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/stream/results"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -425,7 +426,7 @@ func (p *player) take(f fed, d decide.Decision) {
 		p.drop()
 	}
 	for _, i := range d.Items {
-		if i.Outcome == decide.Forwarded {
+		if i.Outcome == outcome.Forwarded {
 			if p.last == nil {
 				p.last = map[string]forwarded{}
 			}

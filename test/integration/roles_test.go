@@ -42,6 +42,15 @@ type install struct {
 	// recipient is to whom watchers seal Secrets; nil: they do not.
 	recipient *seal.Recipient
 	log       *slog.Logger // of watchers; nil: nowhere
+	replica   string       // of a watcher: its name among those it shares with; "": it shares with nobody
+}
+
+// long leaves out what takes long where that is asked for: make test has no time for it.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes long: make long plays it, for make verify too")
+	}
 }
 
 func newInstall(t *testing.T) *install {
@@ -174,6 +183,21 @@ func (in *install) until(what string, met func() bool) {
 		case <-tick.C:
 		}
 	}
+}
+
+// restartNATS stops the server, and starts it again.
+func (in *install) restartNATS() {
+	in.Helper()
+	in.nats.Restart(in.T)
+	in.answered()
+}
+
+// answered waits until the server that was restarted answers the test: what is asked before a client
+// notices that the server went is answered by nobody, though it says that it is connected.
+func (in *install) answered() {
+	in.Helper()
+	in.until("the bus answers", func() bool { _, err := in.bus.LastSeq(in.Context(), subject.Live); return err == nil })
+	in.until("JetStream answers", func() bool { _, err := in.js.AccountInfo(in.Context()); return err == nil })
 }
 
 // noneLeft asserts that roles that have stopped left no goroutine. The server is
@@ -337,7 +361,7 @@ func (in *install) laneStore(part int, cluster, id string, out bus.Output) uint6
 		}
 		in.lanes[part] = l
 	}
-	if _, err := l.Publish(in.Context(), id, out, nil); err != nil {
+	if _, err := l.Publish(in.Context(), bus.Item{ID: id, Output: out}); err != nil {
 		in.Fatal(err)
 	}
 	m, err := in.bus.LastFor(in.Context(), subject.Events, out.Subject)
@@ -350,7 +374,9 @@ func (in *install) laneStore(part int, cluster, id string, out bus.Output) uint6
 // store puts a message into a stream as the hop before the one under test does.
 func (in *install) store(subj, id string, h event.Header, body []byte) {
 	in.Helper()
-	if _, err := in.js.PublishMsg(in.Context(), &nats.Msg{Subject: subj, Header: nats.Header(event.Forward(h, id)), Data: body}); err != nil {
+	h = event.Forward(h, id)
+	h[event.HeaderCursor] = []string{bus.Cursor{}.String()}
+	if _, err := in.js.PublishMsg(in.Context(), &nats.Msg{Subject: subj, Header: nats.Header(h), Data: body}); err != nil {
 		in.Fatal(err)
 	}
 }
@@ -418,7 +444,7 @@ func (in *install) counted(r role, name, label string) (n int) {
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			if f.GetName() == name && slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetValue() == label }) {
-				n += int(m.GetCounter().GetValue())
+				n += int(m.GetCounter().GetValue() + m.GetGauge().GetValue())
 			}
 		}
 	}

@@ -324,6 +324,7 @@ func TestSealedCopy(t *testing.T) {
 // TestSealingWithoutRights: a Secret that may not be read stops nothing else, is said once,
 // with the rights that it takes, and is sealed once they are there.
 func TestSealingWithoutRights(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := newSealing(t)
 	s.cluster.putSecret("default", "git", "username", "me", "password", "hush-1")
@@ -366,6 +367,7 @@ func TestSealingWithoutWatch(t *testing.T) {
 // that. Only on a machine that is busy with other things may it come too late: it is tried
 // some times.
 func TestSealedAnew(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := newSealing(t)
 	kv, err := s.js.KeyValue(t.Context(), subject.BucketCredential)
@@ -452,6 +454,7 @@ func TestSealingEnds(t *testing.T) {
 
 // TestSealedDiff: kubescribe diff opens the remote with the same Secret.
 func TestSealedDiff(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := newSealing(t)
 	s.cluster.putSecret("default", "git", "username", "me", "password", "hush-1")

@@ -132,6 +132,7 @@ func TestReconcilerSnapFull(t *testing.T) {
 // TestGitWriterSnapFull: where KS_SNAP has no room for the state of a folder, what was
 // stored of it is given back, and it is said what to do. With room it goes on by itself.
 func TestGitWriterSnapFull(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := newStand(t)
 	s.fullFor = 2 * time.Second
@@ -215,6 +216,7 @@ func (in *install) refusals() func() int {
 // TestRunsShareSnap: two starts whose contents have no room in KS_SNAP wait for some, and
 // come to their ends with room for one of them and a part of the other.
 func TestRunsShareSnap(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const objects, text, room = 40, 20_000, 500_000
 	m := prepareMirror(t, "{}", []string{"d", "e"}, "configmaps")

@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -50,11 +49,7 @@ func TestStreamLeaves(t *testing.T) {
 			return in.counted(r, "kubescribe_stream_changes_total", "unregistered") > dead
 		})
 		in.until("it is a dead letter", func() bool {
-			m, err := in.bus.LastFor(t.Context(), subject.DLQ, subject.AllDLQ)
-			if err != nil && !errors.Is(err, bus.ErrNoMessage) {
-				t.Fatal(err)
-			}
-			return strings.Contains(strings.Join(m.Header[event.HeaderReason], ""), bus.ErrUnknownDestination.Error())
+			return strings.Contains(newestLetter(t, in.bus).Reason, bus.ErrUnknownDestination.Error())
 		})
 		in.until("nothing is held back", func() bool { return in.held(r) == 0 })
 		in.until("the stream is at rest", func() bool { return ofStream() <= goroutines })

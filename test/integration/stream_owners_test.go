@@ -72,6 +72,39 @@ func TestStreamSecondOwner(t *testing.T) {
 	}
 }
 
+// TestStreamShowsNothingOlder: of two that own a destination's stream, one is about to show in
+// KS_PHASE that a run holds while the other one closes it. What that has shown stays.
+func TestStreamShowsNothingOlder(t *testing.T) {
+	l := newLive(t, "d")
+	link := l.nats.Link(t)
+	first := l.streamOn(l.verified(link.Connect(t)))
+	l.begin("run-1", event.StartupReconcile)
+	entry := "$KV." + subject.BucketPhase + "." + subject.DestinationToken(key("d"))
+	reached, resume := link.StillBefore(t, `"owner":"test"`) // what is put there
+	l.mark(anotherPart, "run-1")
+	<-reached
+	second := l.stream()
+	l.mark(configMapsPart, "run-1")
+	l.results("run-1", event.Outcome{}, "CREATE api new")
+	if p := l.closed("run-1"); p.Phase != event.LiveProcessing {
+		t.Errorf("it shows %+v", p)
+	}
+	resume()
+	l.route("last", "x")
+	l.wantWritten("last", "BARRIER", "CREATE api new by run-1", "UPDATE last x")
+	first.stop()
+	second.stop()
+	for _, m := range l.all("KV_"+subject.BucketPhase, entry) {
+		p, err := event.Decode[event.PhaseRecord](m.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !p.Running() && p.Phase != event.LiveProcessing {
+			t.Errorf("once the run has closed it shows %+v", p)
+		}
+	}
+}
+
 // barrier waits until a run's BARRIER is the newest in the destination's stream.
 func (l *live) barrier(run string) {
 	l.Helper()

@@ -101,7 +101,7 @@ func TestStreamDeduplicates(t *testing.T) {
 		"UPDATE web A", "UPDATE api A", "UPDATE web B", "UPDATE web A", "DELETE web", "UPDATE web A", "UPDATE last x",
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("it wrote\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+		t.Fatalf("it wrote\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
 	l.until("all is counted", func() bool {
 		return l.counted(r, "kubescribe_stream_changes_total", "forwarded") == len(want) &&

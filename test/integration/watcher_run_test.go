@@ -282,6 +282,25 @@ func TestWatcherFrozenBefore(t *testing.T) {
 	}
 }
 
+// TestWatcherFenced: a lane in which nothing changes, and which a former owner has taken late, is taken
+// again by who holds it, with the next request about it.
+func TestWatcherFenced(t *testing.T) {
+	t.Parallel()
+	in := newInstall(t)
+	in.replica = "a"
+	c, rc := newCluster(t, "configmaps")
+	c.put("configmaps", "shop", "a", "1")
+	w, _ := in.watcher(rc, documents(t, "d"))
+	in.state("d", "run-1", configmaps)
+	if _, err := in.bus.TakeLane(t.Context(), configmaps, "test", "late"); err != nil {
+		t.Fatal(err)
+	}
+	if entries, _ := in.state("d", "run-2", configmaps); len(entries) != 1 {
+		t.Errorf("it answers %s", paths(entries))
+	}
+	in.until("it is ready", func() bool { return w.ready() == nil })
+}
+
 // TestWatcherIncomplete: types that may not be listed, and groups that do not
 // answer, are named, and not waited for.
 func TestWatcherIncomplete(t *testing.T) {
@@ -319,6 +338,7 @@ func TestWatcherIncomplete(t *testing.T) {
 // TestWatcherMissingWhenItComes: a type that an answer left out, and that had been
 // followed before, is brought by a run once its index is exact, whoever answered.
 func TestWatcherMissingWhenItComes(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		reason          string
@@ -413,6 +433,7 @@ func TestWatcherContentsRefused(t *testing.T) {
 // about others, keeps one run waiting, and no other. It is named, and brought by a run once
 // it can be.
 func TestWatcherGivesUp(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for name, tt := range map[string]struct{ before, contents bool }{
 		"never listed":         {},
@@ -494,6 +515,7 @@ func TestWatcherContentsLackedBefore(t *testing.T) {
 // TestWatcherAskedAgain: a request that comes again, its acknowledgement lost, tells what
 // its answer lacked, to a watcher that had looked for the answer before it was given, too.
 func TestWatcherAskedAgain(t *testing.T) {
+	long(t)
 	t.Parallel()
 	lacking := []string{"configmaps"}
 	state := func(in *install) { in.askState("d", "run-1", configmaps) }
@@ -819,6 +841,78 @@ func TestWatcherTypeAppears(t *testing.T) {
 	}
 	if entries, end := in.state("d", "run-2", part); paths(entries) != "shop/example.com/widgets/w.yaml" || len(end.Incomplete) != 0 {
 		t.Errorf("it answered %s, %+v", paths(entries), end)
+	}
+}
+
+// TestWatcherTypeGone: what was deleted with a type while no watcher ran, a run finds, whether
+// the type was followed everywhere or in one namespace: once, and not while its group does not
+// answer, nor where it is served and not named yet.
+func TestWatcherTypeGone(t *testing.T) {
+	t.Parallel()
+	part := subject.Part("test", "example.com", "widgets")
+	for name, namespace := range map[string]string{"everywhere": "", "in one namespace": "shop"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := newInstall(t)
+			c, rc := newCluster(t, "configmaps", "widgets.example.com", "gadgets.example.com")
+			c.put("widgets", "shop", "w", "1")
+			spec := "rules: [{apiGroups: ['*'], resources: ['*']}]"
+			if namespace != "" {
+				spec += ", namespaces: [" + namespace + "]"
+			}
+			docs := narrowed(t, spec)
+			w, _ := in.watcher(rc, docs)
+			in.state("d", "run-1", part)
+			w.stop()
+			bookmarks, err := bus.OpenBucket[event.Bookmark](t.Context(), in.bus, subject.BucketCursor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			left := func() bool {
+				_, _, err := bookmarks.Get(t.Context(), subject.BookmarkKey("test", "example.com", "widgets", namespace))
+				return !errors.Is(err, bus.ErrNoMessage)
+			}
+			if !left() {
+				t.Fatal("the watcher has left no bookmark of the type")
+			}
+
+			stays := func() {
+				t.Helper()
+				if _, err := in.bus.LastFor(t.Context(), subject.Ctl, subject.CtlRun(key("d"))); !errors.Is(err, bus.ErrNoMessage) || !left() {
+					t.Errorf("a run was asked for, or the bookmark is gone: %t, %v", !left(), err)
+				}
+			}
+			c.change(func() { delete(c.types, "widgets"); c.failing["example.com"] = true })
+			in.lacked("d", "run-2", nil)
+			w, _ = in.watcher(rc, docs)
+			in.asksNothing(c, "configmaps", "", "shop", "run-2")
+			w.stop()
+			stays()
+
+			c.change(func() {
+				c.failing["example.com"], c.hidden["widgets"] = false, true
+				c.types["widgets"] = "example.com"
+			})
+			looked := c.lists("widgets")
+			in.lacked("d", "run-3", nil)
+			w, _ = in.watcher(rc, docs)
+			in.until("it looks whether the type is served", func() bool { return c.lists("widgets") > looked })
+			in.asksNothing(c, "configmaps", "", "shop", "run-3")
+			w.stop()
+			stays()
+
+			c.change(func() { delete(c.types, "widgets") })
+			in.reconciled("d")
+			w, _ = in.watcher(rc, docs)
+			if q := in.runAsked("d"); q.Reason != event.ReasonMayHaveLeft {
+				t.Errorf("it asked %+v", q)
+			}
+			in.until("the bookmark is gone", func() bool { return !left() })
+			w.stop()
+			in.lacked("d", "run-4", nil)
+			in.watcher(rc, docs)
+			in.asksNothing(c, "configmaps", "", "shop", "run-4")
+		})
 	}
 }
 

@@ -40,12 +40,14 @@ type Batch[W any] struct {
 	// Through is the position that the batch brings the branch to: everything in KS_WRITE
 	// up to here is on the branch, in Commits or in Held, or needs not to be.
 	Through uint64
+	Stored  time.Time // when the message there was; zero: not known
 	Held    Held
 	Commits []Commit[W]
 	// Limiter knows of commits that are on the remote. Nil: no write has a limit.
 	Limiter *Limiter
 
-	barrier uint64 // came behind them; 0: none
+	barrier uint64    // came behind them; 0: none
+	asked   time.Time // when it was stored
 	writes  int
 	taken   int // messages
 	size    int
@@ -60,6 +62,7 @@ type Batch[W any] struct {
 type Commit[W any] struct {
 	Writes  []W
 	Through uint64
+	Stored  time.Time
 	Held    Held
 }
 
@@ -92,7 +95,9 @@ func (c *newest) waits() bool { return c.paths != nil && c.More && !c.full() }
 // A version that was held before, of which only the sequence is known, is taken the same
 // way, as if it came now.
 func (b *Batch[W]) Add(w Write, as W) (replaces bool) {
-	b.Through, b.Held = max(b.Through, w.Seq), b.Held.without(w.Seq)
+	if b.Held = b.Held.without(w.Seq); w.Seq > b.Through {
+		b.Through, b.Stored = w.Seq, w.Time
+	}
 	b.taken++
 	if b.holds(w) {
 		_, replaces = b.Held.of(w.Path)
@@ -128,7 +133,7 @@ func (b *Batch[W]) put(w Write, as W, at time.Time) {
 	}
 	c.Write, c.files, c.size = w, c.files+1, c.size+w.Size
 	built := &b.Commits[len(b.Commits)-1]
-	built.Writes, built.Through, built.Held = append(built.Writes, as), b.Through, b.Held
+	built.Writes, built.Through, built.Stored, built.Held = append(built.Writes, as), b.Through, b.Stored, b.Held
 	b.writes, b.size = b.writes+1, b.size+w.Size
 }
 
@@ -141,11 +146,13 @@ func (b *Batch[W]) Writes() (all []W) {
 }
 
 // Pass goes past a message that needs not to be on the branch.
-func (b *Batch[W]) Pass(seq uint64) { b.Through, b.taken = seq, b.taken+1 }
+func (b *Batch[W]) Pass(seq uint64, stored time.Time) {
+	b.Through, b.Stored, b.taken = seq, stored, b.taken+1
+}
 
 // End ends the batch with a BARRIER: it is passed once it is answered. Nothing is held by then:
 // who asks is told what the branch has.
-func (b *Batch[W]) End(barrier uint64) { b.barrier = barrier }
+func (b *Batch[W]) End(barrier uint64, stored time.Time) { b.barrier, b.asked = barrier, stored }
 
 // Full is whether nothing more is to be taken: behind a BARRIER, once so much was held or
 // passed that the rest should wait no longer, and at the bounds of a push, but for what completes a run's commit that was begun before.
@@ -203,4 +210,4 @@ func (b *Batch[W]) Pushed() {
 }
 
 // Answered says that the BARRIER has its answer.
-func (b *Batch[W]) Answered() { b.Through, b.barrier = b.barrier, 0 }
+func (b *Batch[W]) Answered() { b.Through, b.Stored, b.barrier = b.barrier, b.asked, 0 }

@@ -34,9 +34,9 @@ func play(at uint64, words ...string) (b Batch[string], newest uint64) {
 		newest++
 		switch word {
 		case "-":
-			b.Pass(newest)
+			b.Pass(newest, time.Time{})
 		case "B":
-			b.End(newest)
+			b.End(newest, time.Time{})
 		default:
 			b.Add(writeOf(word, int(newest)), word)
 		}
@@ -101,7 +101,7 @@ func TestWindow(t *testing.T) {
 		var b Batch[string]
 		for seq, word := range strings.Fields(in) {
 			if word == "-" {
-				b.Pass(uint64(seq))
+				b.Pass(uint64(seq), time.Time{})
 				continue
 			}
 			what, second, _ := strings.Cut(word, "@")

@@ -57,10 +57,21 @@ func (p *limitPlay) open() {
 	above := slices.Clone(p.branch[p.hinted:])
 	p.Shuffle(len(above), func(i, j int) { above[i], above[j] = above[j], above[i] })
 	for _, c := range above {
-		at.See(c.Through, c.Held.Seqs()...)
+		at.See(c.Through, c.Stored, c.Held.Seqs()...)
+	}
+	if at.Contradicted(p.stored(at.Marked())) {
+		panic("a commit is taken for one of another log")
 	}
 	through, held := at.Holds()
 	p.through, p.held = through, Listed(held)
+}
+
+// stored is when a message was.
+func (p *limitPlay) stored(seq uint64) time.Time {
+	if seq == 0 {
+		return time.Time{}
+	}
+	return p.log[seq-1].Time
 }
 
 // dies is whether the writer dies here. Another session, or another process, goes on.
@@ -85,7 +96,7 @@ func (p *limitPlay) release(b *Batch[uint64], versions []Version, now time.Time)
 
 // turn is one of the loop: some messages are taken, what comes of them is pushed, and noted.
 func (p *limitPlay) turn() error {
-	b := Batch[uint64]{Through: p.through, Held: p.held, Limiter: &p.limiter}
+	b := Batch[uint64]{Through: p.through, Stored: p.stored(p.through), Held: p.held, Limiter: &p.limiter}
 	for n := p.IntN(10); !b.Full(); n-- {
 		var w Write
 		if v, is := b.Held.Unread(); is {
@@ -107,7 +118,7 @@ func (p *limitPlay) turn() error {
 		}
 		switch {
 		case w.Path == "":
-			b.End(w.Seq)
+			b.End(w.Seq, w.Time)
 		case b.Add(w, w.Seq):
 			p.coalesced++
 		}
@@ -147,6 +158,9 @@ func (p *limitPlay) push(commits []Commit[uint64]) error {
 				return fmt.Errorf("%d of %s comes behind %d", seq, w.Path, p.last[w.Path])
 			}
 			p.last[w.Path], p.landed[seq] = seq, true
+		}
+		if want := p.stored(c.Through); !c.Stored.Equal(want) {
+			return fmt.Errorf("a commit says that %d was stored at %s, it was at %s", c.Through, c.Stored, want)
 		}
 		p.branch = append(p.branch, c)
 		for _, w := range p.log[:c.Through] {

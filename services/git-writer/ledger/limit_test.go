@@ -44,10 +44,10 @@ func run(limit int, words ...string) (commits []string, coalesced int, held Held
 		switch what {
 		case "B":
 			release(b.Held)
-			b.End(uint64(seq))
+			b.End(uint64(seq), time.Time{})
 		case "-": // time passes
 			release(b.Due(at(second)))
-			b.Pass(uint64(seq))
+			b.Pass(uint64(seq), time.Time{})
 		default:
 			w := limited(what, seq, second, limit)
 			taken[w.Seq] = what
@@ -244,7 +244,7 @@ func TestBatchOfHeld(t *testing.T) {
 			t.Fatalf("after %d versions more are taken", seq)
 		}
 		if seq%2 == 0 {
-			b.Pass(uint64(seq))
+			b.Pass(uint64(seq), time.Time{})
 			continue
 		}
 		b.Add(limited("lAx", seq, 1, 1), "")

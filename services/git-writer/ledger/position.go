@@ -4,7 +4,10 @@
 // answered.
 package ledger
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Position finds what a branch holds of KS_WRITE.
 type Position struct {
@@ -13,6 +16,14 @@ type Position struct {
 	Other  bool     // what stands there in KS_WRITE is another message than the one that was kept
 	Newest uint64   // message of KS_WRITE
 	seen   statement
+	marked mark
+}
+
+// mark is the highest position of commits that say when its message was stored: no other
+// log has one of that sequence that was stored just then.
+type mark struct {
+	seq    uint64
+	stored time.Time
 }
 
 // statement says that a branch has everything in KS_WRITE up to a sequence that it needs,
@@ -42,13 +53,29 @@ func (a statement) and(b statement) statement {
 // there.
 func (p *Position) WentBack() bool { return p.Other || p.Hint > p.Newest }
 
-// See takes in the number that a commit carries for this branch, and what it says was held.
+// See takes in the number that a commit carries for this branch, when the message there
+// was stored (zero: it does not say), and what it says was held.
 // Commits that were merged in, cherry-picked or reverted carry lower numbers than the
-// branch holds; one that KS_WRITE has not reached was not written by us.
-func (p *Position) See(seq uint64, held ...uint64) {
+// branch holds; one that KS_WRITE has not reached, and that does not say when, was not written by us.
+func (p *Position) See(seq uint64, stored time.Time, held ...uint64) {
+	if !stored.IsZero() && seq > p.marked.seq {
+		p.marked = mark{seq, stored}
+	}
 	if seq <= p.Newest {
 		p.seen = p.seen.and(statement{seq, held})
 	}
+}
+
+// Marked is the sequence at which KS_WRITE is to be compared with the branch; 0 where no
+// commit says when its message was stored.
+func (p *Position) Marked() uint64 { return p.marked.seq }
+
+// Contradicted reports whether the commits are of another log than KS_WRITE is now: that
+// was restored from a copy older than they are, with the hint, and may have been written on
+// since. At is when the message was stored that is at Marked now; zero where it was removed,
+// which tells nothing.
+func (p *Position) Contradicted(at time.Time) bool {
+	return p.marked.seq > p.Newest || !at.IsZero() && !at.Equal(p.marked.stored)
 }
 
 // Holds is the position: everything in KS_WRITE up to it is in the branch, or needs not
@@ -57,3 +84,8 @@ func (p *Position) Holds() (seq uint64, held []uint64) {
 	all := p.seen.and(statement{p.Hint, p.Held})
 	return all.through, all.held
 }
+
+// Cut reports whether KS_WRITE, which begins with a message, may lack some behind a position.
+// The janitor leaves the message at a position where it is: if nothing else was to remove that, it was somebody
+// who has removed both.
+func Cut(position, first uint64) bool { return position > 0 && first > position+1 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestPosition(t *testing.T) {
@@ -22,7 +23,7 @@ func TestPosition(t *testing.T) {
 	} {
 		p := Position{Hint: tt.hint, Newest: tt.newest}
 		for _, seq := range tt.commits {
-			p.See(seq)
+			p.See(seq, time.Time{})
 		}
 		if got, _ := p.Holds(); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
@@ -38,6 +39,52 @@ func TestWentBack(t *testing.T) {
 	}
 	if p := (Position{Hint: 9, Other: true, Newest: 10}); !p.WentBack() {
 		t.Error("another message stands there, and it is the same log")
+	}
+}
+
+func TestCut(t *testing.T) {
+	for at, want := range map[[2]uint64]bool{{0, 1}: false, {0, 9}: false, {5, 1}: false, {5, 5}: false, {5, 6}: false, {5, 7}: true} {
+		if got := Cut(at[0], at[1]); got != want {
+			t.Errorf("from position %d on, of a log that begins at %d: %t", at[0], at[1], got)
+		}
+	}
+}
+
+// TestContradicted: the furthest commit that says when its message was stored tells whether
+// KS_WRITE is the log that the branch is of.
+func TestContradicted(t *testing.T) {
+	then := time.Unix(1_700_000_000, 123_456_789)
+	type commit struct {
+		seq    uint64
+		stored time.Time
+	}
+	for name, tt := range map[string]struct {
+		commits []commit
+		stands  time.Time // at the position of the furthest
+		at      uint64
+		want    bool
+	}{
+		"nothing was pushed since the hint":         {nil, time.Time{}, 0, false},
+		"commits that do not say":                   {[]commit{{9, time.Time{}}}, time.Time{}, 0, false},
+		"the same":                                  {[]commit{{9, then}, {8, then.Add(-1)}}, then, 9, false},
+		"in another time zone":                      {[]commit{{9, then}}, then.In(time.FixedZone("", 3600)), 9, false},
+		"another message":                           {[]commit{{9, then}}, then.Add(1), 9, true},
+		"it was removed":                            {[]commit{{9, then}}, time.Time{}, 9, false},
+		"KS_WRITE ends before it":                   {[]commit{{3, then.Add(-1)}, {11, then}}, time.Time{}, 11, true},
+		"an older one was cherry-picked":            {[]commit{{3, then.Add(-9)}, {9, then}}, then, 9, false},
+		"one that does not say is further":          {[]commit{{9, then}, {10, time.Time{}}}, then.Add(1), 9, true},
+		"one that does not say claims far too much": {[]commit{{9, then}, {1_000_000, time.Time{}}}, then, 9, false},
+	} {
+		for range 2 {
+			p := Position{Newest: 10}
+			for _, c := range tt.commits {
+				p.See(c.seq, c.stored)
+			}
+			if got := p.Contradicted(tt.stands); got != tt.want || p.Marked() != tt.at {
+				t.Errorf("%s: %t by what stands at %d, want %t at %d", name, got, p.Marked(), tt.want, tt.at)
+			}
+			slices.Reverse(tt.commits)
+		}
 	}
 }
 
@@ -65,7 +112,7 @@ func TestHeld(t *testing.T) {
 		for range 2 {
 			p := Position{Hint: tt.hint.through, Held: tt.hint.held, Newest: 10}
 			for _, c := range tt.commits {
-				p.See(c.through, c.held...)
+				p.See(c.through, time.Time{}, c.held...)
 			}
 			seq, held := p.Holds()
 			if got := fmt.Sprint(seq, " ", held); got != tt.want {

@@ -7,9 +7,10 @@ import (
 
 // Outcome is what a run hands in: what its comparison has found, without the results for
 // whose contents there was no room, and whether another run follows at once and brings
-// those. A comparison for a person has found what it has found, whatever of it can be
+// those: not of a destination in DryRun, which would lack what this one has brought, and get
+// that again. A comparison for a person has found what it has found, whatever of it can be
 // shown.
-func Outcome(rec event.PhaseRecord, found event.Outcome, ends map[subject.Side]event.End) event.Outcome {
+func Outcome(rec event.PhaseRecord, found event.Outcome, ends map[subject.Side]event.End, dryRun bool) event.Outcome {
 	out, contents := found, 0
 	out.Incomplete = incomplete(found.Incomplete, ends)
 	if Dry(rec.Reason) {
@@ -27,7 +28,7 @@ func Outcome(rec event.PhaseRecord, found event.Outcome, ends map[subject.Side]e
 	if rec.Reason == event.ReasonContinued && rec.Outcome != nil {
 		out.Before = through(*rec.Outcome)
 	}
-	out.Continues = out.Left.Count() > 0 && contents > 0 && !inVain(out)
+	out.Continues = out.Left.Count() > 0 && contents > 0 && !dryRun && !inVain(out)
 	return out
 }
 

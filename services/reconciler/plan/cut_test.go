@@ -73,8 +73,12 @@ func TestOutcome(t *testing.T) {
 			}),
 		},
 	} {
-		if got := Outcome(tt.rec, found, tt.ends); !reflect.DeepEqual(got, tt.want) {
+		if got := Outcome(tt.rec, found, tt.ends, false); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: got %+v, want %+v", tt.name, got, tt.want)
+		}
+		tt.want.Continues = false
+		if got := Outcome(tt.rec, found, tt.ends, true); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s, in DryRun: got %+v, want %+v", tt.name, got, tt.want)
 		}
 	}
 }

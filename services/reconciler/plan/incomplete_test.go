@@ -29,7 +29,7 @@ func TestSkipped(t *testing.T) {
 		subject.SideContent(1): {Skipped: []string{"configmaps", "gadgets.example.org"}},
 		subject.SideContent(3): {Skipped: []string{"services"}},
 	}
-	out := Outcome(event.PhaseRecord{Reason: event.ReasonRequested}, event.Outcome{}, ends)
+	out := Outcome(event.PhaseRecord{Reason: event.ReasonRequested}, event.Outcome{}, ends, false)
 	if want := []string{"configmaps", "gadgets.example.org", "services"}; !slices.Equal(out.Skipped, want) {
 		t.Errorf("%v, want %v", out.Skipped, want)
 	}

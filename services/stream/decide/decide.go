@@ -7,6 +7,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/stream/phase"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -24,22 +25,9 @@ type Decision struct {
 	Items   []Item
 }
 
-// Outcome is what became of a change or a result.
-type Outcome string
-
-// The outcomes.
-const (
-	Forwarded  Outcome = "forwarded"
-	Suppressed Outcome = "suppressed" // the same content as the last one of its object
-	Pruned     Outcome = "pruned"     // a deletion, and prune.mode is Never
-	Late       Outcome = "late"       // a run's result, and something newer had passed
-	Covered    Outcome = "covered"    // it may be an old one, and the run that follows has it
-	Marked     Outcome = "marked"     // a MARK
-)
-
 // Item is one change or result, and what became of it.
 type Item struct {
-	Outcome Outcome
+	Outcome outcome.Outcome
 	Origin  event.Origin
 	Path    string
 	Hash    string

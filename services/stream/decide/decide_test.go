@@ -8,6 +8,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/stream/phase"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -169,7 +170,7 @@ func TestFence(t *testing.T) {
 func TestBeforeItWasRegistered(t *testing.T) {
 	k := event.DestinationKey{Cluster: "c", Namespace: "n", Name: "d"}
 	dest := Destination{Registered: bus.Registered{Destination: event.Destination{Key: k, First: 8}, Revision: 9}}
-	for registry, want := range map[uint64]Outcome{7: Covered, 8: Forwarded, 9: Forwarded} {
+	for registry, want := range map[uint64]outcome.Outcome{7: outcome.Covered, 8: outcome.Forwarded, 9: outcome.Forwarded} {
 		c := event.Change{
 			Object: event.Object{APIVersion: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespace: "shop", Name: "web"}, Op: event.Update, Registry: registry,
 			ClusterID: "id", UID: "uid", ResourceVersion: "1", Origin: event.Live, Hash: "hash", Manifest: []byte("data: x\n"),
@@ -180,7 +181,7 @@ func TestBeforeItWasRegistered(t *testing.T) {
 			t.Fatal(err)
 		}
 		d, err := Change(dest, phase.State{}, in, phase.Last{})
-		if err != nil || d.Items[0].Outcome != want || len(d.Outputs) > 0 != (want == Forwarded) {
+		if err != nil || d.Items[0].Outcome != want || len(d.Outputs) > 0 != (want == outcome.Forwarded) {
 			t.Errorf("published at %d: %+v, %v", registry, d, err)
 		}
 	}

@@ -47,6 +47,9 @@ func Parse(m bus.Message) (Input, error) {
 // IsMark tells a MARK from a change.
 func (in Input) IsMark() bool { return in.mark != nil }
 
+// Hash is a change's content hash, "" of a deletion.
+func (in Input) Hash() string { return in.change.Hash }
+
 // Path is where the file of a change's object stands.
 func (in Input) Path() string {
 	c := in.change

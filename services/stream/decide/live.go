@@ -5,6 +5,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/stream/phase"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -19,17 +20,17 @@ func Change(dest Destination, st phase.State, in Input, last phase.Last) (Decisi
 	st, fx := phase.Next(st, in.phase(phase.Run{}))
 	switch {
 	case fx.Drop, c.Registry < dest.Since():
-		return Decision{State: st, Effects: fx, Items: []Item{{Outcome: Covered, Origin: event.Live, Path: in.Path()}}}, nil
+		return Decision{State: st, Effects: fx, Items: []Item{{Outcome: outcome.Covered, Origin: event.Live, Path: in.Path()}}}, nil
 	case !fx.Forward:
 		return Decision{}, fmt.Errorf("a change of %s came although it waits", dest.Key)
 	}
 	d := Decision{State: st, Effects: fx}
-	i := Item{Outcome: Forwarded, Origin: event.Live, Path: in.Path(), Hash: c.Hash}
+	i := Item{Outcome: outcome.Forwarded, Origin: event.Live, Path: in.Path(), Hash: c.Hash}
 	switch phase.FateOf(c, st, fx, last, dest.Prune.Mode) {
 	case phase.Suppressed:
-		i.Outcome = Suppressed
+		i.Outcome = outcome.Suppressed
 	case phase.Pruned:
-		i.Outcome = Pruned
+		i.Outcome = outcome.Pruned
 	case phase.Forwarded:
 		id := subject.OutputID(dest.Incarnation, in.message.Seq, dest.Key, c.Hash)
 		d.Outputs = append(d.Outputs, dest.output(id, in.message.Header, in.message.Data))
@@ -46,7 +47,7 @@ func Mark(dest Destination, st phase.State, in Input, rec event.PhaseRecord) Dec
 		current = phase.RunOf(rec)
 	}
 	next, fx := phase.Next(st, in.phase(current))
-	d := Decision{State: next, Effects: fx, Items: []Item{{Outcome: Marked}}}
+	d := Decision{State: next, Effects: fx, Items: []Item{{Outcome: outcome.Marked}}}
 	if fx.Barrier {
 		h, body := event.Barrier{Run: rec.Run, Attempt: rec.Attempt, Registry: rec.Registered}.Message()
 		d.Outputs = append(d.Outputs, dest.output(subject.ResultID(dest.Key, rec.Run, rec.Attempt, 0), h, body))

@@ -4,6 +4,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/stream/phase"
 	"github.com/kubescribe/kubescribe/services/stream/results"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -57,14 +58,14 @@ func batch(dest Destination, st phase.State, passed *phase.Passed, found *result
 		case r.Change == nil:
 		case passed.Has(r.Entry.Path):
 			applied.Late++
-			d.Items = append(d.Items, Item{Outcome: Late, Origin: event.Reconcile, Path: r.Entry.Path})
+			d.Items = append(d.Items, Item{Outcome: outcome.Late, Origin: event.Reconcile, Path: r.Entry.Path})
 		case len(d.Outputs) == batchWrites, size > 0 && size+len(r.Change.Manifest) > batchBytes:
 			return d.applied(st, applied), nil
 		default:
 			size += len(r.Change.Manifest)
 			h, body := write(dest, st, r).Message()
 			d.Outputs = append(d.Outputs, dest.output(subject.ResultID(dest.Key, st.Run, st.Attempt, 1+st.Done+applied.Taken), h, body))
-			d.Items = append(d.Items, Item{Outcome: Forwarded, Origin: event.Reconcile, Path: r.Entry.Path, Hash: r.Change.Hash})
+			d.Items = append(d.Items, Item{Outcome: outcome.Forwarded, Origin: event.Reconcile, Path: r.Entry.Path, Hash: r.Change.Hash})
 		}
 		found.Advance()
 		applied.Taken++

@@ -26,12 +26,15 @@ type Last struct {
 // a deletion, or a part of the log been lost; and what the run has found equal, it tells
 // nobody.
 //
+// What is sent again because of a dead letter has the content that went before it, and the
+// folder lacks that.
+//
 // What a run remembers is never suppressed: it is read again after a crash, when
 // nobody knows what was, and drops the run's result either way. So it has to bring
 // what that would have brought.
 func FateOf(c event.Change, st State, fx Effects, last Last, mode event.PruneMode) Fate {
 	switch {
-	case last.Known && last.Of == st.Epoch && last.Hash == c.Hash && !fx.Remember:
+	case last.Known && last.Of == st.Epoch && last.Hash == c.Hash && !fx.Remember && c.Retry == 0:
 		return Suppressed
 	case c.Op == event.Delete && mode == event.PruneNever:
 		return Pruned

@@ -11,6 +11,7 @@ func TestFateOf(t *testing.T) {
 	newest, older := Epoch{Run: "run-2", Attempt: 1}, Epoch{Run: "run-1", Attempt: 1}
 	last := func(of Epoch, hash string) Last { return Last{Known: true, Of: of, Hash: hash} }
 	update, gone := event.Change{Op: event.Update, Hash: "a"}, event.Change{Op: event.Delete}
+	again := event.Change{Op: event.Update, Hash: "a", Retry: 7}
 	for _, tt := range []struct {
 		name string
 		c    event.Change
@@ -25,6 +26,9 @@ func TestFateOf(t *testing.T) {
 		{"the same content, and a run since", update, none, last(older, "a"), event.PruneAlways, Forwarded},
 		{"the same content, and another attempt since", update, none, last(Epoch{Run: "run-2"}, "a"), event.PruneAlways, Forwarded},
 		{"the same content, behind a MARK", update, behind, last(newest, "a"), event.PruneAlways, Forwarded},
+		{"the same content, which was a dead letter", again, none, last(newest, "a"), event.PruneAlways, Forwarded},
+		{"gone, which was a dead letter", event.Change{Op: event.Delete, Retry: 7}, none, last(newest, ""), event.PruneAlways, Forwarded},
+		{"gone, which was a dead letter, nothing may be removed", event.Change{Op: event.Delete, Retry: 7}, none, last(newest, ""), event.PruneNever, Pruned},
 		{"made again", update, none, last(newest, ""), event.PruneAlways, Forwarded},
 		{"gone", gone, none, last(newest, "a"), event.PruneOnEvent, Forwarded},
 		{"gone, nothing known", gone, none, Last{}, event.PruneAlways, Forwarded},

@@ -17,6 +17,7 @@ const (
 	DefaultCommitterName  = "kubescribe"
 	DefaultCommitterEmail = "kubescribe@localhost"
 	DefaultInterval       = 10 * time.Minute
+	DefaultMode           = ModeWrite
 	DefaultPruneMode      = PruneAlways
 	DefaultMaxDeletions   = "30%"
 
@@ -60,6 +61,7 @@ func SetDefaults(d *Documents) {
 		setDefault(&o.Namespace, DefaultNamespace)
 		setDefault(&o.Spec.Branch, DefaultBranch)
 		setDefault(&o.Spec.BaseFolder, DefaultBaseFolder)
+		setDefault(&o.Spec.Mode, DefaultMode)
 		setDefault(&o.Spec.Prune.Mode, DefaultPruneMode)
 		if o.Spec.Interval == nil {
 			o.Spec.Interval = &metav1.Duration{Duration: DefaultInterval}

@@ -216,7 +216,7 @@ func TestLoadWrongField(t *testing.T) {
 	head := "apiVersion: kubescribe.dev/v1alpha1\nkind: GitDestination\nmetadata: {name: live}\n"
 	checkErrors(t, []errorCase{
 		{"unknown field", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  suspend: true\n" + ruleDoc, []string{
-			"f.yaml:11 (document 2, GitDestination default/live): spec.suspend: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, allowedNamespaces, withoutExclusions, prune, commit, encryption",
+			"f.yaml:11 (document 2, GitDestination default/live): spec.suspend: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, mode, allowedNamespaces, withoutExclusions, prune, commit, encryption",
 		}},
 		{"misspelled field", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  basefolder: a\n  brnach: b\n" + ruleDoc, []string{
 			"f.yaml:11 (document 2, GitDestination default/live): spec.basefolder: unknown field; did you mean baseFolder?",
@@ -239,7 +239,7 @@ func TestLoadWrongField(t *testing.T) {
 		}},
 		{"the cluster's fields elsewhere", remoteDoc + strings.Replace(destinationDoc, "{name: origin}}", "{name: origin, uid: a}, status: {}}\nmetadata.uid: a\nuid: a", 1) + ruleDoc, []string{
 			"f.yaml:9 (document 2, GitDestination default/live): spec.remoteRef.uid: unknown field; known here: name",
-			"f.yaml:9 (document 2, GitDestination default/live): spec.status: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, allowedNamespaces, withoutExclusions, prune, commit, encryption",
+			"f.yaml:9 (document 2, GitDestination default/live): spec.status: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, mode, allowedNamespaces, withoutExclusions, prune, commit, encryption",
 			"f.yaml:10 (document 2, GitDestination default/live): metadata.uid: unknown field; known here: apiVersion, kind, metadata, spec",
 			"f.yaml:11 (document 2, GitDestination default/live): uid: unknown field; did you mean kind?",
 		}},
@@ -247,7 +247,7 @@ func TestLoadWrongField(t *testing.T) {
 			"f.yaml:11 (document 2, GitDestination default/live): status: is written twice, first on line 10; remove one",
 		}},
 		{"unprintable key", remoteDoc + "---\n" + head + "spec: {remoteRef: {name: origin}, \"https://u:p@h\": 1, branch: a..b}\n" + ruleDoc, []string{
-			"f.yaml:9 (document 2, GitDestination default/live): spec: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, allowedNamespaces, withoutExclusions, prune, commit, encryption",
+			"f.yaml:9 (document 2, GitDestination default/live): spec: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, mode, allowedNamespaces, withoutExclusions, prune, commit, encryption",
 			`f.yaml:9 (document 2, GitDestination default/live): spec.branch: "a..b" contains ".."; use a name that git check-ref-format --branch accepts`,
 		}},
 		{"key of another type", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  ? [a]\n  : b\n" + ruleDoc, []string{
@@ -260,7 +260,7 @@ func TestLoadWrongField(t *testing.T) {
 			"f.yaml:16 (document 3, ClusterWatchRule all): spec.rules[0].apiGroups: must be a list, not a mapping; correct it",
 		}},
 		{"long unknown field", remoteDoc + strings.Replace(destinationDoc, "spec: {", "spec: {"+strings.Repeat("a", 70)+": b, ", 1) + ruleDoc, []string{
-			"f.yaml:9 (document 2, GitDestination default/live): spec." + strings.Repeat("a", 70) + ": unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, allowedNamespaces, withoutExclusions, prune, commit, encryption",
+			"f.yaml:9 (document 2, GitDestination default/live): spec." + strings.Repeat("a", 70) + ": unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, mode, allowedNamespaces, withoutExclusions, prune, commit, encryption",
 		}},
 		{"duplicate key", remoteDoc + "---\n" + head + "spec:\n  remoteRef: {name: origin}\n  branch: a\n  branch: b\n" + ruleDoc, []string{
 			"f.yaml:12 (document 2, GitDestination default/live): spec.branch: is written twice, first on line 11; remove one",
@@ -327,7 +327,7 @@ func TestLoadWrongField(t *testing.T) {
 		{"reading and validation at once", "kind: GitRemote\n---\n" + remoteDoc + "---\n" + head + "spec:\n  x: 1\n  branch: a..b\n" + ruleDoc, []string{
 			"f.yaml:1 (document 1): apiVersion: is required; write kubescribe.dev/v1alpha1",
 			"f.yaml:11 (document 3, GitDestination default/live): spec.remoteRef.name: is required; give it a name",
-			"f.yaml:12 (document 3, GitDestination default/live): spec.x: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, allowedNamespaces, withoutExclusions, prune, commit, encryption",
+			"f.yaml:12 (document 3, GitDestination default/live): spec.x: unknown field; known here: remoteRef, branch, baseFolder, adopt, interval, mode, allowedNamespaces, withoutExclusions, prune, commit, encryption",
 			`f.yaml:13 (document 3, GitDestination default/live): spec.branch: "a..b" contains ".."; use a name that git check-ref-format --branch accepts`,
 		}},
 	})

@@ -82,9 +82,65 @@ type GitDestinationStatus struct {
 	// +optional
 	LastPushTime *metav1.Time `json:"lastPushTime,omitempty"`
 
+	// Waiting is how many changes have been on their way to the remote for longer than a
+	// minute, those among them that are held back until a comparison is over. It is there only
+	// while there are some.
+	// +optional
+	Waiting int64 `json:"waiting,omitempty"`
+
+	// WaitingSince is when the oldest of them came.
+	// +optional
+	WaitingSince *metav1.Time `json:"waitingSince,omitempty"`
+
 	// LastRun is what the newest comparison of cluster and folder has found.
 	// +optional
 	LastRun *RunStatus `json:"lastRun,omitempty"`
+
+	// DryRun is what would have been pushed, of a destination whose mode is DryRun.
+	// +optional
+	DryRun *DryRunStatus `json:"dryRun,omitempty"`
+}
+
+// DryRunStatus is what a GitDestination would have pushed if its mode were Write. What was
+// counted may be counted once more after a restart of the git-writer.
+type DryRunStatus struct {
+	// Since is when the destination was found to be in this mode.
+	// +required
+	Since metav1.Time `json:"since"`
+
+	// Commits is how many would have been pushed since.
+	// +optional
+	Commits int64 `json:"commits"`
+
+	// Files is how many files these would have created, updated and deleted, each as often as
+	// a commit would have changed it.
+	// +optional
+	Files int64 `json:"files"`
+
+	// Newest are the newest ten of these commits, the newest one first.
+	// +optional
+	// +listType=atomic
+	Newest []DryRunCommit `json:"newest,omitempty"`
+}
+
+// DryRunCommit is a commit that would have been pushed.
+type DryRunCommit struct {
+	// Time is when it would have been made.
+	// +required
+	Time metav1.Time `json:"time"`
+
+	// Subject is the first line of its message.
+	// +required
+	Subject string `json:"subject"`
+
+	// Files is how many files it would have changed.
+	// +optional
+	Files int64 `json:"files"`
+
+	// Changes are the first five of these, such as "Update live/shop/configmaps/web.yaml".
+	// +optional
+	// +listType=atomic
+	Changes []string `json:"changes,omitempty"`
 }
 
 // RunStatus is what a comparison of a cluster and a folder has found.

@@ -202,6 +202,15 @@ type GitDestinationSpec struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) == duration('0s') || duration(self) >= duration('10s')",message="must not be shorter than 10s; write 10s or more, or 0s for no drift checks"
 	Interval *metav1.Duration `json:"interval,omitempty"`
 
+	// Mode: Write, or DryRun for a destination that does all but push: status.dryRun says
+	// what it would have pushed, and kubescribe diff shows what Git lacks. Once it is Write, the
+	// folder is compared with the cluster, and gets all that it lacks; once it is DryRun
+	// again, nothing more is pushed.
+	// +optional
+	// +kubebuilder:default=Write
+	// +kubebuilder:validation:Enum=Write;DryRun
+	Mode Mode `json:"mode,omitempty"`
+
 	// AllowedNamespaces are those whose WatchRules may use the destination beside those of
 	// its own namespace: names, in which * stands for any characters.
 	// +optional
@@ -232,6 +241,15 @@ type GitDestinationSpec struct {
 	// +optional
 	Encryption Encryption `json:"encryption,omitzero"`
 }
+
+// Mode is a word for whether a destination is written to.
+type Mode string
+
+// The modes of a destination.
+const (
+	ModeWrite  Mode = "Write"
+	ModeDryRun Mode = "DryRun"
+)
 
 // Encryption says who may read what stands encrypted in Git. Such files are SOPS's, whose name
 // ends in .sops.yaml: sops -d FILE prints the resource to whoever has the private half of a

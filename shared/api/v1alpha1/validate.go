@@ -187,6 +187,9 @@ func (c *checker) gitDestination(o *GitDestination) {
 	case every.Duration < minInterval && every.Duration != 0:
 		c.add("spec.interval", "is shorter than %s; write %s or more, or 0s for no drift checks", minInterval, minInterval)
 	}
+	if mode := o.Spec.Mode; !slices.Contains(modes, mode) {
+		c.add("spec.mode", "%s; write one of Write, DryRun", unknownText(string(mode)))
+	}
 	if mode := o.Spec.Prune.Mode; !slices.Contains(pruneModes, mode) {
 		c.add("spec.prune.mode", "%s; write one of Always, OnEvent, Never", unknownText(string(mode)))
 	}
@@ -266,6 +269,7 @@ const maxCommits = 600
 const minInterval = 10 * time.Second
 
 var (
+	modes      = []Mode{ModeWrite, ModeDryRun}
 	pruneModes = []PruneMode{PruneAlways, PruneOnEvent, PruneNever}
 	percentage = regexp.MustCompile(`^(0|[1-9][0-9]?|100)%$`)
 )

@@ -154,6 +154,9 @@ func TestValidateObjects(t *testing.T) {
 		}},
 		{"shortest interval", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, interval: 10s}"), nil},
 		{"no interval", spoil(t, "{remoteRef: {name: origin}}", `{remoteRef: {name: origin}, interval: "0"}`), nil},
+		{"mode", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, mode: dry-run}"), []string{
+			`f.yaml:9 (document 2, GitDestination default/live): spec.mode: "dry-run" is not known; write one of Write, DryRun`,
+		}},
 		{"prune", spoil(t, "{remoteRef: {name: origin}}", "{remoteRef: {name: origin}, prune: {mode: always, maxDeletions: -5}}"), []string{
 			`f.yaml:9 (document 2, GitDestination default/live): spec.prune.mode: "always" is not known; write one of Always, OnEvent, Never`,
 			`f.yaml:9 (document 2, GitDestination default/live): spec.prune.maxDeletions: is negative; write a number such as 50, or a percentage such as "30%"`,
@@ -529,9 +532,11 @@ func TestValidateWithoutDefaults(t *testing.T) {
 	name := docs.GitDestinations[0].Name
 	docs.GitDestinations[0].Spec.Branch, docs.GitDestinations[0].Spec.BaseFolder = "", ""
 	docs.GitDestinations[0].Spec.Interval, docs.GitDestinations[0].Spec.Prune = nil, v1alpha1.Prune{}
+	docs.GitDestinations[0].Spec.Mode = ""
 	want := strings.ReplaceAll(`<name>: spec.branch: is empty; use a name that git check-ref-format --branch accepts
 <name>: spec.baseFolder: is empty; write . for the root of the repository
 <name>: spec.interval: is empty; write a duration such as 10m, or 0s for no drift checks
+<name>: spec.mode: is required; write one of Write, DryRun
 <name>: spec.prune.mode: is required; write one of Always, OnEvent, Never
 <name>: spec.prune.maxDeletions: is empty; write a number such as 50, or a percentage such as "30%"`, "<name>", "GitDestination default/"+name)
 	if got := text(docs.Validate()); got != want {

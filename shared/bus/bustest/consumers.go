@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -45,15 +46,15 @@ func requests(t *testing.T, s Server) {
 		defer close(done)
 		r.Run(ctx)
 	}()
-	within(t, "the failure is its readiness", 10*time.Second, func() bool {
+	until(t, "the failure is its readiness", func() bool {
 		err := r.Ready()
 		return err != nil && strings.Contains(err.Error(), "as the test wants it")
 	})
 	if got := <-handled; got != q {
 		t.Fatalf("got %v", got)
 	}
-	within(t, "it is ready again", 10*time.Second, func() bool { return r.Ready() == nil })
-	within(t, "the request is gone", 10*time.Second, func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
+	until(t, "it is ready again", func() bool { return r.Ready() == nil })
+	until(t, "the request is gone", func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
 	cancel()
 	<-done
 	if len(handled) != 0 {
@@ -95,7 +96,7 @@ func runAskedInHand(t *testing.T, s Server) {
 		defer close(done)
 		r.Run(ctx)
 	}()
-	within(t, "no request is left", 10*time.Second, func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
+	until(t, "no request is left", func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
 	cancel()
 	<-done
 	close(handled)
@@ -122,16 +123,19 @@ func requestPoison(t *testing.T, s Server) {
 		{"b", fmt.Sprintf(`{"v":%d,"kind":%q}`, event.Version, event.RequestRun)},
 		{"c", fmt.Sprintf(`{"v":%d,"kind":%q}`, event.Version+1, event.RequestRun)},
 	} {
-		if _, err := nc.Request(k(m.name), []byte(m.text), 10*time.Second); err != nil {
+		if _, err := nc.Request(k(m.name), []byte(m.text), patience); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	handled, done := make(chan event.Request, 10), make(chan struct{})
 	r := &bus.Responder{
-		Bus: b, Consumer: subject.ConsumerRuns, Filter: subject.CtlRuns, Log: quiet(),
+		Bus: b, Stage: bus.StageReconciler, Consumer: subject.ConsumerRuns, Filter: subject.CtlRuns, Log: quiet(),
 		Handle: func(_ context.Context, q event.Request) error {
 			handled <- q
+			if len(handled) == 1 {
+				return errors.New("it is tried again")
+			}
 			return fault.As(fault.Poison, errors.New("as the test wants it"))
 		},
 	}
@@ -139,20 +143,89 @@ func requestPoison(t *testing.T, s Server) {
 		defer close(done)
 		r.Run(ctx)
 	}()
-	within(t, "the one of a newer version is its readiness", 20*time.Second, func() bool { return errors.Is(r.Ready(), event.ErrNewerVersion) })
+	until(t, "the one of a newer version is its readiness", func() bool { return errors.Is(r.Ready(), event.ErrNewerVersion) })
 	stop()
 	<-done
-	if n := len(handled); n != 1 {
-		t.Errorf("%d were handled, want the one that can be read", n)
+	if n := len(handled); n != 2 {
+		t.Errorf("%d were handled, want the one that can be read, twice", n)
 	}
-	if n := stored(t, s, subject.DLQ, ">"); n != 2 {
-		t.Errorf("%d dead letters, want 2", n)
+	var letters []string
+	for _, l := range all(t, b) {
+		letters = append(letters, fmt.Sprint(l.Stage, " ", l.Message.Subject, " ", l.Attempts))
+	}
+	if want := []string{"reconciler " + k("a") + " 1", "reconciler " + k("b") + " 2"}; !slices.Equal(letters, want) {
+		t.Errorf("the dead letters are %q, want %q", letters, want)
 	}
 	for name, want := range map[string]uint64{"a": 0, "b": 0, "c": 1} {
 		if n := stored(t, s, subject.Ctl, k(name)); n != want {
 			t.Errorf("request %s is there %d times, want %d", name, n, want)
 		}
 	}
+}
+
+// requestsRead: who was interrupted, and reads requests again, is ready though nobody asks
+// for anything.
+func requestsRead(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	js, err := jetstream.New(s.NATS(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	r := &bus.Responder{
+		Bus: b, Consumer: subject.ConsumerRuns, Filter: subject.CtlRuns, Log: quiet(),
+		Handle: func(context.Context, event.Request) error { return nil },
+	}
+	go func() {
+		defer close(done)
+		r.Run(ctx)
+	}()
+	reads := func() bool {
+		c, err := js.Consumer(t.Context(), subject.Ctl, subject.ConsumerRuns)
+		return err == nil && c.CachedInfo().NumWaiting > 0
+	}
+	until(t, "requests are read", reads)
+	if err := js.DeleteConsumer(t.Context(), subject.Ctl, subject.ConsumerRuns); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "requests are read again", reads)
+	until(t, "it is ready", func() bool { return r.Ready() == nil })
+	cancel()
+	<-done
+}
+
+// requestsShared: a request that one could not carry out, and another one did, leaves both
+// ready.
+func requestsShared(t *testing.T, s Server) {
+	b := provisioned(t, s)
+	k := event.DestinationKey{Cluster: "test", Namespace: "default", Name: "d"}
+	q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: k, Reason: event.ReasonAdmitted}
+	if err := b.Ask(t.Context(), subject.CtlRun(k), q); err != nil {
+		t.Fatal(err)
+	}
+	run := func(r *bus.Responder) (stop func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			r.Run(ctx)
+		}()
+		return func() { cancel(); <-done }
+	}
+	of := func(handle func() error) *bus.Responder {
+		return &bus.Responder{
+			Bus: b, Consumer: subject.ConsumerRuns, Filter: subject.CtlRuns, Log: quiet(),
+			Handle: func(context.Context, event.Request) error { return handle() },
+		}
+	}
+	one := of(func() error { return errors.New("as the test wants it") })
+	stop := run(one)
+	until(t, "the failure is its readiness", func() bool { return one.Ready() != nil })
+	stop()
+	defer run(of(func() error { return nil }))()
+	until(t, "no request is left", func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
+	until(t, "who failed is ready", func() bool { return one.Ready() == nil })
 }
 
 // requestsHandedOn: who stops in the middle leaves no request behind that the next
@@ -191,7 +264,7 @@ func requestsHandedOn(t *testing.T, s Server) {
 			t.Fatalf("after %d requests the next one waits for one that has stopped", carriedOut)
 		}
 	}
-	within(t, "no request is left", 10*time.Second, func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
+	until(t, "no request is left", func() bool { return stored(t, s, subject.Ctl, subject.AllCtl) == 0 })
 }
 
 // consumersAreStable: readers that are closed leave no consumers behind.
@@ -214,12 +287,12 @@ func consumersAreStable(t *testing.T, s Server) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok, err := r.Next(t.Context(), 10*time.Second); !ok || err != nil {
+		if _, ok, err := r.Next(t.Context(), patience); !ok || err != nil {
 			t.Fatalf("reading: %v, %v", ok, err)
 		}
 		r.Close()
 	}
-	within(t, "no consumer is left", 10*time.Second, func() bool { return count() == 0 })
+	until(t, "no consumer is left", func() bool { return count() == 0 })
 }
 
 // consumerRemoved: the server removes the consumer of a reader that was busy, or
@@ -232,7 +305,7 @@ func consumerRemoved(t *testing.T, s Server) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	first, ok, err := r.Next(t.Context(), 10*time.Second)
+	first, ok, err := r.Next(t.Context(), patience)
 	if !ok || err != nil {
 		t.Fatalf("reading: %v, %v", ok, err)
 	}
@@ -255,7 +328,7 @@ func consumerRemoved(t *testing.T, s Server) {
 		t.Fatalf("%d consumers were there, want the reader's", removed)
 	}
 	feed(t, b, 2)
-	within(t, "what came since is read", time.Minute, func() bool {
+	until(t, "what came since is read", func() bool {
 		m, ok, err := r.Next(t.Context(), 20*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -75,7 +74,7 @@ func ledger() bus.LedgerConfig {
 
 func hop(b *bus.Bus, stage bus.Stage) *bus.Hop {
 	return &bus.Hop{
-		Bus: b, Name: "router", Input: subject.Events, Filters: []string{subject.EventPart(0)}, Stage: stage, Log: quiet(),
+		Bus: b, Name: "router", Input: subject.Events, Filters: []string{subject.EventPart(0)}, Output: subject.Live, Stage: stage, Log: quiet(),
 	}
 }
 
@@ -108,7 +107,7 @@ func outputs(t *testing.T, b *bus.Bus, name string) []string {
 		return m
 	}
 	input := newest(subject.Events, subject.EventPart(0))
-	within(t, "every event is consumed", 30*time.Second, func() bool {
+	until(t, "every event is consumed", func() bool {
 		v := newest(subject.Live, subject.LivePart(0)).Header[event.HeaderCursor]
 		if len(v) == 0 {
 			return false
@@ -126,7 +125,7 @@ func outputs(t *testing.T, b *bus.Bus, name string) []string {
 	defer r.Close()
 	var all []string
 	for last := newest(subject.Live, subject.LiveDestination(k)).Seq; last > 0; {
-		m, ok, err := r.Next(t.Context(), 30*time.Second)
+		m, ok, err := r.Next(t.Context(), patience)
 		if err != nil || !ok {
 			t.Fatalf("message %d does not come: %v", last, err)
 		}

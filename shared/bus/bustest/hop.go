@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
@@ -56,21 +57,36 @@ func restartUnderLoad(t *testing.T, s Server) {
 	wantInOrder(t, outputs(t, s.Connect(t), "a"), n)
 }
 
+// wideFanOut: of hops that compete, on a server that is killed in the middle, each of 3,000
+// destinations gets each change once, in order.
 func wideFanOut(t *testing.T, s Server) {
-	const destinations = 3000
+	const destinations, changes = 3000, 3
 	b := provisioned(t, s)
 	var all []string
 	for i := range destinations {
 		all = append(all, fmt.Sprintf("d%d", i))
 	}
-	h := hop(b, &copier{to: func(bus.Message) []string { return slices.Clone(all) }})
-	runHop(t, h)
-	feed(t, b, 2)
-	within(t, "every destination has both", time.Minute, func() bool {
-		return stored(t, s, subject.Live, "ks.live.d.>") == 2*destinations
+	for range 2 {
+		runHop(t, hop(s.Connect(t), &copier{to: func(bus.Message) []string { return slices.Clone(all) }}))
+	}
+	feed(t, b, 1)
+	until(t, "some have the first one", func() bool { return stored(t, s, subject.Live, "ks.live.d.>") > 0 })
+	s.Restart(t)
+	feedFrom(t, b, 1, changes)
+	until(t, "every destination has all", func() bool {
+		return stored(t, s, subject.Live, "ks.live.d.>") >= changes*destinations
 	})
 	for _, d := range []string{"d0", "d1500", "d2999"} {
-		wantInOrder(t, outputs(t, b, d), 2)
+		wantInOrder(t, outputs(t, s.Connect(t), d), changes)
+	}
+	have := subjects(t, s, subject.Live, "ks.live.d.>")
+	for subj, n := range have {
+		if n != changes {
+			t.Fatalf("%s has %d messages, want %d", subj, n, changes)
+		}
+	}
+	if len(have) != destinations {
+		t.Errorf("%d destinations have some", len(have))
 	}
 }
 
@@ -116,7 +132,7 @@ func resumedFanOut(t *testing.T, s Server) {
 	had, hadNot := all[7], all[1200] // when they went away
 	left := slices.DeleteFunc(slices.Clone(all), func(d string) bool { return d == had || d == hadNot })
 	runHop(t, hop(b, &copier{to: func(bus.Message) []string { return slices.Clone(left) }}))
-	within(t, "all that remain have it", time.Minute, func() bool {
+	until(t, "all that remain have it", func() bool {
 		m, err := b.LastFor(t.Context(), subject.Live, subject.LivePart(0))
 		return err == nil && strings.HasPrefix(m.Header[event.HeaderCursor][0], strconv.FormatUint(in.Seq, 10)+" ")
 	})
@@ -128,16 +144,17 @@ func resumedFanOut(t *testing.T, s Server) {
 	}
 }
 
-// quietCursor: what had no output is not read again after a restart.
+// quietCursor: what had no output is not read again after a restart, also of the server.
 func quietCursor(t *testing.T, s Server) {
 	b := provisioned(t, s)
 	stop := runHop(t, hop(b, &copier{to: func(bus.Message) []string { return nil }}))
 	feed(t, b, 20)
-	within(t, "the cursor is stored", 10*time.Second, func() bool {
+	until(t, "the cursor is stored", func() bool {
 		return stored(t, s, subject.Live, subject.LiveCheckpoint(0)) > 0
 	})
 	stop()
-	wantConsumed(t, b)
+	s.Restart(t)
+	wantConsumed(t, s.Connect(t))
 }
 
 // boundedStop: what a hop stores takes the time it needs, until the hop is to
@@ -158,11 +175,7 @@ func boundedStop(t *testing.T, s Server) {
 	}))
 	feed(t, b, 1)
 	<-storing
-	begun := time.Now()
-	stop()
-	if took := time.Since(begun); took > 2*time.Second {
-		t.Errorf("it stopped after %s", took)
-	}
+	stop() // or it does not end at all
 }
 
 // overtakenHop: a hop that cannot move says how much waits, and that nothing does
@@ -176,10 +189,10 @@ func overtakenHop(t *testing.T, s Server) {
 	stuck.Lag = lag.Store
 	runHop(t, stuck)
 	feed(t, b, n)
-	within(t, "it says how much waits", 30*time.Second, func() bool { return lag.Load() == n })
+	until(t, "it says how much waits", func() bool { return lag.Load() == n })
 	runHop(t, hop(s.Connect(t), &copier{to: to}))
 	wantInOrder(t, outputs(t, b, "a"), n)
-	within(t, "it says that nothing waits", 30*time.Second, func() bool { return lag.Load() == 0 })
+	until(t, "it says that nothing waits", func() bool { return lag.Load() == 0 })
 }
 
 // leaver is a stage whose ledger waits until it is released by work, and leaves once
@@ -257,7 +270,15 @@ func logWentBack(t *testing.T, s Server) {
 		}
 		losses := make(chan *bus.Loss, 10)
 		stop := runHop(t, hop(b, &copier{to: to, lost: func(l *bus.Loss) { losses <- l }}))
-		if l := <-losses; !errors.Is(l, bus.ErrLogWentBack) || l.Until != end {
+		var l *bus.Loss
+		until(t, "it says that it lacks something", func() bool {
+			select {
+			case l = <-losses:
+			default:
+			}
+			return l != nil
+		})
+		if !errors.Is(l, bus.ErrLogWentBack) || l.Until != end {
 			t.Errorf("with %d messages more it lacks %+v, and the log ends at %d", again, *l, end)
 		}
 		feedFrom(t, b, had, had+3)
@@ -268,6 +289,45 @@ func logWentBack(t *testing.T, s Server) {
 		if len(losses) > 0 {
 			t.Errorf("it lacks more: %+v", <-losses)
 		}
+	}
+}
+
+// leaderBehind: of several nodes one may have handed out a message that the leader has not carried
+// out yet. A cursor that names it is no loss, whatever was found missing far behind it.
+func leaderBehind(t *testing.T, s Server) {
+	if s.replicas() == 1 {
+		t.Skip("one node is behind nobody")
+	}
+	b := provisioned(t, s)
+	l, err := b.TakeLane(t.Context(), 0, "test", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, err := b.LastSeq(t.Context(), subject.Events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opens := s.Connect(t)
+	if e, err := opens.ExtentPast(t.Context(), subject.Events, end+1000); err != nil || e.Last != end {
+		t.Fatalf("it ends at %d, not %d: %v", e.Last, end, err)
+	}
+	next := change("web", "1", "a")
+	m := nats.NewMsg(subject.LiveCheckpoint(0))
+	m.Header = nats.Header(event.NewHeader(event.KindCheckpoint))
+	m.Header[event.HeaderCursor] = []string{bus.Cursor{Seq: end + 1, ID: subject.ChangeID(next)}.String()}
+	if _, err := s.NATS(t).RequestMsg(m, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	stored := make(chan error, 1)
+	time.AfterFunc(200*time.Millisecond, func() {
+		_, err := publish(t, l, next)
+		stored <- err
+	})
+	if _, err := opens.OpenLedger(t.Context(), ledger()); err != nil {
+		t.Errorf("it is taken for %v", err)
+	}
+	if err := <-stored; err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -315,7 +375,10 @@ func logCut(t *testing.T, s Server) {
 	stop = runHop(t, hop(b, &copier{to: to, lost: func(l *bus.Loss) { losses <- l }}))
 	got := outputs(t, b, "a")
 	stop()
-	if l := <-losses; !errors.Is(l, bus.ErrCut) || l.After != consumed.Seq || l.Until != last.Seq-1 || len(losses) > 0 {
+	if len(losses) != 1 {
+		t.Fatalf("it says %d times that it lacks something", len(losses))
+	}
+	if l := <-losses; !errors.Is(l, bus.ErrCut) || l.After != consumed.Seq || l.Until != last.Seq-1 {
 		t.Errorf("it lacks %+v, and was to lack what is between %d and %d", *l, consumed.Seq, last.Seq)
 	}
 	if len(got) != 6 || got[5] != "8" {

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -34,18 +34,19 @@ func poison(t *testing.T, s Server) {
 	if len(got) != n-1 || slices.Contains(got, "4") {
 		t.Fatalf("got %v", got)
 	}
-	if n := stored(t, s, subject.DLQ, subject.AllDLQ); n != 1 {
-		t.Fatalf("%d dead letters", n)
+	kept := all(t, b)
+	if len(kept) != 1 {
+		t.Fatalf("the letters are %+v", kept)
 	}
-	letter, err := b.LastFor(t.Context(), subject.DLQ, subject.AllDLQ)
-	if err != nil {
-		t.Fatal(err)
+	letter := kept[0]
+	if string(letter.Message.Data) != "4" || !strings.Contains(letter.Reason, "as the test wants it") || letter.Attempts != 1 || letter.Stage != bus.StageRouter {
+		t.Fatalf("the letter is %+v", letter)
 	}
-	if string(letter.Data) != "4" || !strings.Contains(letter.Header[event.HeaderReason][0], "as the test wants it") {
-		t.Fatalf("the letter is %v %s", letter.Header, letter.Data)
-	}
-	if err := b.DeadLetter(t.Context(), "router", event.DestinationKey{}, subject.Events, bus.Message{Seq: 6, Subject: letter.Subject}, errors.New("again")); err != nil {
+	if err := b.DeadLetter(t.Context(), bus.StageRouter, event.DestinationKey{}, subject.Events, letter.Message, errors.New("again")); err != nil {
 		t.Fatalf("dead-lettering twice: %v", err)
+	}
+	if again := all(t, b); len(again) != 1 || again[0].ID != letter.ID {
+		t.Errorf("dead-lettered twice, the letters are %+v", again)
 	}
 }
 
@@ -65,10 +66,10 @@ func newerVersion(t *testing.T, s Server) {
 	c := change("web", "1", "0")
 	head, body := c.Message()
 	head[event.HeaderVersion] = []string{strconv.Itoa(event.Version + 1)}
-	if _, err := l.Publish(t.Context(), "newer", bus.Output{Subject: subject.EventChange(0, "test", "", "configmaps", "shop"), Header: head, Data: body}, nil); err != nil {
+	if _, err := l.Publish(t.Context(), bus.Item{ID: "newer", Output: bus.Output{Subject: subject.EventChange(0, "test", "", "configmaps", "shop"), Header: head, Data: body}}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "the hop says why it stalls", 20*time.Second, func() bool { return errors.Is(h.Ready(), event.ErrNewerVersion) })
+	until(t, "the hop says why it stalls", func() bool { return errors.Is(h.Ready(), event.ErrNewerVersion) })
 	if n := stored(t, s, subject.DLQ, subject.AllDLQ); n != 0 {
 		t.Fatalf("%d dead letters", n)
 	}
@@ -84,7 +85,7 @@ func poisonWithoutID(t *testing.T, s Server) {
 		if id != "" {
 			m.Header = nats.Header{nats.MsgIdHdr: {id}}
 		}
-		if _, err := nc.RequestMsg(m, 10*time.Second); err != nil {
+		if _, err := nc.RequestMsg(m, patience); err != nil {
 			t.Fatal(err)
 		}
 		before := stored(t, s, subject.Live, subject.LiveCheckpoint(0))
@@ -92,7 +93,7 @@ func poisonWithoutID(t *testing.T, s Server) {
 			_, err := event.KindOf(m.Header)
 			return err
 		}}))
-		within(t, "the cursor is stored", 20*time.Second, func() bool {
+		until(t, "the cursor is stored", func() bool {
 			return stored(t, s, subject.Live, subject.LiveCheckpoint(0)) > before
 		})
 		stop()
@@ -108,7 +109,7 @@ func poisonWithoutID(t *testing.T, s Server) {
 func fullStream(t *testing.T, s Server) {
 	const n, more = 60, 5
 	b := s.Connect(t)
-	if err := b.Provision(t.Context(), bus.Options{Replicas: 1, MaxBytes: 64 << 10}); err != nil {
+	if err := b.Provision(t.Context(), bus.Options{Replicas: s.replicas(), MaxBytes: 64 << 10}); err != nil {
 		t.Fatal(err)
 	}
 	h := hop(b, &copier{to: func(bus.Message) []string { return []string{"a", "b", "c", "d"} }})
@@ -116,12 +117,15 @@ func fullStream(t *testing.T, s Server) {
 	h.Lag = lag.Store
 	runHop(t, h)
 	feed(t, b, n)
-	within(t, "the hop says that the stream is full", 30*time.Second, func() bool {
+	until(t, "the hop says that the stream is full", func() bool {
 		err := h.Ready()
-		return err != nil && strings.Contains(err.Error(), "maximum bytes")
+		if refused := (*jetstream.APIError)(nil); errors.As(err, &refused) {
+			t.Fatalf("it did not stop before the server refused: %v", err)
+		}
+		return errors.Is(err, bus.ErrFull)
 	})
 	took := stored(t, s, subject.Live, "ks.live.d.>") / 4
-	within(t, "the hop says how much waits", 30*time.Second, func() bool { return lag.Load() == n-took })
+	until(t, "the hop says how much waits", func() bool { return lag.Load() == n-took })
 	l, err := b.TakeLane(t.Context(), 0, "test", "feeder")
 	if err != nil {
 		t.Fatal(err)
@@ -131,12 +135,12 @@ func fullStream(t *testing.T, s Server) {
 			t.Fatal(err)
 		}
 	}
-	within(t, "the hop says that more waits", 30*time.Second, func() bool { return lag.Load() == n+more-took })
-	if err := b.Provision(t.Context(), bus.Options{Replicas: 1, MaxBytes: 4 << 20}); err != nil {
+	until(t, "the hop says that more waits", func() bool { return lag.Load() == n+more-took })
+	if err := b.Provision(t.Context(), bus.Options{Replicas: s.replicas(), MaxBytes: 4 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range []string{"a", "b", "c", "d"} {
 		wantInOrder(t, outputs(t, b, d), n+more)
 	}
-	within(t, "the hop is ready again", 30*time.Second, func() bool { return h.Ready() == nil && lag.Load() == 0 })
+	until(t, "the hop is ready again", func() bool { return h.Ready() == nil && lag.Load() == 0 })
 }

@@ -90,6 +90,11 @@ func tooLarge(t *testing.T, s Server) {
 	if _, err := publish(t, l, change("web", "2", strings.Repeat("x", bus.MaxPayload-8<<10))); err != nil {
 		t.Fatalf("the largest message: %v", err)
 	}
+	headed := item(change("web", "3", "x"))
+	headed.Header["Test"] = []string{strings.Repeat("x", 64<<10)} // all of them may have 64 KiB
+	if _, err := l.Publish(t.Context(), headed); fault.ClassOf(err) != fault.Poison {
+		t.Fatalf("headers above what the server takes: %v", err)
+	}
 }
 
 // freeze: what a publish does in its turn is seen by a freeze exactly if the freeze's
@@ -106,10 +111,9 @@ func freeze(t *testing.T, s Server) {
 	for n := range publishers {
 		all.Go(func() {
 			for i := range each {
-				c := change(fmt.Sprint("web-", n), fmt.Sprint(i+1), fmt.Sprint(n, i))
-				h, body := c.Message()
-				out := bus.Output{Subject: subject.EventChange(0, c.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body}
-				if _, err := l.Publish(t.Context(), subject.ChangeID(c), out, func(error) { published.Add(1) }); err != nil {
+				i := item(change(fmt.Sprint("web-", n), fmt.Sprint(i+1), fmt.Sprint(n, i)))
+				i.Then = func(bool, error) { published.Add(1) }
+				if _, err := l.Publish(t.Context(), i); err != nil {
 					t.Error(err)
 				}
 			}
@@ -159,7 +163,7 @@ func freeze(t *testing.T, s Server) {
 		t.Fatal(err)
 	}
 	id, out := mark(freezes)
-	if _, err := l.Publish(t.Context(), id, out, func(err error) { told = err }); !errors.Is(err, bus.ErrFenced) || !errors.Is(told, bus.ErrFenced) {
+	if _, err := l.Publish(t.Context(), bus.Item{ID: id, Output: out, Then: func(_ bool, err error) { told = err }}); !errors.Is(err, bus.ErrFenced) || !errors.Is(told, bus.ErrFenced) {
 		t.Errorf("a fenced publish ended with %v and told %v", err, told)
 	}
 }

@@ -127,7 +127,7 @@ func registryBackoff(t *testing.T, s Server) {
 			t.Error(err)
 		}
 	}()
-	within(t, "the registry is read", 20*time.Second, func() bool { return r.Ready() == nil })
+	until(t, "the registry is read", func() bool { return r.Ready() == nil })
 	key := subject.DestinationToken(event.DestinationKey{Cluster: "test", Namespace: "default", Name: "live"})
 	for i := range 4 {
 		if _, err := kv.Put(t.Context(), key, []byte("no destination")); err != nil {
@@ -140,7 +140,7 @@ func registryBackoff(t *testing.T, s Server) {
 		if err := kv.Delete(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
-		within(t, "the registry is read again", 20*time.Second, func() bool { return r.Ready() == nil })
+		until(t, "the registry is read again", func() bool { return r.Ready() == nil })
 		for len(waits) > 0 { // those until the key was deleted
 			<-waits
 		}

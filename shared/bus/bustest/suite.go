@@ -27,54 +27,20 @@ type Server struct {
 	Connect func(t *testing.T) *bus.Bus
 	// NATS is a stock client's connection to the same.
 	NATS func(t *testing.T) *nats.Conn
-	// Restart kills the server and starts it again on the same store.
+	// Restart kills the server, or one of its nodes, and starts it again on the same store.
 	Restart func(t *testing.T)
+	// Lossy is Connect, of a connection that ends right behind each n-th message that is
+	// published under subjects which begin so: its answer is lost. lost counts them.
+	Lossy func(t *testing.T, published string, nth int64) (b *bus.Bus, lost func() int64)
+	// Replicas is how many nodes keep a message; 0: there is one node.
+	Replicas int
 }
+
+func (s Server) replicas() int { return max(s.Replicas, 1) }
 
 // Run runs the suite; start gives each test a server without an install.
 func Run(t *testing.T, start func(t *testing.T) Server) {
-	for name, test := range map[string]func(*testing.T, Server){
-		"provisioning":       provisioning,
-		"duplicate":          duplicate,
-		"AtoBtoA":            backAndForth,
-		"fencing":            fencing,
-		"tooLarge":           tooLarge,
-		"freeze":             freeze,
-		"competingHops":      competingHops,
-		"restartUnderLoad":   restartUnderLoad,
-		"wideFanOut":         wideFanOut,
-		"resumedFanOut":      resumedFanOut,
-		"quietCursor":        quietCursor,
-		"fullStream":         fullStream,
-		"boundedStop":        boundedStop,
-		"overtakenHop":       overtakenHop,
-		"leftCatchingUp":     leftCatchingUp,
-		"logWentBack":        logWentBack,
-		"logCut":             logCut,
-		"poison":             poison,
-		"poisonWithoutID":    poisonWithoutID,
-		"newerVersion":       newerVersion,
-		"bucket":             bucket,
-		"bucketWatch":        bucketWatch,
-		"registry":           registry,
-		"registryBackoff":    registryBackoff,
-		"seriesOfTwo":        seriesOfTwo,
-		"seriesEndsSay":      seriesEndsSay,
-		"seriesOutOfOrder":   seriesOutOfOrder,
-		"seriesNotWhole":     seriesNotWhole,
-		"seriesContents":     seriesContents,
-		"seriesRoom":         seriesRoom,
-		"seriesLostAnswer":   seriesLostAnswer,
-		"seriesRestarts":     seriesRestarts,
-		"seriesPurge":        seriesPurge,
-		"fullSnap":           fullSnap,
-		"requests":           requests,
-		"requestPoison":      requestPoison,
-		"requestsHandedOn":   requestsHandedOn,
-		"runAskedInHand":     runAskedInHand,
-		"consumersAreStable": consumersAreStable,
-		"consumerRemoved":    consumerRemoved,
-	} {
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, start(t))
@@ -82,14 +48,113 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 	}
 }
 
+// RunSome runs tests of the suite, one after the other.
+func RunSome(t *testing.T, start func(t *testing.T) Server, names ...string) {
+	for _, name := range names {
+		test := tests[name]
+		if test == nil {
+			t.Errorf("the suite has no test %s", name)
+			continue
+		}
+		t.Run(name, func(t *testing.T) { test(t, start(t)) })
+	}
+}
+
+// tests are the suite.
+var tests = map[string]func(*testing.T, Server){
+	"provisioning":        provisioning,
+	"duplicate":           duplicate,
+	"AtoBtoA":             backAndForth,
+	"fencing":             fencing,
+	"tooLarge":            tooLarge,
+	"freeze":              freeze,
+	"publishAll":          publishAll,
+	"refusedTogether":     refusedTogether,
+	"publishTogether":     publishTogether,
+	"stalledReader":       stalledReader,
+	"batchesUnderKills":   batchesUnderKills,
+	"killedBehindAnswers": killedBehindAnswers,
+	"forgetful":           forgetful,
+	"cutRange":            cutRange,
+	"competingHops":       competingHops,
+	"storedTogether":      storedTogether,
+	"stuckBehindOthers":   stuckBehindOthers,
+	"togetherUnderKills":  togetherUnderKills,
+	"restartUnderLoad":    restartUnderLoad,
+	"wideFanOut":          wideFanOut,
+	"resumedFanOut":       resumedFanOut,
+	"quietCursor":         quietCursor,
+	"fullStream":          fullStream,
+	"boundedStop":         boundedStop,
+	"overtakenHop":        overtakenHop,
+	"leftCatchingUp":      leftCatchingUp,
+	"logWentBack":         logWentBack,
+	"leaderBehind":        leaderBehind,
+	"logCut":              logCut,
+	"poison":              poison,
+	"poisonWithoutID":     poisonWithoutID,
+	"letters":             letters,
+	"fullDeadLetters":     fullDeadLetters,
+	"newerVersion":        newerVersion,
+	"bucket":              bucket,
+	"bucketWatch":         bucketWatch,
+	"registry":            registry,
+	"registryBackoff":     registryBackoff,
+	"seriesOfTwo":         seriesOfTwo,
+	"seriesEndsSay":       seriesEndsSay,
+	"seriesOutOfOrder":    seriesOutOfOrder,
+	"seriesNotWhole":      seriesNotWhole,
+	"seriesContents":      seriesContents,
+	"seriesRoom":          seriesRoom,
+	"seriesLostAnswer":    seriesLostAnswer,
+	"seriesRestarts":      seriesRestarts,
+	"seriesPurge":         seriesPurge,
+	"fullSnap":            fullSnap,
+	"requests":            requests,
+	"requestPoison":       requestPoison,
+	"requestsHandedOn":    requestsHandedOn,
+	"requestsRead":        requestsRead,
+	"requestsShared":      requestsShared,
+	"runAskedInHand":      runAskedInHand,
+	"leasesAreShared":     leasesAreShared,
+	"leasesRaced":         leasesRaced,
+	"leasesOfTheGone":     leasesOfTheGone,
+	"leasesByName":        leasesByName,
+	"leaseTaken":          leaseTaken,
+	"leasesLeftAlone":     leasesLeftAlone,
+	"leasesSurvive":       leasesSurvive,
+	"consumersAreStable":  consumersAreStable,
+	"consumerRemoved":     consumerRemoved,
+}
+
 // provisioned is a connection to an install that was just made.
 func provisioned(t *testing.T, s Server) *bus.Bus {
 	t.Helper()
 	b := s.Connect(t)
-	if err := b.Provision(t.Context(), bus.Options{Replicas: 1}); err != nil {
+	if err := b.Provision(t.Context(), bus.Options{Replicas: s.replicas()}); err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// forgets has the streams remember IDs no longer than for a while.
+func forgets(t *testing.T, s Server, window time.Duration) {
+	t.Helper()
+	js, err := jetstream.New(s.NATS(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{subject.Events, subject.Live, subject.Write, subject.Snap, subject.Ctl, subject.DLQ} {
+		st, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := st.CachedInfo().Config
+		cfg.Duplicates = window
+		if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -106,13 +171,28 @@ func change(name, rv, content string) event.Change {
 
 func publish(t *testing.T, l *bus.Lane, c event.Change) (duplicate bool, err error) {
 	t.Helper()
-	h, body := c.Message()
-	return l.Publish(t.Context(), subject.ChangeID(c), bus.Output{
-		Subject: subject.EventChange(0, c.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body,
-	}, nil)
+	return l.Publish(t.Context(), item(c))
 }
 
-func stored(t *testing.T, s Server, stream, filter string) uint64 {
+// item is a change as it is published.
+func item(c event.Change) bus.Item {
+	h, body := c.Message()
+	return bus.Item{ID: subject.ChangeID(c), Output: bus.Output{
+		Subject: subject.EventChange(0, c.Cluster, c.Group, c.Resource, c.Namespace), Header: h, Data: body,
+	}}
+}
+
+// stored is how many messages a stream holds under a filter.
+func stored(t *testing.T, s Server, stream, filter string) (n uint64) {
+	t.Helper()
+	for of := range maps.Values(subjects(t, s, stream, filter)) {
+		n += of
+	}
+	return n
+}
+
+// subjects are those of a stream under a filter, and how many messages each has.
+func subjects(t *testing.T, s Server, stream, filter string) map[string]uint64 {
 	t.Helper()
 	js, err := jetstream.New(s.NATS(t))
 	if err != nil {
@@ -126,11 +206,7 @@ func stored(t *testing.T, s Server, stream, filter string) uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var n uint64
-	for v := range maps.Values(info.State.Subjects) {
-		n += v
-	}
-	return n
+	return info.State.Subjects
 }
 
 func provisioning(t *testing.T, s Server) {
@@ -169,17 +245,21 @@ func provisioning(t *testing.T, s Server) {
 	}
 }
 
-// within waits for a condition; the deadline is there to fail, not to measure.
-func within(t *testing.T, what string, d time.Duration, met func() bool) {
+// patience is how long a test waits for what has to come about. It is there to fail, not to measure:
+// on a busy machine all takes several times as long.
+const patience = 3 * time.Minute
+
+// until waits for a condition.
+func until(t *testing.T, what string, met func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !met() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("after %s still not: %s", d, what)
+			t.Fatalf("after %s still not: %s", patience, what)
 		case <-tick.C:
 		}
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -25,10 +26,16 @@ type apiServer struct {
 	http *http.Server
 	url  string
 
-	mu      sync.Mutex
-	events  []object       // what changed, in order: the n-th to the n-th version behind listVersion; guarded by mu
-	newest  map[object]int // which event that is of an object; guarded by mu
-	changed chan struct{}  // closed at the next change; guarded by mu
+	mu     sync.Mutex
+	events []changed      // in order: the n-th is the n-th version behind listVersion; guarded by mu
+	newest map[object]int // which event that is of an object; guarded by mu
+	next   chan struct{}  // closed at the next change; guarded by mu
+}
+
+// changed is an object that has become another revision.
+type changed struct {
+	object
+	revision int
 }
 
 // serveState serves a state of size objects until close.
@@ -37,7 +44,7 @@ func serveState(size int) (*apiServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("serving a generated state: %w", err)
 	}
-	s := &apiServer{size: size, url: "http://" + listener.Addr().String(), newest: map[object]int{}, changed: make(chan struct{})}
+	s := &apiServer{size: size, url: "http://" + listener.Addr().String(), newest: map[object]int{}, next: make(chan struct{})}
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: time.Minute}
 	go func() { _ = s.http.Serve(listener) }() // always fails, with ErrServerClosed after close
 	return s, nil
@@ -61,11 +68,21 @@ func (s *apiServer) touch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for o := range objects(s.size) {
-		s.events = append(s.events, o)
-		s.newest[o] = len(s.events)
+		s.change(o, 2)
 	}
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.tell()
+}
+
+// change has an object be another revision, with mu held.
+func (s *apiServer) change(o object, revision int) {
+	s.events = append(s.events, changed{o, revision})
+	s.newest[o] = len(s.events)
+}
+
+// tell has watches look at what changed, with mu held.
+func (s *apiServer) tell() {
+	close(s.next)
+	s.next = make(chan struct{})
 }
 
 // version is which version an object is at.
@@ -78,7 +95,7 @@ func (s *apiServer) version(o object) version {
 // versionOf is version with mu held.
 func (s *apiServer) versionOf(o object) version {
 	if n := s.newest[o]; n > 0 {
-		return version{revision: 2, rv: listVersion + n}
+		return version{revision: s.events[n-1].revision, rv: listVersion + n}
 	}
 	return version{revision: 1, rv: firstVersion + o.n}
 }
@@ -104,6 +121,7 @@ func (s *apiServer) routes() http.Handler {
 		mux.HandleFunc("GET "+base+"/"+k.resource, func(w http.ResponseWriter, r *http.Request) { s.collection(w, r, k) })
 		mux.HandleFunc("GET "+base+"/namespaces/{namespace}/"+k.resource, func(w http.ResponseWriter, r *http.Request) { s.collection(w, r, k) })
 		mux.HandleFunc("GET "+base+"/namespaces/{namespace}/"+k.resource+"/{name}", func(w http.ResponseWriter, r *http.Request) { s.one(w, r, k) })
+		mux.HandleFunc("PUT "+base+"/namespaces/{namespace}/"+k.resource+"/{name}", func(w http.ResponseWriter, r *http.Request) { s.put(w, r, k) })
 	}
 	say("/apis", `{"kind":"APIGroupList","apiVersion":"v1","groups":[`+strings.Join(groups, ",")+`]}`)
 	for base, resources := range served {
@@ -118,18 +136,52 @@ func answer(w http.ResponseWriter, body string) {
 	_, _ = w.Write([]byte(body)) // the reader may be gone
 }
 
-// one answers with an object.
-func (s *apiServer) one(w http.ResponseWriter, r *http.Request, k kind) {
+// asked is the object that is asked for, if there is one.
+func (s *apiServer) asked(r *http.Request, k kind) (object, bool) {
 	count, each := objectsOf(k, s.size)
 	var n int
-	if _, err := fmt.Sscanf(r.PathValue("name"), "app-%06d-", &n); err == nil && n >= 0 && n < count {
-		if o := (object{k, n, each}); o.namespace() == r.PathValue("namespace") && o.objectName() == r.PathValue("name") {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(o.appendJSON(nil, s.version(o))) // the reader may be gone
-			return
-		}
+	if _, err := fmt.Sscanf(r.PathValue("name"), "app-%06d-", &n); err != nil || n < 0 || n >= count {
+		return object{}, false
 	}
-	http.NotFound(w, r)
+	o := object{k, n, each}
+	return o, o.namespace() == r.PathValue("namespace") && o.objectName() == r.PathValue("name")
+}
+
+// one answers with an object.
+func (s *apiServer) one(w http.ResponseWriter, r *http.Request, k kind) {
+	o, ok := s.asked(r, k)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	answer(w, string(o.appendJSON(nil, s.version(o))))
+}
+
+// put has an object be the revision that its annotation says, and nothing else.
+func (s *apiServer) put(w http.ResponseWriter, r *http.Request, k kind) {
+	var is struct {
+		Metadata struct{ Annotations map[string]string }
+	}
+	o, ok := s.asked(r, k)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	err := json.NewDecoder(r.Body).Decode(&is)
+	var revision int
+	if err == nil {
+		revision, err = strconv.Atoi(is.Metadata.Annotations[revisionAnnotation])
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	s.change(o, revision)
+	s.tell()
+	now := s.versionOf(o)
+	s.mu.Unlock()
+	answer(w, string(o.appendJSON(nil, now)))
 }
 
 // collection answers with a page of a list, or follows it.
@@ -172,11 +224,14 @@ func (s *apiServer) collection(w http.ResponseWriter, r *http.Request, k kind) {
 	_, _ = w.Write(append(b, "]}"...)) // the reader may be gone
 }
 
-// watch tells what changes, and after each change where it stands.
+// markEvery is how often a watch is told where it stands, at most.
+const markEvery = time.Second
+
+// watch tells what changes, and where it stands.
 func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, k kind) {
-	at := listVersion
+	at, ns := listVersion, r.PathValue("namespace")
 	if v, err := strconv.Atoi(r.URL.Query().Get("resourceVersion")); err == nil {
-		at = v
+		at = max(at, v)
 	}
 	seconds, err := strconv.Atoi(r.URL.Query().Get("timeoutSeconds"))
 	if err != nil {
@@ -185,23 +240,31 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, k kind) {
 	end := time.NewTimer(time.Duration(seconds) * time.Second)
 	defer end.Stop()
 	flush := http.NewResponseController(w)
+	var marked time.Time
 	for {
 		s.mu.Lock()
-		changed, events := s.changed, s.events
+		next, events := s.next, s.events
 		s.mu.Unlock()
 		for i := at - listVersion; i < len(events); i++ {
-			if o := events[i]; o.resource == k.resource {
-				b := append([]byte(`{"type":"MODIFIED","object":`), o.appendJSON(nil, version{2, listVersion + i + 1})...)
+			if e := events[i]; e.resource == k.resource && (ns == "" || e.namespace() == ns) {
+				b := append([]byte(`{"type":"MODIFIED","object":`), e.appendJSON(nil, version{e.revision, listVersion + i + 1})...)
 				_, _ = w.Write(append(b, "}\n"...)) // the reader may be gone
 			}
 		}
 		at = listVersion + len(events)
-		_, err := fmt.Fprintf(w, `{"type":"BOOKMARK","object":{"apiVersion":%q,"kind":%q,"metadata":{"resourceVersion":"%d"}}}`+"\n", k.apiVersion(), k.name, at)
-		if err != nil || flush.Flush() != nil {
+		var mark <-chan time.Time
+		if wait := markEvery - time.Since(marked); wait > 0 {
+			mark = time.After(wait)
+		} else {
+			_, _ = fmt.Fprintf(w, `{"type":"BOOKMARK","object":{"apiVersion":%q,"kind":%q,"metadata":{"resourceVersion":"%d"}}}`+"\n", k.apiVersion(), k.name, at) // the reader may be gone
+			marked = time.Now()
+		}
+		if flush.Flush() != nil {
 			return
 		}
 		select {
-		case <-changed:
+		case <-next:
+		case <-mark:
 		case <-end.C:
 			return
 		case <-r.Context().Done():

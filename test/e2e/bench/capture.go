@@ -122,7 +122,7 @@ func (c *capture) once(ctx context.Context, n int) (s Captured, err error) {
 		return s, err
 	}
 	defer func() { err = errors.Join(err, i.close()) }()
-	if err := errors.Join(i.withoutGC(), i.configure(c.types, mirrors...)); err != nil {
+	if err := errors.Join(i.hosted(), i.configure(c.types, mirrors...)); err != nil {
 		return s, err
 	}
 	asked, err := c.control.AuditLength()
@@ -174,7 +174,7 @@ func (c *capture) live(ctx context.Context, i *install) (s Captured, err error) 
 	}
 	s.Closed = u.seconds()
 	for _, m := range mirrors {
-		if err := i.landedCount(ctx, m.name, s.Files[m.name]); err != nil {
+		if err := i.landedCount(ctx, m, s.Files[m.name]); err != nil {
 			return s, err
 		}
 	}

@@ -26,28 +26,24 @@ const changesRate = 10
 func (c *capture) change(ctx context.Context, i *install, to version) (m Committed, err error) {
 	ctx, cancel := i.within(ctx, caseLimit)
 	defer cancel()
-	before, err := i.remote.Tip()
+	f, err := follow(ctx, i.remote.Repository)
 	if err != nil {
 		return m, err
 	}
-	follow, stop := context.WithCancel(ctx)
-	defer stop()
-	tips := make(chan harness.Tip, 4*c.Changes) // more than come: nobody receives any meanwhile
-	go i.remote.FollowTips(follow, tips)
+	defer f.end()
 	written, err := c.write(ctx, to)
 	if err != nil {
 		return m, err
 	}
-	history, err := c.await(ctx, i, before, written)
+	history, err := f.await(ctx, written, ofFirst)
 	if err != nil {
 		return m, err
 	}
-	stop()
-	var seen []harness.Tip
-	for tip := range tips {
-		seen = append(seen, tip)
+	took, missing := latencies(written, landings(history, f.end(), ofFirst))
+	if len(missing) > 0 {
+		return m, fmt.Errorf("when %s came to the remote was not seen", missing[0])
 	}
-	return committed(written, history, seen)
+	return committed(took), nil
 }
 
 // write makes the changes, at a rate.
@@ -68,64 +64,46 @@ func (c *capture) write(ctx context.Context, to version) (written []harness.Writ
 	return written, nil
 }
 
-// await waits until each change has its commit, and returns those that came.
-func (c *capture) await(ctx context.Context, i *install, before string, written []harness.Written) (history []harness.Commit, err error) {
-	err = harness.Poll(ctx, 50*time.Millisecond, "a commit of each change", func(context.Context) error {
-		tip, err := i.remote.Tip()
-		if err != nil {
-			return err
-		}
-		if history, err = i.remote.History(before + ".." + tip); err != nil {
-			return err
-		}
-		if missing := harness.Versions(ofFirst(history), written); len(missing) > 0 {
-			return fmt.Errorf("%d are missing, first: %s", len(missing), missing[0])
-		}
-		return nil
-	})
-	return history, err
-}
+// ofFirst has the commits count of the destination that has all objects.
+func ofFirst(c harness.Commit) bool { return c.Placement == destination.String() }
 
-// ofFirst are the commits of the destination that has all objects.
-func ofFirst(history []harness.Commit) []harness.Commit {
-	return harness.OfPlacement(history, destination.String())
-}
-
-// committed says how long writes took to be commits, in a history of which the branch
-// showed some as tips.
-func committed(written []harness.Written, history []harness.Commit, tips []harness.Tip) (Committed, error) {
-	seen := landings(history, tips)
-	landed := map[string]time.Time{}
-	for _, c := range ofFirst(history) {
-		landed[c.Resource+" at "+c.Version] = seen[c.Hash]
-	}
-	var took []time.Duration
+// latencies says how long writes took to be commits, and which of them have not been seen
+// to be any.
+func latencies(written []harness.Written, landed map[string]time.Time) (took []time.Duration, missing []string) {
 	for _, w := range written {
-		at := landed[w.Resource+" at "+w.Version]
-		if at.IsZero() {
-			return Committed{}, fmt.Errorf("when %s at %s came to the remote was not seen", w.Resource, w.Version)
+		version := versionOf(w.Resource, w.Version)
+		if at, ok := landed[version]; ok {
+			took = append(took, max(0, at.Sub(w.At)))
+		} else {
+			missing = append(missing, version)
 		}
-		took = append(took, max(0, at.Sub(w.At)))
 	}
-	slices.Sort(took)
-	of := func(q float64) float64 { return harness.Quantile(took, q).Seconds() }
-	return Committed{Changes: len(took), P50: of(0.5), P99: of(0.99), Max: of(1)}, nil
+	return took, missing
 }
 
-// landings says since when the branch was seen to have each commit of a history, oldest
-// first: with the first tip at it or behind it.
-func landings(history []harness.Commit, tips []harness.Tip) map[string]time.Time {
+// committed is what there is to say of latencies.
+func committed(took []time.Duration) Committed {
+	sorted := slices.Sorted(slices.Values(took))
+	of := func(q float64) float64 { return harness.Quantile(sorted, q).Seconds() }
+	return Committed{Changes: len(took), P50: of(0.5), P99: of(0.99), Max: of(1)}
+}
+
+// landings says since when the branch was seen to have each version, by the commits that
+// count of a history, oldest first: with the first tip at its commit or behind it.
+func landings(history []harness.Commit, tips []harness.Tip, counts func(harness.Commit) bool) map[string]time.Time {
 	tipped := map[string]time.Time{}
 	for _, tip := range tips {
 		tipped[tip.Commit] = tip.Seen
 	}
-	seen := map[string]time.Time{}
+	landed := map[string]time.Time{}
 	var at time.Time
 	for _, c := range slices.Backward(history) {
 		if t, ok := tipped[c.Hash]; ok {
 			at = t
 		}
-		seen[c.Hash] = at
+		if counts(c) && !at.IsZero() {
+			landed[versionOf(c.Resource, c.Version)] = at
+		}
 	}
-	return seen
+	return landed
 }

@@ -121,7 +121,7 @@ func (i *install) measure(ctx context.Context, m Measure, want *string, begin fu
 	if want != nil {
 		err = i.landed(ctx, *want)
 	} else {
-		err = i.landedCount(ctx, folder, m.Outcome.Before.Created+m.Outcome.Created)
+		err = i.landedCount(ctx, mirror{name: folder}, m.Outcome.Before.Created+m.Outcome.Created)
 	}
 	if err != nil {
 		return m, err
@@ -134,61 +134,40 @@ func (i *install) measure(ctx context.Context, m Measure, want *string, begin fu
 // meter says what the services use since it was made.
 type meter struct {
 	*install
-	begun              time.Time
+	*usage
 	published, answers int64
-	cpu                map[string]float64 // of each role, before
 }
 
 func (i *install) meter() (*meter, error) {
-	u := &meter{install: i, cpu: map[string]float64{}}
-	for name, d := range i.running {
-		if err := resetPeak(d.PID()); err != nil {
-			return nil, err
-		}
-		used, err := cpuSeconds(d.PID())
-		if err != nil {
-			return nil, err
-		}
-		u.cpu[name] = used
+	used, err := beginUsage(i.processes())
+	if err != nil {
+		return nil, err
 	}
-	u.published, u.answers = i.traffic.published.Load(), i.traffic.answers.Load()
-	u.begun = time.Now()
-	return u, nil
+	return &meter{install: i, usage: used, published: i.traffic.published.Load(), answers: i.traffic.answers.Load()}, nil
 }
 
-func (u *meter) seconds() float64 { return time.Since(u.begun).Seconds() }
-
 // read puts what was used into a measure.
-func (u *meter) read(m *Measure) error {
+func (u *meter) read(m *Measure) (err error) {
 	if err := u.watching.Flush(); err != nil {
 		return fmt.Errorf("counting what went over the bus: %w", err)
 	}
 	m.Published, m.Answers = u.traffic.published.Load()-u.published, u.traffic.answers.Load()-u.answers
-	m.CPU, m.Peak = map[string]float64{}, map[string]int64{}
-	for name, d := range u.running {
-		used, err := cpuSeconds(d.PID())
-		if err != nil {
-			return err
-		}
-		m.CPU[name] = used - u.cpu[name]
-		if m.Peak[name], err = memory(d.PID(), "VmHWM"); err != nil {
-			return err
-		}
-	}
-	return nil
+	m.CPU, m.Peak, err = u.used(u.processes())
+	return err
 }
 
-// landedCount waits until a base folder has so many files.
-func (i *install) landedCount(ctx context.Context, base string, count int) error {
+// landedCount waits until a destination's base folder has so many files.
+func (i *install) landedCount(ctx context.Context, m mirror, count int) error {
+	branch := i.branch(m)
 	return i.cause(harness.Poll(ctx, 50*time.Millisecond, "the files that were created", func(context.Context) error {
-		tip, err := i.remote.Tip()
+		tip, err := branch.Tip()
 		if err != nil {
 			return err
 		}
 		if tip == "" {
 			return errors.New("the branch is not there")
 		}
-		got, err := listing(i.remote.Repository, base, tip)
+		got, err := listing(branch, m.name, tip)
 		if err == nil && lines(got) != count {
 			err = fmt.Errorf("%d files, want %d", lines(got), count)
 		}

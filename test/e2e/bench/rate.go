@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,41 +89,32 @@ func (i *install) rate(ctx context.Context, o RateOptions) (r Rated, err error) 
 	if _, err := gittest.Git(i.remote.Dir, "gc", "--quiet"); err != nil {
 		return r, err
 	}
-	if err := i.withoutGC(); err != nil {
+	if err := i.hosted(); err != nil {
 		return r, err
 	}
 	d, revision, err := i.register(ctx)
 	if err != nil {
 		return r, err
 	}
-	if err := i.run(ctx, "git-writer", "--cache-dir", filepath.Join(i.dir, "cache")); err != nil {
-		return r, err
-	}
-	writer := i.running["git-writer"]
-	if err := writer.AwaitReady(ctx); err != nil {
+	if err := i.startRoles(ctx, "", "git-writer"); err != nil {
 		return r, err
 	}
 	changes, err := changesTo(d, revision, o.Files, o.Rate*o.Seconds)
 	if err != nil {
 		return r, err
 	}
-	before, err := cpuSeconds(writer.PID())
-	if err == nil {
-		err = resetPeak(writer.PID())
-	}
+	u, err := beginUsage(i.processes())
 	if err == nil {
 		r, err = i.follow(ctx, d, changes, o.Rate)
 	}
 	if err != nil {
 		return r, err
 	}
-	if r.CPU, err = cpuSeconds(writer.PID()); err != nil {
+	cpu, peak, err := u.used(i.processes())
+	if err != nil {
 		return r, err
 	}
-	r.CPU -= before
-	if r.Peak, err = memory(writer.PID(), "VmHWM"); err != nil {
-		return r, err
-	}
+	r.CPU, r.Peak = cpu["git-writer"], peak["git-writer"]
 	return r, errors.Join(i.eachCommitted(len(changes)), i.quiet())
 }
 

@@ -85,6 +85,9 @@ func (o object) suffix() string {
 // without one it is as somebody would create it.
 type version struct{ revision, rv int }
 
+// revisionAnnotation says which revision an object is at.
+const revisionAnnotation = "example.com/revision"
+
 // appendJSON appends the object as an API server gives it.
 func (o object) appendJSON(b []byte, v version) []byte {
 	name := o.objectName()
@@ -93,7 +96,7 @@ func (o object) appendJSON(b []byte, v version) []byte {
 		b = fmt.Appendf(b, `"uid":"5f0c8f6e-%s-4000-8000-%012d","resourceVersion":"%d","creationTimestamp":"2026-01-01T00:00:00Z","managedFields":[{"manager":"deployer","operation":"Update","apiVersion":%q,"time":"2026-01-01T00:00:00Z","fieldsType":"FieldsV1","fieldsV1":{"f:metadata":{"f:labels":{".":{},"f:app":{},"f:team":{}},"f:annotations":{".":{},"f:example.com/revision":{}}},"f:data":{".":{},"f:LOG_LEVEL":{},"f:UPSTREAM":{},"f:settings.yaml":{},"f:TIMEOUT":{}}}}],`,
 			o.suffix()[:4], o.n, v.rv, o.apiVersion())
 	}
-	b = fmt.Appendf(b, `"labels":{"app":%q,"team":%q,"app.kubernetes.io/managed-by":"deployer"},"annotations":{"example.com/revision":"%d"}},`, name, o.namespace(), v.revision)
+	b = fmt.Appendf(b, `"labels":{"app":%q,"team":%q,"app.kubernetes.io/managed-by":"deployer"},"annotations":{%q:"%d"}},`, name, o.namespace(), revisionAnnotation, v.revision)
 	b = append(b, strings.ReplaceAll(o.body, "APP", name)...)
 	return append(b, '}')
 }

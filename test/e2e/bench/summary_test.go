@@ -91,12 +91,13 @@ func TestCommitted(t *testing.T) {
 		commit("4", "bench/default/live", "3"), commit("5", "bench/default/part", "3"),
 	}
 	tips := []harness.Tip{{Commit: "0", Seen: after(0)}, {Commit: "1", Seen: after(10)}, {Commit: "3", Seen: after(50)}, {Commit: "5", Seen: after(70)}}
-	got, err := committed([]harness.Written{write("1", 5), write("2", 20), write("3", 60)}, history, tips)
-	if want := (Committed{Changes: 3, P50: 0.03, P99: 0.045, Max: 0.045}); err != nil || got != want {
-		t.Errorf("%+v, %v, want %+v", got, err, want)
+	written := []harness.Written{write("1", 5), write("2", 20), write("3", 60)}
+	took, missing := latencies(written, landings(history, tips, ofFirst))
+	if got, want := committed(took), (Committed{Changes: 3, P50: 0.03, P99: 0.045, Max: 0.045}); got != want || len(missing) > 0 {
+		t.Errorf("%+v without %v, want %+v", got, missing, want)
 	}
-	if _, err := committed([]harness.Written{write("3", 60)}, history, tips[:3]); err == nil {
-		t.Error("a tip that was not seen is no error")
+	if took, missing := latencies(written, landings(history, tips[:3], ofFirst)); len(took) != 2 || len(missing) != 1 {
+		t.Errorf("a tip that was not seen is one: %v without %v", took, missing)
 	}
 }
 

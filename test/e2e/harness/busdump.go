@@ -13,22 +13,34 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// DumpDataDir is DumpBus of the bus of a `kubescribe run` that is running.
-func DumpDataDir(ctx context.Context, dir string) (string, error) {
-	var access struct{ URL, User, Password string }
+// Access is how a bus is reached.
+type Access struct{ URL, User, Password string }
+
+// AccessOf is how the bus of a `kubescribe run` that is running is reached, by its data
+// directory.
+func AccessOf(dir string) (a Access, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, "nats.json"))
 	if err == nil {
-		err = json.Unmarshal(b, &access)
+		err = json.Unmarshal(b, &a)
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading how the bus is reached: %w", err)
+		return a, fmt.Errorf("reading how the bus is reached: %w", err)
 	}
-	return DumpBus(ctx, access.URL, nats.UserInfo(access.User, access.Password))
+	return a, nil
 }
 
-// DumpBus is all that a bus holds as anybody reads it: of each stream, buckets among them, every
-// message with its subject and headers. On disk it is compressed.
-func DumpBus(ctx context.Context, url string, opts ...nats.Option) (string, error) {
+// DumpDataDir is DumpBus of the bus of a `kubescribe run` that is running.
+func DumpDataDir(ctx context.Context, dir string) (string, error) {
+	access, err := AccessOf(dir)
+	if err != nil {
+		return "", err
+	}
+	return DumpBus(ctx, access.URL, func(string) bool { return true }, nats.UserInfo(access.User, access.Password))
+}
+
+// DumpBus is what a bus holds as anybody reads it: of each stream that is named, buckets among
+// them, every message with its subject and headers. On disk it is compressed.
+func DumpBus(ctx context.Context, url string, named func(stream string) bool, opts ...nats.Option) (string, error) {
 	nc, err := nats.Connect(url, opts...)
 	if err != nil {
 		return "", fmt.Errorf("reading the bus: %w", err)
@@ -41,6 +53,9 @@ func DumpBus(ctx context.Context, url string, opts ...nats.Option) (string, erro
 	var all strings.Builder
 	streams := js.ListStreams(ctx)
 	for info := range streams.Info() {
+		if !named(info.Config.Name) {
+			continue
+		}
 		s, err := js.Stream(ctx, info.Config.Name)
 		if err != nil {
 			return "", fmt.Errorf("reading %s: %w", info.Config.Name, err)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 // NATS is a NATS server with JetStream, a process of its own.
@@ -16,7 +17,9 @@ type NATS struct {
 	URL string
 	Dir string // where it keeps all
 
-	bins Bins
+	bins  Bins
+	clock bool   // as Command.Clock
+	place *Place // as Command.Place
 }
 
 // StartNATS starts a server that keeps all of its state in a directory, on a port of
@@ -49,6 +52,25 @@ var natsAddress = regexp.MustCompile(`Listening for client connections on (127\.
 
 func (n *NATS) config() string { return filepath.Join(n.Dir, "nats.conf") }
 
+// Reconfigure replaces words of the server's configuration, which it goes by from its next
+// Restart or Reload on.
+func (n *NATS) Reconfigure(was, is string) error {
+	b, err := os.ReadFile(n.config())
+	if err == nil && strings.Count(string(b), was) != 1 {
+		err = fmt.Errorf("%q is not in it once", was)
+	}
+	if err == nil {
+		err = os.WriteFile(n.config(), []byte(strings.Replace(string(b), was, is, 1)), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("configuring the NATS server: %w", err)
+	}
+	return nil
+}
+
+// Reload has the server read its configuration anew, without a restart.
+func (n *NATS) Reload() error { return n.Signal(syscall.SIGHUP) }
+
 // Restart kills the server and starts it on the same state and address.
 func (n *NATS) Restart(ctx context.Context) error {
 	n.Kill()
@@ -58,6 +80,7 @@ func (n *NATS) Restart(ctx context.Context) error {
 func (n *NATS) start(ctx context.Context) error {
 	p, err := StartProcess(Command{
 		Bins: n.bins, Program: "nats-server", Args: []string{"-c", n.config()}, Log: filepath.Join(n.Dir, "nats.log"),
+		Clock: n.clock, Place: n.place,
 	})
 	if err != nil {
 		return err

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -150,4 +152,11 @@ func resourceOf(m *meta.RESTMapping, object *unstructured.Unstructured) string {
 // ResourceOf names an object as commits do: "v1 configmaps shop/settings".
 func ResourceOf(r schema.GroupVersionResource, namespace, name string) string {
 	return r.Version + " " + Identity{r.Group, r.Resource, namespace, name}.String()
+}
+
+// OfNamespace reports whether it was a ConfigMap of a namespace that was written.
+func (w Written) OfNamespace(namespace string) bool { return ofNamespace(w.Resource, namespace) }
+
+func ofNamespace(resource, namespace string) bool {
+	return strings.HasPrefix(resource, ResourceOf(corev1.SchemeGroupVersion.WithResource("configmaps"), namespace, ""))
 }

@@ -7,15 +7,19 @@ import (
 	"time"
 )
 
-// Poll calls check every interval until it returns nil. When ctx ends first, the
-// error says what was awaited, and what check said last.
+// checkLimit is how long one check may take: the answer that it waits for may be lost.
+const checkLimit = 10 * time.Second
+
+// Poll calls check every interval until it returns nil. A check that takes longer than
+// 10 s has its context ended, and is made again. When ctx ends first, the error says what
+// was awaited, and what check said last.
 func Poll(ctx context.Context, interval time.Duration, what string, check func(context.Context) error) error {
 	begun := time.Now()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	last := errors.New("it was never looked at")
 	for {
-		err := check(ctx)
+		err := limited(ctx, check)
 		if err == nil {
 			return nil
 		}
@@ -28,4 +32,10 @@ func Poll(ctx context.Context, interval time.Duration, what string, check func(c
 		case <-tick.C:
 		}
 	}
+}
+
+func limited(ctx context.Context, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	return check(ctx)
 }

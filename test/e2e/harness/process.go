@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,8 @@ type Command struct {
 	Env     []string // besides what [environment] gives
 	Log     string   // file that standard error, and output without Stdout, are appended to
 	Stdout  io.Writer
+	Clock   bool   // its time of day can be stepped: [Process.StepClock]
+	Place   *Place // where it runs; nil: here
 }
 
 // Process is a program that was started. Its methods may be called from any
@@ -32,6 +35,7 @@ type Process struct {
 
 	cmd    *exec.Cmd
 	begin  int64         // where in Log this process's words begin
+	clock  int64         // where in its memory is how far its clock is off, with Command.Clock
 	exited chan struct{} // closed once the process is gone
 	waited error         // what waiting for it gave; valid once exited is closed
 }
@@ -60,7 +64,16 @@ func StartProcess(c Command) (*Process, error) {
 		p.cmd.Stdout = c.Stdout
 	}
 	p.cmd.SysProcAttr = attributes()
-	if err := p.cmd.Start(); err != nil {
+	start := p.cmd.Start
+	if c.Clock {
+		start = p.startWithClock
+	}
+	if c.Place != nil {
+		err = c.Place.do(start)
+	} else {
+		err = start()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", c.Program, err)
 	}
 	go func() {
@@ -68,6 +81,24 @@ func StartProcess(c Command) (*Process, error) {
 		p.waited = p.cmd.Wait()
 	}()
 	return p, nil
+}
+
+// startWithClock starts the process with a clock that can be stepped.
+func (p *Process) startWithClock() error {
+	runtime.LockOSThread() // whom the process waits for
+	defer runtime.UnlockOSThread()
+	if err := stepped(p.cmd.SysProcAttr); err != nil {
+		return err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	var err error
+	if p.clock, err = giveClock(p.PID()); err != nil {
+		_ = p.cmd.Process.Kill() // gone already is as good
+		_ = p.cmd.Wait()         // it was killed
+	}
+	return err
 }
 
 // Exec is the command as it is to be run, without a place for what it prints.

@@ -72,8 +72,7 @@ func (r Repository) Files(folder string) (map[string]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var paths []string
-	var hashes strings.Builder
+	var paths, hashes []string
 	for entry := range strings.SplitSeq(strings.TrimSuffix(listing, "\x00"), "\x00") {
 		if entry == "" {
 			continue
@@ -85,16 +84,31 @@ func (r Repository) Files(folder string) (map[string]File, error) {
 		}
 		files[path] = File{Mode: fields[0]}
 		if fields[1] == "blob" {
-			paths = append(paths, path)
-			hashes.WriteString(fields[2] + "\n")
+			paths, hashes = append(paths, path), append(hashes, fields[2])
 		}
 	}
-	blobs, err := gittest.GitInput(r.Dir, hashes.String(), "cat-file", "--batch")
+	contents, err := r.blobs(hashes, paths)
+	if err != nil {
+		return nil, err
+	}
+	for path, content := range contents {
+		files[path] = File{Mode: files[path].Mode, Content: content}
+	}
+	return files, nil
+}
+
+// blobs reads objects that Git knows by names, and gives each another one.
+func (r Repository) blobs(names, as []string) (map[string]string, error) {
+	contents := make(map[string]string, len(names))
+	if len(names) == 0 {
+		return contents, nil
+	}
+	blobs, err := gittest.GitInput(r.Dir, strings.Join(names, "\n")+"\n", "cat-file", "--batch")
 	if err != nil {
 		return nil, err
 	}
 	blobs += "\n" // of which the last was cut off
-	for _, path := range paths {
+	for _, name := range as {
 		head, rest, ok := strings.Cut(blobs, "\n")
 		fields := strings.Fields(head)
 		if !ok || len(fields) != 3 {
@@ -104,10 +118,10 @@ func (r Repository) Files(folder string) (map[string]File, error) {
 		if err != nil || size+1 > len(rest) {
 			return nil, fmt.Errorf("reading git cat-file: unexpected line %q", head)
 		}
-		files[path] = File{Mode: files[path].Mode, Content: rest[:size]}
+		contents[name] = rest[:size]
 		blobs = rest[size+1:]
 	}
-	return files, nil
+	return contents, nil
 }
 
 // History reads the branch's commits, oldest first: all of them, or those of a

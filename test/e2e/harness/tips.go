@@ -40,3 +40,14 @@ func (r Repository) FollowTips(ctx context.Context, tips chan<- Tip) {
 		}
 	}
 }
+
+// LongestGap is the longest time between two tips, of those that began or ended between
+// two instants.
+func LongestGap(tips []Tip, from, to time.Time) (longest time.Duration) {
+	for n := 1; n < len(tips); n++ {
+		if tips[n].Seen.After(from) && tips[n-1].Seen.Before(to) {
+			longest = max(longest, tips[n].Seen.Sub(tips[n-1].Seen))
+		}
+	}
+	return longest
+}

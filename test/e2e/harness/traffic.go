@@ -22,12 +22,24 @@ type Traffic struct {
 	Namespace string // which is there
 	Objects   int
 	Rate      int // writes a second, as far as the API server takes them
+	// Returns has the objects go from one content to another and back, and some versions
+	// say what the one before them says.
+	Returns bool
+	// Label is on every fourth object; empty: on none.
+	Label string
 
 	answered atomic.Int64
+	writing  sync.RWMutex // read-locked by each write
 }
 
 // Answered is how many writes the API server has answered so far.
 func (f *Traffic) Answered() int { return int(f.answered.Load()) }
+
+// Hold waits until every write that has begun is answered, and has none begin until goOn.
+func (f *Traffic) Hold() (goOn func()) {
+	f.writing.Lock()
+	return f.writing.Unlock
+}
 
 // Run writes until stop is closed, and returns what was answered, in no order but each
 // object's own.
@@ -48,7 +60,9 @@ func (f *Traffic) Run(ctx context.Context, stop <-chan struct{}, cfg *rest.Confi
 		due[i] = make(chan int)
 		all.Go(func() {
 			for n := range due[i] {
+				f.writing.RLock()
 				w, err := f.write(ctx, client, n%f.Objects, n/f.Objects)
+				f.writing.RUnlock()
 				if err != nil {
 					cancel(err)
 					return
@@ -101,6 +115,13 @@ func (f *Traffic) write(ctx context.Context, client kubernetes.Interface, object
 	want := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: name},
 		Data:       map[string]string{"version": fmt.Sprint(version)},
+	}
+	if f.Label != "" && object%4 == 0 {
+		want.Labels = map[string]string{f.Label: ""}
+	}
+	if f.Returns {
+		want.Data["version"] = string("ABAABAB"[version%life%7])
+		want.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: fmt.Sprint(version)} // nobody's intent
 	}
 	var answer *corev1.ConfigMap
 	switch version % life {

@@ -172,7 +172,7 @@ func (w *world) plan(i int, s plan.Situation) {
 	case plan.Compare:
 		w.compare(r)
 	case plan.HandIn:
-		out := plan.Outcome(r.rec, r.outcome, s.Ends)
+		out := plan.Outcome(r.rec, r.outcome, s.Ends, false)
 		out.Continues = out.Continues && w.broken != noMore
 		w.store(series{epoch: r.epoch, side: subject.SideRun, end: event.End{Parts: r.parts, Outcome: &out, Dry: plan.Dry(r.rec.Reason)}})
 	case plan.Retry:

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/event"
@@ -35,9 +36,9 @@ func (w *world) batch(i, writes int) (b ledger.Batch[taken], ended int) {
 		switch {
 		case m.kind == barrier:
 			ended = seq
-			b.End(uint64(seq))
+			b.End(uint64(seq), time.Time{})
 		case m.kind != change:
-			b.Pass(uint64(seq))
+			b.Pass(uint64(seq), time.Time{})
 		case writes == 0:
 			return b, 0
 		default:
@@ -259,7 +260,7 @@ func (w *world) openBranch() writer {
 	at := ledger.Position{Hint: uint64(w.hint), Newest: uint64(len(w.write))}
 	for _, c := range w.commits {
 		if !c.foreign && w.broken != noPosition {
-			at.See(uint64(c.position))
+			at.See(uint64(c.position), time.Time{})
 		}
 	}
 	position, _ := at.Holds()

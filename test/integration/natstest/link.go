@@ -7,17 +7,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"github.com/kubescribe/kubescribe/shared/bus"
 )
 
 // Link is a way to the server on which bytes can be made to stand still, as for a
 // client that is paused.
 type Link struct {
-	url   string
+	Address
 	still sync.RWMutex // held for reading by who passes bytes on
 	last  atomic.Pointer[last]
 	first atomic.Pointer[first]
+	lossy atomic.Pointer[lossy]
 }
 
 // first is what a connection is to stand still before.
@@ -33,15 +32,23 @@ type last struct {
 	passed chan struct{} // closed once it has
 }
 
-// Link opens a way to the server until the test ends.
-func (n *Server) Link(t testing.TB) *Link {
+// lossy is what connections end behind, again and again.
+type lossy struct {
+	bytes       []byte
+	every       int64
+	seen, ended atomic.Int64
+}
+
+// Link opens a way to the server, of several to the first, until the test ends.
+func (a Address) Link(t testing.TB) *Link {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Link{url: "nats://" + listener.Addr().String()}
-	server := strings.TrimPrefix(n.URL(), "nats://")
+	l := &Link{Address: Address("nats://" + listener.Addr().String())}
+	first, _, _ := strings.Cut(a.URL(), ",")
+	server := strings.TrimPrefix(first, "nats://")
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -63,12 +70,6 @@ func (n *Server) Link(t testing.TB) *Link {
 		all.Wait() // the clients have been closed
 	})
 	return l
-}
-
-// Connect opens a bus connection that ends with the test.
-func (l *Link) Connect(t testing.TB) *bus.Bus {
-	t.Helper()
-	return connect(t, l.url)
 }
 
 // Pause has nothing pass until resume is called, at the latest until the test ends;
@@ -99,6 +100,14 @@ func (l *Link) EndBehind(bytes string) (passed <-chan struct{}) {
 	return end.passed
 }
 
+// EndBehindEvery has the connection end that passes what contains these bytes for the n-th time, and
+// each n-th time again, as EndBehind does. What it returns counts how often it did.
+func (l *Link) EndBehindEvery(bytes string, nth int64) (ended func() int64) {
+	e := &lossy{bytes: []byte(bytes), every: nth}
+	l.lossy.Store(e)
+	return e.ended.Load
+}
+
 // pass passes bytes on until either end is closed, and closes both.
 func (l *Link) pass(to, from net.Conn) {
 	defer to.Close()
@@ -118,6 +127,10 @@ func (l *Link) pass(to, from net.Conn) {
 		}
 		if end := l.last.Load(); end != nil && bytes.Contains(buf[:n], end.bytes) && l.last.CompareAndSwap(end, nil) {
 			close(end.passed)
+			return
+		}
+		if e := l.lossy.Load(); e != nil && bytes.Contains(buf[:n], e.bytes) && e.seen.Add(1)%e.every == 0 {
+			e.ended.Add(1)
 			return
 		}
 	}

@@ -2,19 +2,18 @@
 package natstest
 
 import (
-	"context"
-	"log/slog"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 )
 
-// Server is one node with JetStream on loopback.
+// Server is one node with JetStream on loopback, in this process.
 type Server struct {
+	Address
 	opts server.Options
 	s    *server.Server
 }
@@ -26,13 +25,23 @@ const Patience = 3 * time.Minute
 // Start runs a server until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	n := &Server{opts: server.Options{
-		ServerName: "test", Host: "127.0.0.1", Port: freePort(t), NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: bus.MaxPayload + 64<<10,
-	}}
+	n := newServer(t, "test")
 	n.start(t)
 	t.Cleanup(func() { n.stop() })
 	return n
+}
+
+// maxPayload is the server's limit.
+const maxPayload = bus.MaxPayload + 64<<10
+
+// newServer is one that does not run yet.
+func newServer(t testing.TB, name string) *Server {
+	t.Helper()
+	port := freePort(t)
+	return &Server{Address: address(port), opts: server.Options{
+		ServerName: name, Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true,
+		JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: maxPayload,
+	}}
 }
 
 func (n *Server) start(t testing.TB) {
@@ -60,37 +69,31 @@ func (n *Server) Restart(t testing.TB) {
 	n.start(t)
 }
 
-// URL is where the server listens.
-func (n *Server) URL() string { return n.s.ClientURL() }
+// Copy stops the server, copies its whole store, and starts it again. What it returns puts
+// that copy in the place of whatever the store holds by then, as one who has only that.
+func (n *Server) Copy(t testing.TB) (restore func()) {
+	t.Helper()
+	kept := t.TempDir()
+	n.stop()
+	copyAll(t, kept, n.opts.StoreDir)
+	n.start(t)
+	return func() {
+		t.Helper()
+		n.stop()
+		if err := os.RemoveAll(n.opts.StoreDir); err != nil {
+			t.Fatal(err)
+		}
+		copyAll(t, n.opts.StoreDir, kept)
+		n.start(t)
+	}
+}
+
+func copyAll(t testing.TB, to, from string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // StoreDir is where the server keeps what it stores.
 func (n *Server) StoreDir() string { return n.opts.StoreDir }
-
-// Connect opens a bus connection that ends with the test.
-func (n *Server) Connect(t testing.TB) *bus.Bus {
-	t.Helper()
-	return connect(t, n.URL())
-}
-
-func connect(t testing.TB, url string) *bus.Bus {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
-	defer cancel()
-	b, err := bus.Connect(ctx, bus.Config{URL: url, Name: t.Name(), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	return b
-}
-
-// NATS opens a stock client's connection that ends with the test.
-func (n *Server) NATS(t testing.TB) *nats.Conn {
-	t.Helper()
-	nc, err := nats.Connect(n.URL(), nats.MaxReconnects(-1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	return nc
-}

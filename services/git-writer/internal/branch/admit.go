@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -77,8 +78,7 @@ func (s *session) admit(ctx context.Context) error {
 		if was {
 			// What came while it was refused was not written. Only once the run
 			// is asked for does the status stop saying so.
-			q := event.Request{V: event.Version, Kind: event.RequestRun, Destination: k, Reason: event.ReasonAdmitted}
-			if err := s.Bus.Ask(ctx, subject.CtlRun(k), q); err != nil {
+			if err := s.askOf(ctx, k, event.ReasonAdmitted); err != nil {
 				return err
 			}
 		}
@@ -94,11 +94,13 @@ func (s *session) admit(ctx context.Context) error {
 		s.admitted[k] = a
 		delete(s.lfs, k)
 		s.marked = s.marked || marker.ByInstall(folder.Marker, s.Bus.Install.Incarnation)
-		if err := s.status(ctx, k, func(st *event.Status) { st.Stalled = nil }); err != nil {
+		s.rehearses(d)
+		if err := s.status(ctx, k, func(st *event.Status) { admittedStatus(st, d) }); err != nil {
 			return err
 		}
 	}
-	s.show(func(sn *Snapshot) { sn.Refused = reasons })
+	maps.DeleteFunc(s.rehearsals, func(k event.DestinationKey, _ *rehearsal) bool { _, is := all[k]; return !is })
+	s.show(func(sn *Snapshot) { sn.Refused, sn.DryRun = reasons, !anyWrites(all) })
 	s.Worker.refused = refused
 	return nil
 }
@@ -133,7 +135,7 @@ func (w *Worker) wasRefused(ctx context.Context, k event.DestinationKey) (bool, 
 	if _, was := w.refused[k]; was {
 		return true, nil
 	}
-	st, _, err := w.Statuses.Get(ctx, subject.DestinationToken(k))
+	st, _, err := w.Statuses.Newest(ctx, subject.DestinationToken(k))
 	if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 		return false, err
 	}

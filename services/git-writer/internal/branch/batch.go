@@ -146,7 +146,7 @@ func (s *session) newCommit(g ledger.Commit[write], a *admission) repo.Commit {
 		when = last.msg.Time
 	}
 	author := cmp.Or(sharedAuthor(d, g.Writes), d.Author, d.Committer)
-	at := message.Position{Incarnation: s.Bus.Install.Incarnation, BranchKey: d.BranchKey, Seq: g.Through, Held: g.Held.Seqs()}
+	at := message.Position{Incarnation: s.Bus.Install.Incarnation, BranchKey: d.BranchKey, Seq: g.Through, Stored: g.Stored, Held: g.Held.Seqs()}
 	return repo.Commit{
 		Ops:       ops,
 		Author:    repo.Signature{Name: author.Name, Email: author.Email, When: when.UTC()},

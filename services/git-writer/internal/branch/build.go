@@ -3,6 +3,7 @@ package branch
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/event"
-	"github.com/kubescribe/kubescribe/shared/subject"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 )
 
 // commit builds a commit, if it makes a difference.
@@ -36,9 +37,9 @@ func (s *session) commit(ctx context.Context, g ledger.Commit[write]) (err error
 			s.inFlight[placed{g.Through, w.path}] = flight{w, s.made}
 		}
 		s.tally.commits[origin]++
-		s.tally.add("committed", origin, len(g.Writes))
+		s.tally.add(outcome.Committed, origin, len(g.Writes))
 	default:
-		s.tally.add("unchanged", origin, len(g.Writes))
+		s.tally.add(outcome.Unchanged, origin, len(g.Writes))
 	}
 	for _, w := range g.Writes {
 		if !w.blob.IsZero() {
@@ -65,11 +66,15 @@ func (s *session) build(ctx context.Context, b *batch) error {
 		return err
 	}
 	for _, g := range b.Commits {
-		if err := s.commit(ctx, g); err != nil {
+		commit := s.commit
+		if s.admitted[g.Writes[0].destination.Key].DryRun {
+			commit = s.rehearse
+		}
+		if err := commit(ctx, g); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.showRehearsed(ctx)
 }
 
 // prepare looks at what stands where a batch writes: the files that are not known come
@@ -136,11 +141,11 @@ func (s *session) spare(ctx context.Context, g []write) ([]write, error) {
 		w.found(stand, holds)
 		switch {
 		case holds[w.stood].Resources > 1:
-			s.leave(w, "foreign", "it holds several resources")
+			s.leave(w, outcome.Foreign, "it holds several resources")
 		case w.encryptedAlready(holds):
-			s.tally.add("unchanged", w.Origin, 1)
+			s.tally.add(outcome.Unchanged, w.Origin, 1)
 		case w.outdated(holds):
-			s.leave(w, "outdated", "it was changed since the run looked at it: the next one decides")
+			s.leave(w, outcome.Outdated, "it was changed since the run looked at it: the next one decides")
 		default:
 			w.anew = anew(holds[w.stood], w.holds())
 			if !w.clear.IsZero() && w.Op != event.Delete {
@@ -153,14 +158,14 @@ func (s *session) spare(ctx context.Context, g []write) ([]write, error) {
 }
 
 // leave says of a write that it is none.
-func (s *session) leave(w write, outcome, why string) {
+func (s *session) leave(w write, as outcome.Outcome, why string) {
 	s.Log.Warn("a file is left as it is", "because", why, "destination", w.destination.Key.String(),
 		"branch", s.Branch, "path", w.path, "origin", string(w.Origin), "run", w.Run)
-	s.tally.add(outcome, w.Origin, 1)
+	s.tally.add(as, w.Origin, 1)
 }
 
-// look is what stands at the head where the writes go, and what of it holds: but for
-// what they leave as it is.
+// look is what stands at the head where the writes go, or would stand in DryRun, and what of it
+// holds: but for what they leave as it is.
 func (s *session) look(ctx context.Context, writes []write) (stand map[string]plumbing.Hash, holds map[plumbing.Hash]file.Contents, err error) {
 	paths := make([]string, 0, len(writes))
 	for _, w := range writes {
@@ -169,9 +174,11 @@ func (s *session) look(ctx context.Context, writes []write) (stand map[string]pl
 			paths = append(paths, w.twin)
 		}
 	}
-	if stand, err = s.repo.Files(paths); err != nil {
+	git, err := s.repo.Files(paths)
+	if err != nil {
 		return nil, nil, err
 	}
+	stand, planned := s.planned(writes, git)
 	var differ []plumbing.Hash
 	for _, w := range writes {
 		if blob, ok := stand[w.path]; ok && blob != w.blob {
@@ -181,7 +188,9 @@ func (s *session) look(ctx context.Context, writes []write) (stand map[string]pl
 			differ = append(differ, blob)
 		}
 	}
+	differ = slices.DeleteFunc(differ, func(blob plumbing.Hash) bool { _, is := planned[blob]; return is })
 	holds, err = s.contents(ctx, differ)
+	maps.Copy(holds, planned)
 	return stand, holds, err
 }
 
@@ -230,10 +239,10 @@ func (s *session) conflict(ctx context.Context, g ledger.Commit[write], taken *r
 func (s *session) deadLetter(ctx context.Context, w write, why error) error {
 	s.Log.Error("change cannot be written, sent to the dead letters", "path", w.path,
 		"destination", w.destination.Key.String(), "seq", w.msg.Seq, "err", why)
-	s.countNow("dead_lettered", w.Origin)
-	whole, err := s.Bus.MessageAt(ctx, subject.Write, w.msg.Seq)
+	s.countNow(outcome.DeadLettered, w.Origin)
+	whole, err := s.record.at(ctx, w.msg.Seq)
 	if err != nil {
 		return err
 	}
-	return s.Bus.DeadLetter(ctx, "git-writer", w.destination.Key, subject.Write, whole, why)
+	return s.record.letter(ctx, w.destination.Key, whole, why)
 }

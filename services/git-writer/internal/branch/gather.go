@@ -33,7 +33,7 @@ func (s *session) write(ctx context.Context, r *bus.Reader) (moved bool, err err
 	s.begun = time.Now()
 	for {
 		b, err := s.gather(ctx, r)
-		s.consumed, s.held = b.Through, b.Held
+		s.consumed, s.stored, s.held = b.Through, b.Stored, b.Held
 		end := err // of the session, once what was gathered before is on the remote
 		if end != nil && !errors.Is(end, errReconfigured) && !errors.Is(end, ErrNoKey) {
 			return moved, end
@@ -94,7 +94,7 @@ func (s *session) do(ctx context.Context, step ledger.Step, b *batch) error {
 			return err
 		}
 		b.Answered()
-		s.consumed = b.Through
+		s.consumed, s.stored = b.Through, b.Stored
 		if err := s.note(ctx, s.consumed, s.held); err != nil {
 			return err
 		}
@@ -140,8 +140,8 @@ func (b *batch) wait() time.Duration {
 // gather takes what waits in KS_WRITE, up to the bounds of a push or to a BARRIER. A
 // version whose object had its commits of the minute it holds, past which the branch goes
 // on; and it takes held versions whose turn has come.
-func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error) {
-	b.Batch = ledger.Batch[write]{Through: s.consumed, Held: s.held, Limiter: &s.limiter}
+func (s *session) gather(ctx context.Context, r source) (b batch, err error) {
+	b.Batch = ledger.Batch[write]{Through: s.consumed, Stored: s.stored, Held: s.held, Limiter: &s.limiter}
 	wait := idleWait
 	for !b.Full() {
 		it, err := s.next(ctx, r, &b, wait)
@@ -196,5 +196,5 @@ func (s *session) gather(ctx context.Context, r *bus.Reader) (b batch, err error
 // takes nothing from its window.
 func (s *session) later(b *batch) batch {
 	s.tally.clear()
-	return batch{Batch: ledger.Batch[write]{Through: s.consumed, Held: s.held}, pending: b.waiting()}
+	return batch{Batch: ledger.Batch[write]{Through: s.consumed, Stored: s.stored, Held: s.held}, pending: b.waiting()}
 }

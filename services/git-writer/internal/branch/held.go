@@ -8,6 +8,7 @@ import (
 	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -34,7 +35,7 @@ func (it *item) first(b *batch) []ledger.Version {
 // next is the next item: one that was set aside, a version that the branch lists as held,
 // or the next message of KS_WRITE, if it comes within so long or before a turn does. Nil:
 // none does.
-func (s *session) next(ctx context.Context, r *bus.Reader, b *batch, wait time.Duration) (*item, error) {
+func (s *session) next(ctx context.Context, r source, b *batch, wait time.Duration) (*item, error) {
 	if it := s.aside; it != nil {
 		s.aside = nil
 		return it, nil
@@ -67,11 +68,11 @@ func (s *session) put(b *batch, it *item) {
 	switch {
 	case it.barrier != nil:
 		b.barrier = it.barrier
-		b.End(it.seq)
+		b.End(it.seq, it.time)
 	case it.write == nil:
-		b.Pass(it.seq)
+		b.Pass(it.seq, it.time)
 	case b.Add(it.write.asWrite(), *it.write):
-		s.tally.add("coalesced", event.Live, 1)
+		s.tally.add(outcome.Coalesced, event.Live, 1)
 	}
 }
 
@@ -82,7 +83,7 @@ func (s *session) turns(b *batch) ([]ledger.Version, error) {
 		d, registered := s.Registry.Get(v.Destination)
 		switch {
 		case !registered:
-			s.tally.add("unregistered", event.Live, 1)
+			s.tally.add(outcome.Unregistered, event.Live, 1)
 			b.Drop(v.Seq)
 		case d.Revision != s.admitted[v.Destination].Revision:
 			return nil, errReconfigured
@@ -117,7 +118,7 @@ func (s *session) release(ctx context.Context, b *batch, versions []ledger.Versi
 // again reads a held version from KS_WRITE, and is as strict with it as the first time.
 // Nil: it is not to be committed any more.
 func (s *session) again(ctx context.Context, v ledger.Version) (*write, error) {
-	m, err := s.Bus.MessageAt(ctx, subject.Write, v.Seq)
+	m, err := s.record.at(ctx, v.Seq)
 	if errors.Is(err, bus.ErrNoMessage) {
 		return nil, s.missing(ctx, v)
 	}
@@ -140,10 +141,10 @@ func (s *session) again(ctx context.Context, v ledger.Version) (*write, error) {
 // version listed, and it is missed again.
 func (s *session) missing(ctx context.Context, v ledger.Version) error {
 	if _, registered := s.Registry.Get(v.Destination); v.Path != "" && !registered {
-		s.tally.add("unregistered", event.Live, 1)
+		s.tally.add(outcome.Unregistered, event.Live, 1)
 		return nil
 	}
 	s.Log.Error("a change that was held is not in KS_WRITE any more, reconciling", "branch", s.Branch, "seq", v.Seq, "path", v.Path)
-	s.countNow("missing", event.Live)
+	s.countNow(outcome.Missing, event.Live)
 	return s.ask(ctx, event.ReasonHistoryGap)
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 )
 
 // Metrics of all workers of a process. Branches are told apart by their key,
@@ -24,7 +25,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_changes_total",
-			Help: "Changes, by what became of them (committed, unchanged, coalesced, foreign, outdated, refused or unregistered: counted once the remote has all before them; missing or dead_lettered: at once) and by origin.",
+			Help: "Changes, by what became of them (committed, dry_run, unchanged, coalesced, foreign, outdated, refused, overrun or unregistered: counted once the remote has all before them; missing, cut or dead_lettered: at once) and by origin.",
 		}, []string{"outcome", "origin"}),
 		Commits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubescribe_git_writer_commits_total", Help: "Commits that were pushed, by origin of their changes.",
@@ -53,24 +54,26 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 // tally is what became of changes that are read again if what was made of them does not get
 // to the remote: it is counted once that has.
 type tally struct {
-	changes map[outcome]int
+	changes map[became]int
 	commits map[event.Origin]int
 }
 
-type outcome struct {
-	what   string
-	origin event.Origin
+type became struct {
+	outcome outcome.Outcome
+	origin  event.Origin
 }
 
-func newTally() tally { return tally{map[outcome]int{}, map[event.Origin]int{}} }
+func newTally() tally { return tally{map[became]int{}, map[event.Origin]int{}} }
 
-func (t tally) add(what string, origin event.Origin, n int) { t.changes[outcome{what, origin}] += n }
+func (t tally) add(as outcome.Outcome, origin event.Origin, n int) {
+	t.changes[became{as, origin}] += n
+}
 
 // count adds the tally to the counters, and begins anew. A crash before it leaves changes that
 // are on the remote, and that nobody counts. Counters take nothing back: see uncount.
 func (m *Metrics) count(t tally) {
 	for o, n := range t.changes {
-		m.Changes.WithLabelValues(o.what, string(o.origin)).Add(float64(n))
+		m.Changes.WithLabelValues(string(o.outcome), string(o.origin)).Add(float64(n))
 	}
 	for origin, n := range t.commits {
 		m.Commits.WithLabelValues(string(origin)).Add(float64(n))
@@ -84,6 +87,6 @@ func (t tally) clear() {
 }
 
 // countNow is for what somebody should look into, whenever the remote comes to be reached.
-func (s *session) countNow(outcome string, origin event.Origin) {
-	s.Metrics.Changes.WithLabelValues(outcome, string(origin)).Inc()
+func (s *session) countNow(as outcome.Outcome, origin event.Origin) {
+	s.Metrics.Changes.WithLabelValues(string(as), string(origin)).Inc()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 )
 
 const (
@@ -31,7 +32,9 @@ func (s *session) bring(ctx context.Context, b *batch) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopWait, cancel) })()
 	s.show(func(sn *Snapshot) { sn.Pushing = time.Now() })
 	defer s.show(func(sn *Snapshot) { sn.Pushing = time.Time{} })
-	err = s.build(pctx, b)
+	if err = s.stopped(b.Commits); err == nil {
+		err = s.build(pctx, b)
+	}
 	if commits, _ := s.repo.Pending(); err != nil || commits == 0 {
 		s.Pace.give(begun)
 	}
@@ -72,6 +75,9 @@ func (s *session) push(ctx context.Context, built []ledger.Commit[write]) error 
 			sn.Commit, sn.Subject, sn.Pushed, sn.Why = result.Tip.String(), s.subject, now, nil
 		})
 		for _, g := range built { // each of one destination
+			if s.admitted[g.Writes[0].destination.Key].DryRun {
+				continue
+			}
 			s.dirty[g.Writes[0].destination.Key] = landed{commit: result.Tip.String(), subject: s.subject, at: now}
 		}
 	}
@@ -122,7 +128,7 @@ func (s *session) land(ctx context.Context) (repo.Result, error) {
 // uncount takes a write back that was committed, and its commit where nothing else is in it.
 func (s *session) uncount(position uint64, w flight) {
 	delete(s.inFlight, placed{position, w.path})
-	s.tally.add("committed", w.Origin, -1)
+	s.tally.add(outcome.Committed, w.Origin, -1)
 	for _, other := range s.inFlight {
 		if other.commit == w.commit {
 			return

@@ -19,9 +19,11 @@ import (
 type session struct {
 	*Worker
 	repo     *repo.Branch
+	record   record
 	admitted map[event.DestinationKey]*admission
 	marked   bool                            // one of their folders has a marker of this install: it was pushed to
 	consumed uint64                          // everything in KS_WRITE up to here was handed to repo, or needs not to be
+	stored   time.Time                       // when the message there was; zero: not known
 	held     ledger.Held                     // of that: what waits until its object may have another commit
 	aside    *item                           // was taken, and waits for held versions that go before it
 	noted    uint64                          // the position that the hint was last written with
@@ -78,18 +80,33 @@ func (w *Worker) session(ctx context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if err := w.mayPush(ctx, b); err != nil {
+		return false, err
+	}
 	s := &session{
-		Worker: w, repo: b, admitted: map[event.DestinationKey]*admission{},
+		Worker: w, repo: b, record: live{w.Bus}, admitted: map[event.DestinationKey]*admission{},
 		inFlight: map[placed]flight{}, tally: newTally(), dirty: map[event.DestinationKey]landed{},
 	}
 	if err := s.admit(ctx); err != nil {
+		return false, err
+	}
+	if err := s.mend(ctx); err != nil {
 		return false, err
 	}
 	position, held, err := s.position(ctx)
 	if err != nil {
 		return false, err
 	}
-	s.consumed, s.reached, s.held = position, position, ledger.Listed(held)
+	if s.hint.Cut != nil {
+		if err := s.note(ctx, position, ledger.Listed(held)); err != nil {
+			return false, err
+		}
+	}
+	at, err := s.standing(ctx, position)
+	if err != nil {
+		return false, err
+	}
+	s.consumed, s.stored, s.reached, s.held = position, at.Time, position, ledger.Listed(held)
 	for k := range s.admitted { // a crash may have come between a push and what it shows
 		s.touch(k)
 	}

@@ -14,6 +14,7 @@ type Snapshot struct {
 	Next    time.Time // when the next push is tried, if it waits for that
 	Why     error     // why nothing moves, nil when it does
 	Refused []Refusal // destinations that may not write to their folders
+	DryRun  bool      // nothing is pushed: all destinations are in DryRun
 }
 
 // Refusal says why a destination is not written to.

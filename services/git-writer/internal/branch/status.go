@@ -77,11 +77,12 @@ func (w *Worker) tell(ctx context.Context, k event.DestinationKey, change func(*
 	return err == nil
 }
 
-// status changes a destination's entry in KS_STATUS.
+// status changes a destination's entry in KS_STATUS. One that has just left may get one anew: the
+// janitor removes it.
 func (w *Worker) status(ctx context.Context, k event.DestinationKey, change func(*event.Status)) error {
 	key := subject.DestinationToken(k)
 	for {
-		st, rev, err := w.Statuses.Get(ctx, key)
+		st, rev, err := w.Statuses.Newest(ctx, key)
 		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
 			return err
 		}

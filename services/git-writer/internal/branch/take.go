@@ -9,6 +9,7 @@ import (
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/manifest"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
@@ -48,8 +49,8 @@ func (s *session) take(ctx context.Context, m bus.Message) (t taken, err error) 
 	}
 	if errors.Is(err, event.ErrMalformed) {
 		s.Log.Error("write sent to the dead letters", "destination", k.String(), "seq", m.Seq, "err", err)
-		s.countNow("dead_lettered", c.Origin)
-		return t, s.Bus.DeadLetter(ctx, "git-writer", k, subject.Write, m, err)
+		s.countNow(outcome.DeadLettered, c.Origin)
+		return t, s.record.letter(ctx, k, m, err)
 	}
 	if err != nil {
 		return t, err
@@ -65,15 +66,15 @@ func (s *session) take(ctx context.Context, m bus.Message) (t taken, err error) 
 	switch err := s.encrypt(&c, a.Registered, m.Time); {
 	case errors.Is(err, errOverrun):
 		s.Log.Warn("a sensitive object is left to the next comparison", "destination", k.String(), "object", c.Object.String(), "why", err.Error())
-		s.tally.add("overrun", c.Origin, 1)
+		s.tally.add(outcome.Overrun, c.Origin, 1)
 		return t, nil
 	case errors.Is(err, errNeverWritten):
 		s.Log.Error("write sent to the dead letters", "destination", k.String(), "seq", m.Seq, "object", c.Object.String(), "err", err)
-		s.countNow("dead_lettered", c.Origin)
+		s.countNow(outcome.DeadLettered, c.Origin)
 		if c.SealedTo == "" {
 			m.Data = nil // it is not kept in clear
 		}
-		return t, s.Bus.DeadLetter(ctx, "git-writer", k, subject.Write, m, err)
+		return t, s.record.letter(ctx, k, m, err)
 	case err != nil:
 		return t, err
 	}
@@ -104,7 +105,7 @@ func parse(m bus.Message) (event.Change, error) {
 
 // without says why nobody is admitted.
 type without struct {
-	outcome string // of what it wanted to write
+	outcome outcome.Outcome // of what it wanted to write
 	why     string
 }
 
@@ -124,15 +125,15 @@ func (s *session) owner(ctx context.Context, k event.DestinationKey, registry ui
 	refusal, refused := s.refused[k]
 	switch {
 	case !registered:
-		return nil, without{"unregistered", "the destination is not registered"}, nil
+		return nil, without{outcome.Unregistered, "the destination is not registered"}, nil
 	case registry < now.Since():
-		return nil, without{"unregistered", "the destination was registered since"}, nil
+		return nil, without{outcome.Unregistered, "the destination was registered since"}, nil
 	case admitted && now.Revision == was.Revision:
 		return was, without{}, nil
 	case now.BranchKey != s.BranchKey:
-		return nil, without{"refused", "the destination writes to another branch now"}, nil
+		return nil, without{outcome.Refused, "the destination writes to another branch now"}, nil
 	case refused && refusal.Revision == now.Revision:
-		return nil, without{"refused", refusal.Reason + ": " + refusal.Why.Error()}, nil
+		return nil, without{outcome.Refused, refusal.Reason + ": " + refusal.Why.Error()}, nil
 	}
 	return nil, without{}, errReconfigured
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Registry    *bus.Registry
 	Hints       *bus.Bucket[event.Hint]
 	Statuses    *bus.Bucket[event.Status]
+	Phases      *bus.Bucket[event.PhaseRecord]
 	Log         *slog.Logger
 	Metrics     *Metrics
 	// Now is the clock by which held versions wait for their turn.
@@ -51,7 +52,9 @@ type Worker struct {
 	seen    seen
 	woken   chan struct{}  // holds one where what opens the remote is another
 	limiter ledger.Limiter // of objects, by what the branch has
-	clock   ledger.Clock   // of KS_WRITE
+	// rehearsals are of the destinations that were admitted in DryRun.
+	rehearsals map[event.DestinationKey]*rehearsal
+	clock      ledger.Clock // of KS_WRITE
 
 	mu   sync.Mutex
 	snap Snapshot // guarded by mu
@@ -59,7 +62,7 @@ type Worker struct {
 
 // New makes a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, lfs: map[event.DestinationKey]string{}, odd: map[event.DestinationKey]uint64{}, woken: make(chan struct{}, 1), snap: Snapshot{URL: repo.Redact(cfg.URL), Branch: cfg.Branch, Why: errors.New("starting")}}
+	return &Worker{Config: cfg, lfs: map[event.DestinationKey]string{}, odd: map[event.DestinationKey]uint64{}, rehearsals: map[event.DestinationKey]*rehearsal{}, woken: make(chan struct{}, 1), snap: Snapshot{URL: repo.Redact(cfg.URL), Branch: cfg.Branch, Why: errors.New("starting")}}
 }
 
 // Wake says that what opens the remote is another now: a worker that waits because the
@@ -113,6 +116,9 @@ func (w *Worker) Run(ctx context.Context) error {
 			// ask the remote over and over.
 			_ = fault.Wait(ctx, restarts.Next()) // the loop sees how ctx is
 			continue
+		}
+		if err := w.relieve(ctx); err != nil && ctx.Err() == nil {
+			w.Log.Warn("a backlog that has to give way could not be cut, trying again", "branch", w.Branch, "err", err)
 		}
 		w.stall(ctx, err, failures.Next())
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
@@ -21,6 +22,7 @@ import (
 const (
 	TrailerPosition    = "Kubescribe-Position"
 	TrailerHeld        = "Kubescribe-Held"
+	TrailerStored      = "Kubescribe-Stored"
 	TrailerOrigin      = "Kubescribe-Origin"
 	TrailerDestination = "Kubescribe-Destination"
 	TrailerResource    = "Kubescribe-Resource"
@@ -37,10 +39,22 @@ type Position struct {
 	// Held are the sequences up to it that the branch does not hold yet: a trailer of its
 	// own, where there are any.
 	Held []uint64
+	// Stored is when the message there was: KS_WRITE restored from an older copy has another
+	// one there, if any. A trailer of its own; zero in commits of before it was, and where the
+	// message had been removed.
+	Stored time.Time
 }
 
 // held is the value of their trailer.
 func (p Position) held() string { return strings.Trim(fmt.Sprint(p.Held), "[]") }
+
+// stored is the value of its trailer.
+func (p Position) stored() string {
+	if p.Stored.IsZero() {
+		return ""
+	}
+	return p.Stored.UTC().Format(time.RFC3339Nano)
+}
 
 // String is the trailer's value.
 func (p Position) String() string {
@@ -170,6 +184,7 @@ func coAuthors(b *strings.Builder, items []Item) {
 func trailers(b *strings.Builder, origin event.Origin, run string, d event.DestinationKey, p Position) {
 	trailer(b, TrailerPosition, p.String())
 	trailer(b, TrailerHeld, p.held())
+	trailer(b, TrailerStored, p.stored())
 	trailer(b, TrailerOrigin, strings.TrimSpace(string(origin)+" "+run))
 	trailer(b, TrailerDestination, d.String())
 }
@@ -183,7 +198,7 @@ func trailer(b *strings.Builder, key, value string) {
 
 // ParsePosition reads the position from a commit's message, if it has one of
 // this incarnation and branch. Only the trailers count: the last paragraph. What is
-// held stands on the line behind its position; a list that was not written here makes the
+// held, and when its message was stored, stand on the lines behind its position; such a line that was not written here makes the
 // position none.
 func ParsePosition(msg, incarnation, branchKey string) (p Position, ok bool) {
 	msg = strings.TrimRight(msg, "\n")
@@ -196,19 +211,15 @@ func ParsePosition(msg, incarnation, branchKey string) (p Position, ok bool) {
 		if !is {
 			continue
 		}
-		next := ""
-		if i+1 < len(lines) {
-			next = lines[i+1]
-		}
-		if found, is := parsePosition(value, next); is && found.Incarnation == incarnation && found.BranchKey == branchKey && found.Seq >= p.Seq {
+		if found, is := parsePosition(value, lines[i+1:]); is && found.Incarnation == incarnation && found.BranchKey == branchKey && found.Seq >= p.Seq {
 			p, ok = found, true
 		}
 	}
 	return p, ok
 }
 
-// parsePosition reads the value of a position, and the line behind it.
-func parsePosition(value, next string) (p Position, ok bool) {
+// parsePosition reads the value of a position, and the lines behind it.
+func parsePosition(value string, behind []string) (p Position, ok bool) {
 	parts := strings.Split(value, "/")
 	if len(parts) != 3 {
 		return p, false
@@ -218,20 +229,34 @@ func parsePosition(value, next string) (p Position, ok bool) {
 		return p, false
 	}
 	p = Position{Incarnation: parts[0], BranchKey: parts[1], Seq: seq}
-	list, is := strings.CutPrefix(next, TrailerHeld+": ")
-	if !is {
-		return p, true
-	}
-	words := strings.Fields(list)
-	if len(words) > ledger.MaxHeld {
-		return p, false
-	}
-	for _, word := range words {
-		n, err := strconv.ParseUint(word, 10, 64)
-		if err != nil || n > seq {
+	if list, is := next(&behind, TrailerHeld); is {
+		words := strings.Fields(list)
+		if len(words) > ledger.MaxHeld {
 			return p, false
 		}
-		p.Held = append(p.Held, n)
+		for _, word := range words {
+			n, err := strconv.ParseUint(word, 10, 64)
+			if err != nil || n > seq {
+				return p, false
+			}
+			p.Held = append(p.Held, n)
+		}
+	}
+	if stored, is := next(&behind, TrailerStored); is {
+		if p.Stored, err = time.Parse(time.RFC3339Nano, stored); err != nil {
+			return p, false
+		}
 	}
 	return p, true
+}
+
+// next takes the next line if it is that trailer.
+func next(lines *[]string, key string) (value string, is bool) {
+	if len(*lines) == 0 {
+		return "", false
+	}
+	if value, is = strings.CutPrefix((*lines)[0], key+": "); is {
+		*lines = (*lines)[1:]
+	}
+	return value, is
 }

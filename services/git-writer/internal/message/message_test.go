@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubescribe/kubescribe/services/git-writer/internal/repo"
 	"github.com/kubescribe/kubescribe/services/git-writer/ledger"
@@ -168,6 +169,26 @@ func TestHeld(t *testing.T) {
 	}
 }
 
+// TestStored: when the message at the position was stored stands behind it, to the nanosecond,
+// where that is known.
+func TestStored(t *testing.T) {
+	stored := time.Date(2026, 11, 30, 12, 0, 0, 123_456_789, time.UTC)
+	for want, at := range map[string]Position{
+		"\n\nKubescribe-Position: inc/key/42\nKubescribe-Stored: 2026-11-30T12:00:00.123456789Z\nKubescribe-Origin: ":                         {Stored: stored.In(time.FixedZone("", 3600))},
+		"\n\nKubescribe-Position: inc/key/42\nKubescribe-Held: 17 40\nKubescribe-Stored: 2026-11-30T12:00:00.123456789Z\nKubescribe-Origin: ": {Stored: stored, Held: []uint64{17, 40}},
+		"\n\nKubescribe-Position: inc/key/42\nKubescribe-Origin: ":                                                                            {},
+	} {
+		at.Incarnation, at.BranchKey, at.Seq = here.Incarnation, here.BranchKey, here.Seq
+		got := Live(Item{Change: change("web"), Effect: repo.Updated}, key, at, Words{})
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+		if p, ok := ParsePosition(got, "inc", "key"); !ok || !p.Stored.Equal(at.Stored) || p.held() != at.held() {
+			t.Errorf("read back as %s, held %v, stored %s, %t", p, p.Held, p.Stored, ok)
+		}
+	}
+}
+
 func TestParsePosition(t *testing.T) {
 	tooLong := strings.Repeat(" 1", ledger.MaxHeld+1)
 	for name, c := range map[string]struct {
@@ -175,6 +196,7 @@ func TestParsePosition(t *testing.T) {
 		seq  uint64
 		ok   bool
 		held string
+		at   string // when its message was stored
 	}{
 		"ours":               {msg: Live(Item{Change: change("web"), Effect: repo.Created}, key, here, Words{}), seq: 42, ok: true},
 		"a run's":            {msg: Reconcile([]Item{{Change: change("web"), Effect: repo.Created}}, key, here, Words{}), seq: 42, ok: true},
@@ -185,15 +207,18 @@ func TestParsePosition(t *testing.T) {
 		"squashed":           {msg: "Both\n\nKubescribe-Position: inc/key/7\nKubescribe-Position: inc/key/9\nKubescribe-Position: inc/key/8\n", seq: 9, ok: true},
 		"not a number":       {msg: "x\n\nKubescribe-Position: inc/key/many\n"},
 		"empty":              {},
-		"held":               {"x\n\nKubescribe-Position: inc/key/9\nKubescribe-Held: 4 7\n", 9, true, "4 7"},
-		"held by another":    {"x\n\nKubescribe-Position: inc/key/9\nKubescribe-Position: inc/other/12\nKubescribe-Held: 4 7\n", 9, true, ""},
-		"squashed, held":     {"x\n\nKubescribe-Position: inc/key/7\nKubescribe-Held: 4 7\nKubescribe-Position: inc/key/9\nKubescribe-Held: 8\n", 9, true, "8"},
+		"held":               {"x\n\nKubescribe-Position: inc/key/9\nKubescribe-Held: 4 7\n", 9, true, "4 7", ""},
+		"held by another":    {"x\n\nKubescribe-Position: inc/key/9\nKubescribe-Position: inc/other/12\nKubescribe-Held: 4 7\n", 9, true, "", ""},
+		"squashed, held":     {"x\n\nKubescribe-Position: inc/key/7\nKubescribe-Held: 4 7\nKubescribe-Position: inc/key/9\nKubescribe-Held: 8\n", 9, true, "8", ""},
+		"squashed, stored":   {"x\n\nKubescribe-Position: inc/key/9\nKubescribe-Held: 8\nKubescribe-Stored: 2026-11-30T12:00:09.5Z\nKubescribe-Position: inc/key/7\nKubescribe-Stored: 2026-11-30T12:00:07Z\n", 9, true, "8", "2026-11-30T12:00:09.5Z"},
+		"stored, elsewhere":  {"x\n\nKubescribe-Position: inc/key/9\nKubescribe-Origin: live\nKubescribe-Stored: 2026-11-30T12:00:07Z\n", 9, true, "", ""},
+		"stored, no time":    {msg: "x\n\nKubescribe-Position: inc/key/9\nKubescribe-Stored: then\n"},
 		"held ahead":         {msg: "x\n\nKubescribe-Position: inc/key/9\nKubescribe-Held: 10\n"},
 		"held, no number":    {msg: "x\n\nKubescribe-Position: inc/key/9\nKubescribe-Held: 4, 7\n"},
 		"held, too much":     {msg: "x\n\nKubescribe-Position: inc/key/9\nKubescribe-Held:" + tooLong + "\n"},
 	} {
-		if p, ok := ParsePosition(c.msg, "inc", "key"); p.Seq != c.seq || ok != c.ok || p.held() != c.held {
-			t.Errorf("%s: %d, held %v, %v", name, p.Seq, p.Held, ok)
+		if p, ok := ParsePosition(c.msg, "inc", "key"); p.Seq != c.seq || ok != c.ok || p.held() != c.held || p.stored() != c.at {
+			t.Errorf("%s: %d, held %v, stored %s, %v", name, p.Seq, p.Held, p.stored(), ok)
 		}
 	}
 }

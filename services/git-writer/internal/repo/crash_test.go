@@ -96,7 +96,10 @@ func child(job string) error {
 
 // A writer is killed again and again while others push, too: every commit is
 // there once, in order.
-func TestKilledAtAnyTime(t *testing.T) { onEach(t, killedAtAnyTime) }
+func TestKilledAtAnyTime(t *testing.T) {
+	long(t)
+	onEach(t, killedAtAnyTime)
+}
 
 func killedAtAnyTime(t *testing.T, r *remoteRepo) {
 	const total, leastKills, mostKills = 3000, 10, 40

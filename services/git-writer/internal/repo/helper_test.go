@@ -29,6 +29,14 @@ type remoteRepo struct {
 	wrap func(w http.ResponseWriter, r *http.Request, next http.Handler)
 }
 
+// long leaves out what takes long where that is asked for: make test has no time for it.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes long: make long plays it, for make verify too")
+	}
+}
+
 // newRemoteRepo serves an empty repository. Its requests can be meddled with by meddle.
 func newRemoteRepo(t *testing.T, opts gittest.Options) *remoteRepo {
 	t.Helper()

@@ -30,19 +30,11 @@ type program struct {
 
 // receiveProgram pushes to a program (gitprotocol-pack, "Pushing Data To a Server").
 func (s *session) receiveProgram(command *packp.Command, pack func(w io.Writer, thin bool) error) (*answer, error) {
-	start := s.receivePackHere
-	if s.endpoint.Protocol == "ssh" {
-		start = s.receivePackThere
-	}
-	p, err := start()
+	p, adv, err := s.startReceivePack()
 	if err != nil {
-		return nil, s.classify(err)
+		return nil, err
 	}
 	out, words := moving{p.out, s.watch}, &talk{watch: s.watch}
-	adv := packp.NewAdvRefs()
-	if err := adv.Decode(out); err != nil && !errors.Is(err, packp.ErrEmptyAdvRefs) {
-		return nil, s.classify(p.refusal(err))
-	}
 	req, err := s.request(adv.Capabilities, command, pack)
 	if err != nil {
 		return nil, err
@@ -59,6 +51,23 @@ func (s *session) receiveProgram(command *packp.Command, pack func(w io.Writer, 
 	_, _ = io.Copy(io.Discard, out)
 	_ = p.end()
 	return a, nil
+}
+
+// startReceivePack starts git-receive-pack, and reads what it advertises.
+func (s *session) startReceivePack() (*program, *packp.AdvRefs, error) {
+	start := s.receivePackHere
+	if s.endpoint.Protocol == "ssh" {
+		start = s.receivePackThere
+	}
+	p, err := start()
+	if err != nil {
+		return nil, nil, s.classify(err)
+	}
+	adv := packp.NewAdvRefs()
+	if err := adv.Decode(moving{p.out, s.watch}); err != nil && !errors.Is(err, packp.ErrEmptyAdvRefs) {
+		return nil, nil, s.classify(p.refusal(err))
+	}
+	return p, adv, nil
 }
 
 // fault adds to an error what the program has said about it.

@@ -14,6 +14,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"github.com/kubescribe/kubescribe/shared/faultpoint"
 )
 
 // answer is what the remote said to a push that it understood.
@@ -55,10 +57,21 @@ func (r *remote) receivePack(ctx context.Context, command *packp.Command, pack f
 		return nil, err
 	}
 	defer s.end()
-	if s.overHTTP() {
-		return s.receiveHTTP(command, pack)
+	if err := faultpoint.Before(faultpoint.Push, "the remote"); err != nil {
+		return nil, s.classify(err)
 	}
-	return s.receiveProgram(command, pack)
+	receive := s.receiveProgram
+	if s.overHTTP() {
+		receive = s.receiveHTTP
+	}
+	a, err := receive(command, pack)
+	if err != nil {
+		return nil, err
+	}
+	if err := faultpoint.After(faultpoint.Push, "the remote"); err != nil {
+		return nil, s.classify(err)
+	}
+	return a, nil
 }
 
 // request is the message of gitprotocol-pack, "Reference Update Request and

@@ -236,6 +236,7 @@ func TestBitmaps(t *testing.T) {
 
 // TestBranchesAtOnce: branches of one repository do not get into each other's way.
 func TestBranchesAtOnce(t *testing.T) {
+	long(t)
 	onEach(t, func(t *testing.T, r *remoteRepo) {
 		const branches, commits = 5, 20
 		r.foreign("branch-0", "start", map[string]string{"x.yaml": "1"}) // the others do not exist
@@ -280,6 +281,7 @@ func TestBranchesAtOnce(t *testing.T) {
 
 // TestManyPushes: however many there are, nothing of them stays open.
 func TestManyPushes(t *testing.T) {
+	long(t)
 	onEach(t, func(t *testing.T, r *remoteRepo) {
 		b := r.fetched()
 		pushes := func(from, n int) {

@@ -62,7 +62,7 @@ func Main(ctx context.Context, env Env) int {
 		return usage("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(env), getCommand(env), reconcileCommand(env), approveCommand(env), diffCommand(env), explainCommand(env), keygenCommand(env), provisionCommand(env), versionCommand(env))
+	root.AddCommand(runCommand(env), getCommand(env), reconcileCommand(env), approveCommand(env), diffCommand(env), dlqCommand(env), explainCommand(env), keygenCommand(env), provisionCommand(env), replayCommand(env), tailCommand(env), versionCommand(env))
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return service.ExitOK

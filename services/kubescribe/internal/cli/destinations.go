@@ -31,8 +31,10 @@ func destinations(ctx context.Context, b *bus.Bus) (map[event.DestinationKey]bus
 
 // inOrder is their keys, sorted by name.
 func inOrder(all map[event.DestinationKey]bus.Registered) []event.DestinationKey {
-	return slices.SortedFunc(maps.Keys(all), func(a, b event.DestinationKey) int { return strings.Compare(a.String(), b.String()) })
+	return slices.SortedFunc(maps.Keys(all), byName)
 }
+
+func byName(a, b event.DestinationKey) int { return strings.Compare(a.String(), b.String()) }
 
 // resolve finds the destination that a person means: name, namespace/name or
 // cluster/namespace/name, whatever says enough.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubescribe/kubescribe/shared/exclusion"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 )
 
 func explainCommand(env Env) *cobra.Command {
@@ -20,7 +21,25 @@ func explainCommand(env Env) *cobra.Command {
 		Use: "exclusions", Short: "List what is not mirrored unless a destination asks for it, and why", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return explainExclusions(env.Stdout) },
 	})
+	cmd.AddCommand(&cobra.Command{
+		Use: "outcomes", Short: "List what may become of a change, as metrics and replay name it", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return explainOutcomes(env.Stdout) },
+	})
 	return cmd
+}
+
+// explainOutcomes prints the list, one outcome a line.
+func explainOutcomes(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if _, err := io.WriteString(table, "NAME\tBY\tMEANS\n"); err != nil {
+		return err
+	}
+	for _, o := range outcome.All() {
+		if _, err := fmt.Fprintf(table, "%s\t%s\t%s\n", o.Outcome, o.By, o.Meaning); err != nil {
+			return err
+		}
+	}
+	return table.Flush()
 }
 
 // explainExclusions prints the list, one exclusion a line.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/kubescribe/kubescribe/shared/exclusion"
+	"github.com/kubescribe/kubescribe/shared/outcome"
 	"github.com/kubescribe/kubescribe/shared/service"
 )
 
@@ -26,5 +27,23 @@ func TestExplainExclusions(t *testing.T) {
 	}
 	if r := command(t, "explain", "exclusions", "x"); r.code != service.ExitUsage {
 		t.Errorf("with an argument: %+v", r)
+	}
+}
+
+// TestExplainOutcomes: each is listed with who gives it and what it means.
+func TestExplainOutcomes(t *testing.T) {
+	r := command(t, "explain", "outcomes")
+	if r.code != service.ExitOK || r.stderr != "" {
+		t.Fatalf("%+v", r)
+	}
+	for _, o := range outcome.All() {
+		found := false
+		for line := range strings.Lines(r.stdout) {
+			name, rest, _ := strings.Cut(line, " ")
+			found = found || name == string(o.Outcome) && strings.Contains(rest, o.By) && strings.Contains(rest, o.Meaning)
+		}
+		if !found {
+			t.Errorf("%s is not listed:\n%s", o.Outcome, r.stdout)
+		}
 	}
 }

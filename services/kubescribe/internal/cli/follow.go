@@ -71,6 +71,8 @@ func statusLine(now time.Time, phase event.Phase, branches []gitwriter.Snapshot)
 			line += fmt.Sprintf(" %q %s ago", s.Subject, now.Sub(s.Pushed).Round(time.Second))
 		}
 		switch {
+		case s.DryRun:
+			line += "  nothing is pushed (DryRun)"
 		case !s.Pushing.IsZero() && now.Sub(s.Pushing) >= time.Second:
 			line += fmt.Sprintf("  pushing for %s", now.Sub(s.Pushing).Round(time.Second))
 		case s.Why == nil && s.Next.After(now):

@@ -35,6 +35,9 @@ func TestStatusLine(t *testing.T) {
 			[]gitwriter.Snapshot{{Pending: 7, Commit: "3f2a9c1d5e", Next: now.Add(8 * time.Second)}},
 			"LIVE_PROCESSING  pending 7  last commit 3f2a9c1d  next push in 8s",
 		},
+		"in DryRun": {
+			[]gitwriter.Snapshot{{DryRun: true}}, "LIVE_PROCESSING  pending 0  no commit yet  nothing is pushed (DryRun)",
+		},
 		"waiting": {
 			[]gitwriter.Snapshot{{Why: errors.New("starting")}}, "LIVE_PROCESSING  waiting: starting  pending 0  no commit yet",
 		},

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -21,6 +20,8 @@ type shown struct {
 	Destination event.Destination  `json:"destination"`
 	Phase       *event.PhaseRecord `json:"phase,omitempty"`
 	Status      *event.Status      `json:"status,omitempty"`
+	Lag         *event.Lag         `json:"lag,omitempty"` // as of half a minute ago
+	Letters     int                `json:"deadLetters,omitempty"`
 }
 
 func getCommand(env Env) *cobra.Command {
@@ -28,9 +29,10 @@ func getCommand(env Env) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "get [DESTINATION]", Short: "Show destinations and how they stand",
-		Long: "Show every destination, or one: its phase and newest run, its last commit, what is held\n" +
-			"back, what waits for a person, and what keeps it. DESTINATION is its name, as much of\n" +
-			"cluster/namespace/name as says which.\n\n" + reachLong,
+		Long: "Show every destination, or one: its phase and newest run, its last commit, how many\n" +
+			"changes are on their way to the remote (as of half a minute ago) and how many of them are\n" +
+			"held back, what waits for a person, what keeps it, and how many dead letters it has (kubescribe\n" +
+			"dlq). DESTINATION is its name, as much of cluster/namespace/name as says which.\n\n" + reachLong,
 		Example: "  kubescribe get\n  kubescribe get live\n  kubescribe get -o json",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if args = names(args); len(args) > 1 {
@@ -39,8 +41,8 @@ func getCommand(env Env) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "table" && output != "json" {
-				return usage("--output %s: use table or json", output)
+			if err := checkOutput(output); err != nil {
+				return err
 			}
 			if err := r.check(); err != nil {
 				return err
@@ -55,20 +57,32 @@ func getCommand(env Env) *cobra.Command {
 				return err
 			}
 			if output == "json" {
-				e := json.NewEncoder(env.Stdout)
-				e.SetIndent("", "  ")
-				return e.Encode(all)
+				return asJSON(env.Stdout, all)
 			}
 			if len(all) == 0 {
 				_, err := fmt.Fprintln(env.Stderr, "no destination is registered")
+				return err
+			}
+			if err := pressed(cmd.Context(), b, env.Stderr); err != nil {
 				return err
 			}
 			return table(env.Stdout, time.Now(), all)
 		},
 	}
 	r.flags(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table or json")
+	outputFlag(cmd, &output)
 	return cmd
+}
+
+func outputFlag(cmd *cobra.Command, output *string) {
+	cmd.Flags().StringVarP(output, "output", "o", "table", "`format`: table or json")
+}
+
+func checkOutput(output string) error {
+	if output != "table" && output != "json" {
+		return usage("--output %s: use table or json", output)
+	}
+	return nil
 }
 
 // names are the arguments that name a destination: kubectl's users name the kind first.
@@ -101,14 +115,30 @@ func look(ctx context.Context, b *bus.Bus, meant ...string) ([]shown, error) {
 	if err != nil {
 		return nil, err
 	}
+	lags, err := everything[event.Lag](ctx, b, subject.BucketLag)
+	if err != nil {
+		return nil, err
+	}
+	letters := map[event.DestinationKey]int{}
+	for l, err := range b.Letters(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range readLetter(l).whose() {
+			letters[k]++
+		}
+	}
 	all := []shown{}
 	for _, k := range keys {
-		s := shown{Destination: registered[k].Destination}
+		s := shown{Destination: registered[k].Destination, Letters: letters[k]}
 		if e, ok := phases[subject.DestinationToken(k)]; ok {
 			s.Phase = &e.Record
 		}
 		if e, ok := statuses[subject.DestinationToken(k)]; ok {
 			s.Status = &e.Record
+		}
+		if e, ok := lags[subject.DestinationToken(k)]; ok {
+			s.Lag = &e.Record
 		}
 		all = append(all, s)
 	}
@@ -123,10 +153,34 @@ func everything[R event.Record](ctx context.Context, b *bus.Bus, bucket string) 
 	return kv.All(ctx)
 }
 
+// pressed says which streams are so full that room is made in them, or that they stand still.
+func pressed(ctx context.Context, b *bus.Bus, w io.Writer) error {
+	for _, stream := range []string{subject.Events, subject.Live, subject.Write} {
+		l, err := b.Level(ctx, stream)
+		if err != nil {
+			return err
+		}
+		what := ""
+		switch {
+		case l.Full():
+			what = "who writes to it waits until there is room"
+		case l.Pressed():
+			what = "what its readers need no more is removed before its time, and who cannot move gives up the oldest of what waits"
+		}
+		if what == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%s is at %.0f %% of its %d MiB: %s\n", stream, 100*l.Share(), l.Limit>>20, what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // table writes them as a person reads them.
 func table(w io.Writer, now time.Time, all []shown) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	rows := [][]string{{"NAME", "PHASE", "RUN", "FOLDER/BRANCH", "LAST COMMIT", "HELD", "PENDING", "STALLED", "INCOMPLETE"}}
+	rows := [][]string{{"NAME", "PHASE", "RUN", "FOLDER/BRANCH", "LAST COMMIT", "WAITING", "HELD", "PENDING", "STALLED", "INCOMPLETE", "DEAD LETTERS"}}
 	for _, s := range all {
 		rows = append(rows, row(now, s))
 	}
@@ -170,14 +224,33 @@ func row(now time.Time, s shown) []string {
 	}
 	commit, stalled := none, none
 	if st := s.Status; st != nil {
-		if st.Commit != "" {
+		switch {
+		case st.DryRun != nil:
+			commit = fmt.Sprintf("DryRun: %s, %s since %s ago", count(st.DryRun.Commits, "commit"), count(st.DryRun.Files, "file"), ago(now, st.DryRun.Since))
+		case st.Commit != "":
 			commit = fmt.Sprintf("%.8s %s ago", st.Commit, ago(now, st.Pushed))
 		}
 		if st.Stalled != nil {
 			stalled = st.Stalled.Reason
 		}
 	}
-	return []string{s.Destination.Key.String(), phase, run, folder + " on " + s.Destination.Branch, commit, held, pending, stalled, incomplete}
+	letters := none
+	if s.Letters > 0 {
+		letters = fmt.Sprint(s.Letters)
+	}
+	return []string{s.Destination.Key.String(), phase, run, folder + " on " + s.Destination.Branch, commit, onItsWay(now, s.Lag), held, pending, stalled, incomplete, letters}
+}
+
+// onItsWay is how much is on its way to the remote, and since when the oldest of it is.
+func onItsWay(now time.Time, l *event.Lag) string {
+	if l == nil {
+		return "0"
+	}
+	all := l.Waiting()
+	if all.Messages == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%d for %s", all.Messages, ago(now, all.Since))
 }
 
 // few is the first of a list, and how many more there are, as kubectl shows it.

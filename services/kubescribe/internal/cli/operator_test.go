@@ -64,6 +64,10 @@ func TestTable(t *testing.T) {
 				Outcome: &event.Outcome{Pending: &event.Pending{Run: "r1", Count: 12}, Incomplete: []string{"*.metrics.k8s.io", "pods"}},
 			},
 			Status: &event.Status{Commit: "0123456789abcdef", Pushed: now.Add(-90 * time.Second), Stalled: &event.Stalled{Reason: "FolderNotOurs"}},
+			Lag: &event.Lag{
+				Stream: event.Waiting{Messages: 7, Since: now.Add(-2 * time.Minute)}, Writer: event.Waiting{Messages: 5, Since: now.Add(-5 * time.Minute)},
+			},
+			Letters: 3,
 		},
 		{Destination: event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "gitops", Name: "new"}, Branch: "main"}},
 		{
@@ -81,18 +85,23 @@ func TestTable(t *testing.T) {
 				Outcome: &event.Outcome{Run: "r3", Left: event.Wanted{Created: 90_000, Updated: 1}, Continues: true},
 			},
 		},
+		{
+			Destination: event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "gitops", Name: "dry"}, Branch: "b", DryRun: true},
+			Status:      &event.Status{Commit: "0123456789abcdef", DryRun: &event.DryRun{Since: now.Add(-3 * time.Hour), Commits: 1, Files: 12}},
+		},
 	}
 	var b strings.Builder
 	if err := table(&b, now, all); err != nil {
 		t.Fatal(err)
 	}
 	want := strings.Join([]string{
-		"NAME               PHASE                 RUN                                       FOLDER/BRANCH   LAST COMMIT        HELD   PENDING                 STALLED         INCOMPLETE",
-		"prod/gitops/live   LIVE_PROCESSING       DriftCheck closed 5m ago                  live on main    01234567 90s ago   7      PrunePending: 12 (r1)   FolderNotOurs   *.metrics.k8s.io,pods",
-		"prod/gitops/new    -                     -                                         . on main       -                  -      -                       -               -",
-		"prod/gitops/run    STARTUP_RECONCILE     WatchGap under way for 3h                 x/y on b        -                  0      -                       -               -",
-		"prod/gitops/cut    PARKED (12 missing)   DriftCheck closed 60m ago                 . on b          -                  0      -                       -               -",
-		"prod/gitops/vast   STARTUP_RECONCILE     Continued under way for 60s, 90001 left   . on b          -                  0      -                       -               -",
+		"NAME               PHASE                 RUN                                       FOLDER/BRANCH   LAST COMMIT                               WAITING     HELD   PENDING                 STALLED         INCOMPLETE              DEAD LETTERS",
+		"prod/gitops/live   LIVE_PROCESSING       DriftCheck closed 5m ago                  live on main    01234567 90s ago                          12 for 5m   7      PrunePending: 12 (r1)   FolderNotOurs   *.metrics.k8s.io,pods   3",
+		"prod/gitops/new    -                     -                                         . on main       -                                         0           -      -                       -               -                       -",
+		"prod/gitops/run    STARTUP_RECONCILE     WatchGap under way for 3h                 x/y on b        -                                         0           0      -                       -               -                       -",
+		"prod/gitops/cut    PARKED (12 missing)   DriftCheck closed 60m ago                 . on b          -                                         0           0      -                       -               -                       -",
+		"prod/gitops/vast   STARTUP_RECONCILE     Continued under way for 60s, 90001 left   . on b          -                                         0           0      -                       -               -                       -",
+		"prod/gitops/dry    -                     -                                         . on b          DryRun: 1 commit, 12 files since 3h ago   0           -      -                       -               -                       -",
 		"",
 	}, "\n")
 	if b.String() != want {
@@ -209,10 +218,21 @@ func TestTold(t *testing.T) {
 		"unknown": {event.PhaseRecord{Run: "r", Reason: event.ReasonRequested}, "prod/gitops/live: run r (Requested) has closed; what it found is not known any more\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := told(k, tt.rec, "TYPE THIS"); got != tt.want {
+			if got := told(event.Destination{Key: k}, tt.rec, "TYPE THIS"); got != tt.want {
 				t.Errorf("it tells\n%swant\n%s", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestToldOfDryRun(t *testing.T) {
+	d := event.Destination{Key: event.DestinationKey{Cluster: "prod", Namespace: "gitops", Name: "live"}, DryRun: true}
+	rec := event.PhaseRecord{Run: "r", Outcome: &event.Outcome{Run: "r", Created: 5, Left: event.Wanted{Created: 3, Updated: 1}}}
+	want := "prod/gitops/live: run r: 5 created, 0 updated, 0 deleted, 0 equal\n" +
+		"  nothing of it is pushed (spec.mode: DryRun); kubescribe diff shows what Git lacks\n" +
+		"  left out: 4 objects, for whose contents there was no room\n"
+	if got := told(d, rec, "TYPE THIS"); got != want {
+		t.Errorf("it tells\n%swant\n%s", got, want)
 	}
 }
 

@@ -7,11 +7,11 @@ import (
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
-// told is what a run came to, for a person. approve is what they type to approve its
-// deletions.
-func told(k event.DestinationKey, rec event.PhaseRecord, approve string) string {
+// told is what a run of a destination came to, for a person. approve is what they type to
+// approve its deletions.
+func told(d event.Destination, rec event.PhaseRecord, approve string) string {
 	var b strings.Builder
-	o := rec.Outcome
+	k, o := d.Key, rec.Outcome
 	if o == nil {
 		return fmt.Sprintf("%s: run %s (%s) has closed; what it found is not known any more\n", k, rec.Run, rec.Reason)
 	}
@@ -20,7 +20,14 @@ func told(k event.DestinationKey, rec event.PhaseRecord, approve string) string 
 	if before.Runs > 0 {
 		fmt.Fprintf(&b, "  in %s: there was no room for all contents in one\n", count(before.Runs+1, "run"))
 	}
-	if n := o.Left.Count(); n > 0 && !o.Continues {
+	if d.DryRun {
+		fmt.Fprintf(&b, "  nothing of it is pushed (spec.mode: DryRun); kubescribe diff shows what Git lacks\n")
+	}
+	switch n := o.Left.Count(); {
+	case n == 0 || o.Continues:
+	case d.DryRun:
+		fmt.Fprintf(&b, "  left out: %s, for whose contents there was no room\n", count(n, "object"))
+	default:
 		fmt.Fprintf(&b, "  left out: %s, after runs have brought twice as much as there are objects: something undoes it, or keeps it from the folder\n", count(n, "object"))
 	}
 	if o.Kept > 0 {

@@ -24,7 +24,7 @@ func provisionCommand(env Env) *cobra.Command {
 those that are there up to date. It may be run again at any time. Services that
 run by themselves wait until it was. (kubescribe run does it on its own server.)`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if replicas != 1 && replicas != 3 {
+			if cmd.Flags().Changed("replicas") && replicas != 1 && replicas != 3 {
 				return usage("--replicas %d: use 1, or 3 on a cluster of NATS servers", replicas)
 			}
 			if err := bus.CheckURL(url); err != nil {
@@ -50,6 +50,6 @@ run by themselves wait until it was. (kubescribe run does it on its own server.)
 	}
 	cmd.Flags().StringVar(&url, "nats", "nats://127.0.0.1:4222", "`URL` of the NATS server")
 	cmd.Flags().StringVar(&creds, "nats-creds", "", "`file` with NATS user credentials")
-	cmd.Flags().IntVar(&replicas, "replicas", 1, "`copies` of each stream, 1 or 3")
+	cmd.Flags().IntVar(&replicas, "replicas", 0, "`copies` of each stream, 1 or 3 (default: as many as there are, 1 of a new one)")
 	return cmd
 }

@@ -83,11 +83,11 @@ func (s *session) tell(ctx context.Context, env Env, rec event.PhaseRecord) erro
 	if o := rec.Outcome; o != nil && o.Pending != nil {
 		approve = s.toApprove(o.Pending.Run)
 	}
-	if _, err := fmt.Fprint(env.Stdout, told(s.destination.Key, rec, approve)); err != nil {
+	if _, err := fmt.Fprint(env.Stdout, told(s.destination, rec, approve)); err != nil {
 		return err
 	}
 	commit, err := s.awaiter.lands(ctx)
-	if err != nil || commit == "" { // nothing was ever to be written
+	if err != nil || commit == "" || s.destination.DryRun { // nothing was ever to be written, or this was not
 		return err
 	}
 	_, err = fmt.Fprintf(env.Stdout, "  on the remote: commit %s\n", commit)

@@ -2,6 +2,7 @@
 package embedded
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -65,6 +66,7 @@ func FindAccess(below string) []string {
 type Server struct {
 	*server.Server
 	Access Access
+	store  string // its directory
 }
 
 // Start runs a server on a data directory: JetStream on disk, every write
@@ -109,7 +111,28 @@ func Start(dir *datadir.Dir, log *slog.Logger) (*Server, error) {
 		s.Shutdown()
 		return nil, fmt.Errorf("starting the embedded NATS server: %w", err)
 	}
-	return &Server{s, access}, nil
+	return &Server{s, access, dir.Join("nats")}, nil
+}
+
+// lookEvery is how often a server is asked for its health.
+const lookEvery = time.Second
+
+// Watch returns nil once ctx ends, or before that why the server takes nothing any more: one
+// that has failed to write to its store, whose disk was full, say, does not try again, however much room
+// there is later. Only another start does.
+func (s *Server) Watch(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if h := s.Healthz(&server.HealthzOptions{}); h.Error != "" {
+			return fmt.Errorf("the store in %s cannot be written to any more: %s; make room there if its disk is full, and start kubescribe again: nothing is lost", s.store, h.Error)
+		}
+	}
 }
 
 // Stop ends the server once its store is closed.

@@ -12,13 +12,14 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	host, _ := os.Hostname()     // "" names nobody, which is all it costs
+	first, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	context.AfterFunc(first, func() { stop(); cancel() }) // from then on a second signal ends the process at once
+	host, _ := os.Hostname()                              // "" names nobody, which is all it costs
 	code := service.Process{
-		Name: "router", Owner: host, Args: os.Args[1:], Stderr: os.Stderr,
+		Name: "router", Host: host, Args: os.Args[1:], Stderr: os.Stderr,
 		Build: func(_ context.Context, e service.Env) (service.Role, error) {
-			r := router.New(router.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics})
+			r := router.New(router.Deps{Bus: e.Bus, Log: e.Log, Metrics: e.Metrics, Replica: e.Owner})
 			return service.Role{Name: "router", Run: r.Run, Ready: r.Ready}, nil
 		},
 	}.Main(ctx)

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -35,7 +36,9 @@ func (w *Worker) firstList(ctx context.Context) error {
 		selected = selected.With(to)
 		fresh.Put(nameOf(o), index.Version{Entry: r.Entry})
 		if r.err != nil {
-			return w.deadLetter(ctx, w.change(o), r.err)
+			c := w.change(o)
+			c.To = w.Selection.Keys(r.unwritable())
+			return w.deadLetter(ctx, c, r.err)
 		}
 		return nil
 	})
@@ -77,12 +80,15 @@ func (w *Worker) afterGone(ctx context.Context) error {
 		stands[nameOf(o)] = struct{}{}
 		return w.found(ctx, o)
 	})
-	if err != nil {
-		return err
+	if flushed := w.flush(ctx); flushed != nil || err != nil {
+		return cmp.Or(flushed, err)
 	}
 	for key, e := range w.index {
 		if _, ok := stands[key]; ok {
 			continue
+		}
+		if err := w.await(ctx, key); err != nil {
+			return err
 		}
 		o := &unstructured.Unstructured{Object: map[string]any{}}
 		o.SetNamespace(key.Namespace)
@@ -94,6 +100,9 @@ func (w *Worker) afterGone(ctx context.Context) error {
 		if _, err := w.publishAll(ctx, c, index.Version{Gone: true}, nil, nil); err != nil {
 			return err
 		}
+	}
+	if err := w.flush(ctx); err != nil {
+		return err
 	}
 	// Whoever begins to read from here on skips what is newer than the list.
 	for _, d := range w.Destinations {
@@ -111,6 +120,9 @@ func (w *Worker) afterGone(ctx context.Context) error {
 // found publishes an object of a list as far as it differs from what the index holds, unless
 // that is of the same version. One that cannot be rendered stays as it was known.
 func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured) error {
+	if err := w.await(ctx, nameOf(o)); err != nil {
+		return err
+	}
 	c := w.change(o)
 	c.Op = event.Create
 	had, known := w.index[nameOf(o)]
@@ -126,9 +138,6 @@ func (w *Worker) found(ctx context.Context, o *unstructured.Unstructured) error 
 	if err := w.cannotRender(ctx, c, next, r); err != nil {
 		return err
 	}
-	if _, err := w.publishAll(ctx, c, next, r.contents, nil); err != nil {
-		return err
-	}
-	w.see(nameOf(o), next)
-	return nil
+	_, err := w.publishAll(ctx, c, next, r.contents, nil)
+	return err
 }

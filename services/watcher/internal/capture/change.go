@@ -106,6 +106,16 @@ type rendered struct {
 	err      error                    // why it cannot be written, or some of it; nil: it can
 }
 
+// unwritable is for whom it cannot be rendered.
+func (r rendered) unwritable() (to selection.Set) {
+	for of := range r.Renderings() {
+		if of.Hash == (index.Digest{}) {
+			to = to.With(of.To)
+		}
+	}
+	return to
+}
+
 // renderAll renders an object for all who select it, and do not ignore all who own it. What
 // cannot be rendered has the zero hash.
 func (w *Worker) renderAll(o *unstructured.Unstructured) rendered {

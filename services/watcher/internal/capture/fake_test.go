@@ -310,7 +310,7 @@ func (s *server) Watch(ctx context.Context, opts metav1.ListOptions) (watch.Inte
 	if from < s.oldest {
 		return nil, apierrors.NewResourceExpired("too old resource version")
 	}
-	f := &follower{server: s, events: make(chan watch.Event, 1000)}
+	f := &follower{server: s, events: make(chan watch.Event, 10_000)}
 	for _, p := range s.history {
 		if p.rv > from {
 			f.send(p.ev)
@@ -403,6 +403,8 @@ type lane struct {
 	onAsk     error    // what asking for a run fails with
 
 	onPublish func(c event.Change) error // called with mu held; nil for nothing
+	onStored  func(c event.Change) error // the same, of what is stored: its answer
+	most      int                        // how many were published at once, at most
 }
 
 type stored struct {
@@ -414,12 +416,18 @@ func newLane() *lane {
 	return &lane{ids: map[string]bool{}, letters: map[uint64]bus.Message{}, bookmarks: map[string]stored{}}
 }
 
-func (l *lane) Publish(_ context.Context, id string, out bus.Output, then func(error)) (bool, error) {
+func (l *lane) PublishAll(_ context.Context, items []bus.Item) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	duplicate, err := l.publish(id, out)
-	then(err)
-	return duplicate, err
+	l.most = max(l.most, len(items))
+	for n, i := range items {
+		duplicate, err := l.publish(i.ID, i.Output)
+		i.Then(duplicate, err)
+		if err != nil {
+			return n, err
+		}
+	}
+	return len(items), nil
 }
 
 // publish is called with mu held.
@@ -439,6 +447,9 @@ func (l *lane) publish(id string, out bus.Output) (bool, error) {
 	l.ids[id] = true
 	l.seq++
 	l.messages = append(l.messages, bus.Message{Subject: out.Subject, Seq: l.seq, Header: out.Header, Data: out.Data})
+	if l.onStored != nil {
+		return false, l.onStored(c)
+	}
 	return false, nil
 }
 
@@ -592,4 +603,11 @@ func (l *lane) changes(t *testing.T) []event.Change {
 		}
 	}
 	return all
+}
+
+// newest is the newest version there is.
+func (s *server) newest() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strconv.Itoa(s.rv)
 }

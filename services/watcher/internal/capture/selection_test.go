@@ -160,27 +160,35 @@ func TestIgnoredManagers(t *testing.T) {
 }
 
 // TestCrashBetweenPublications: the successor of a process that published only a part of what
-// a version comes to publishes all of it.
+// a version comes to publishes all of it, and nothing of what came before it in the same burst.
 func TestCrashBetweenPublications(t *testing.T) {
 	bubble(t, func(t *testing.T, s *server, l *lane) {
 		red, blue := selecting("red", "team=red", event.Policy{}), selecting("blue", "team=blue", event.Policy{})
 		s.put(labelled("a", 1, "red"))
 		r := begin(t, s, l, red, blue)
+		rest := make(chan struct{})
 		l.refuse(func(c event.Change) error {
+			if c.Name == "first" {
+				<-rest
+			}
 			if c.Op == event.Update {
 				r.cancel()
 				return context.Canceled
 			}
 			return nil
 		})
+		s.put(labelled("first", 1, "red"))
+		synctest.Wait() // what comes now is one burst
+		s.put(labelled("b", 1, "red"))
 		s.put(labelled("a", 1, "blue"))
+		close(rest)
 		<-r.done
 		l.refuse(nil)
-		r.sent(t, "ended", "DELETE a 102 to red, 101")
+		r.sent(t, "ended", "CREATE first 102 to red, 102", "CREATE b 103 to red, 103", "DELETE a 104 to red, 103")
 		l.runs()
 		r = begin(t, s, l, red, blue)
-		r.sent(t, "begun again", "UPDATE a 102 to blue, 102")
-		r.asked(t, "red MayHaveLeft at 101") // it may have had it: the first one's deletion is in the lane
+		r.sent(t, "begun again", "UPDATE a 104 to blue, 104")
+		r.asked(t, "red MayHaveLeft at 103") // it may have had it: the first one's deletion is in the lane
 		r.stop(t)
 	})
 }

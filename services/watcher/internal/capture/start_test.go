@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kubescribe/kubescribe/shared/event"
 )
 
@@ -80,6 +82,34 @@ func TestRestartResumes(t *testing.T) {
 		s.remove("b")
 		r = begin(t, s, l)
 		r.check(t, "resuming", "UPDATE a 102 2", "UPDATE a 103 3", "UPDATE a 104 2", "CREATE b 105 1", "DELETE b 106")
+		r.stop(t)
+	})
+}
+
+// TestResumedBehindTheList: an index that was listed ahead of the watch is not taken for what
+// the lane has published, until the watch has come as far: else the versions in between
+// would be dropped as if they were no change.
+func TestResumedBehindTheList(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server, l *lane) {
+		s.put(widget("a", 1))
+		r := begin(t, s, l)
+		r.check(t, "at first")
+		r.stop(t)
+		s.put(widget("b", 1)) // so that it cannot be listed as of where it was
+		listed := make(chan struct{})
+		s.refuse(func(metav1.ListOptions) error { <-listed; return nil }, nil)
+		r = begin(t, s, l)
+		r.check(t, "resumed", "CREATE b 102 1")
+		s.partition()
+		s.put(widget("a", 2))
+		close(listed)
+		synctest.Wait()
+		if _, exact := r.Freeze(live.Key); exact {
+			t.Error("an index from ahead of the watch is taken for exact")
+		}
+		s.hangUp()
+		r.check(t, "once it is watched", "UPDATE a 103 2")
+		r.frozen(t, "once it is watched", "shop/a 103", "shop/b 102")
 		r.stop(t)
 	})
 }

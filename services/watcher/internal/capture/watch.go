@@ -38,7 +38,10 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("watching %s: %w", w.name(), err)
 	}
+	done := make(chan struct{})
+	defer close(done)
 	defer wi.Stop()
+	events := ahead(wi.ResultChan(), done)
 	w.listed = false
 	w.setStatus(nil)
 	w.watched, w.denied = true, time.Time{}
@@ -65,10 +68,14 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 		if w.reread.due != nothing {
 			again = nil // once that is done
 		}
+		reminders := w.reminders
+		if w.index == nil {
+			reminders = nil // once it tells what the lane has
+		}
 		select {
 		case <-wctx.Done():
 			return moved, w.overdue(ctx, length)
-		case ev, open := <-wi.ResultChan():
+		case ev, open := <-events:
 			if !open && wctx.Err() != nil {
 				return moved, w.overdue(ctx, length)
 			}
@@ -78,8 +85,9 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 				}
 				return true, nil
 			}
-			if err := w.handle(ctx, ev); err != nil {
-				return moved, err
+			before := w.rv
+			if err := w.handleAll(ctx, ev, events); err != nil {
+				return moved || w.rv != before, err
 			}
 			moved = true
 		case <-w.relist:
@@ -87,6 +95,12 @@ func (w *Worker) watch(ctx, ictx context.Context) (moved bool, err error) {
 			return moved, nil
 		case <-again:
 			w.renew()
+		case r := <-reminders:
+			err := w.remind(ctx, r.Reminder)
+			r.done <- err
+			if w.index == nil { // what became of the publish is not known
+				return moved, err
+			}
 		case <-w.redefined:
 			w.compare()
 		case <-w.reread.retry:
@@ -139,17 +153,24 @@ func (w *Worker) overdue(ctx context.Context, length time.Duration) error {
 	return fmt.Errorf("watching %s: the watch did not end when it was due", w.name())
 }
 
-// handle takes one event of the watch.
-func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
+// handle takes one event of the watch; what is to be published of it waits for flush.
+// It reports whether there is anything to publish.
+func (w *Worker) handle(ctx context.Context, ev watch.Event) (published bool, err error) {
 	o, ok := ev.Object.(*unstructured.Unstructured)
 	switch {
 	case ev.Type == watch.Error:
-		return fmt.Errorf("watching %s: %w", w.name(), apierrors.FromObject(ev.Object))
+		return false, fmt.Errorf("watching %s: %w", w.name(), apierrors.FromObject(ev.Object))
 	case !ok:
-		return fmt.Errorf("watching %s: an event holds a %T", w.name(), ev.Object)
+		return false, fmt.Errorf("watching %s: an event holds a %T", w.name(), ev.Object)
 	case ev.Type == watch.Bookmark:
+		if err := w.flush(ctx); err != nil {
+			return false, err
+		}
 		w.rv = o.GetResourceVersion()
-		return w.store(ctx, false)
+		return false, nil
+	}
+	if err := w.await(ctx, nameOf(o)); err != nil {
+		return false, err
 	}
 	c := w.change(o)
 	if w.reread.touched != nil {
@@ -171,20 +192,12 @@ func (w *Worker) handle(ctx context.Context, ev watch.Event) error {
 		next.Entry = r.Entry
 		scaled(&c, o, w.index[nameOf(o)], r, time.Now())
 		if err := w.cannotRender(ctx, c, next, r); err != nil {
-			return err
+			return false, err
 		}
 	}
-	published, err := w.publishAll(ctx, c, next, r.contents, func() selection.Set { return w.Selection.Possible(o) })
-	if err != nil {
-		return err
-	}
-	w.see(nameOf(o), next)
-	w.rv = c.ResourceVersion
-	if published {
-		return nil
-	}
-	if next.To() == "" {
+	published, err = w.publishAll(ctx, c, next, r.contents, func() selection.Set { return w.Selection.Possible(o) })
+	if err == nil && !published && next.To() == "" {
 		w.count("unwanted")
 	}
-	return w.store(ctx, false)
+	return published, err
 }

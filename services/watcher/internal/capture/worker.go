@@ -67,12 +67,12 @@ func Refused(err error) bool {
 }
 
 // Lane is where changes are published: in order, durable once it returns, under
-// an ID that makes a second call of the same a duplicate. It fails with
+// IDs that make a second call of the same a duplicate. It fails with
 // bus.ErrFenced once another owner has taken over, and with fault.Poison for
-// what can never be stored. then is called with the outcome before anything else is
-// published or frozen.
+// what can never be stored: the one behind those that are. Each is told its outcome before
+// anything else is published or frozen.
 type Lane interface {
-	Publish(ctx context.Context, id string, out bus.Output, then func(error)) (duplicate bool, err error)
+	PublishAll(ctx context.Context, items []bus.Item) (stored int, err error)
 	// Reached is when the lane's stream was made, and a sequence that it has reached.
 	Reached() (made time.Time, seq uint64)
 }
@@ -150,6 +150,7 @@ type Worker struct {
 	lost       bool          // what came since the last position that was stored cannot be told any more
 	told       bool          // OnExact knows of this index
 	askedFor   selection.Set // whom a run was asked for, since nobody knows what they had
+	burst      burst         // what is to be published next
 	seen       index.Overlay
 	listing    chan listed        // where an index that is being listed arrives; nil while none is
 	unlist     context.CancelFunc // ends that listing
@@ -160,6 +161,7 @@ type Worker struct {
 	relist     chan struct{} // holds something if the index is to be listed anew
 	again      chan struct{} // holds something if the objects are to be looked at again
 	redefined  chan struct{} // holds something if defined was set
+	reminders  chan reminded // what is to be published once more
 	reread     reread
 	ended      chan struct{} // closed when Run returns
 	why        error         // what Exact says then; set before ended is closed
@@ -174,7 +176,7 @@ type Worker struct {
 
 // New makes a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, relist: make(chan struct{}, 1), again: make(chan struct{}, 1), redefined: make(chan struct{}, 1), defined: cfg.Generation, reread: reread{unread: func() {}, backoff: fault.Backoff{Min: rereadWait, Max: rereadWaitMax}}, ended: make(chan struct{}), changed: make(chan struct{}), unlist: func() {}, status: ErrStarting}
+	return &Worker{Config: cfg, relist: make(chan struct{}, 1), again: make(chan struct{}, 1), redefined: make(chan struct{}, 1), reminders: make(chan reminded), defined: cfg.Generation, reread: reread{unread: func() {}, backoff: fault.Backoff{Min: rereadWait, Max: rereadWaitMax}}, ended: make(chan struct{}), changed: make(chan struct{}), unlist: func() {}, status: ErrStarting}
 }
 
 func (w *Worker) name() string {

@@ -106,6 +106,9 @@ func TestPoison(t *testing.T) {
 		if got := m.Header[event.HeaderName]; len(got) != 1 || got[0] != "a" || len(m.Header[event.HeaderReason]) != 1 {
 			t.Errorf("the letter does not say what it is about, and why: %v", m.Header)
 		}
+		if got := m.Header[event.HeaderTo]; len(got) != 1 || got[0] != "gitops/live" {
+			t.Errorf("the letter does not say for whom it was: %q", got)
+		}
 		if n := r.counted("dead_lettered"); n != 1 {
 			t.Errorf("%d are counted", n)
 		}

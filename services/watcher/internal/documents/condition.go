@@ -18,6 +18,7 @@ const (
 	reasonAccepted    = "Accepted"
 	reasonProgressing = "Progressing"
 	reasonSucceeded   = "Succeeded"
+	reasonDryRun      = "DryRun"
 	reasonPending     = "MaxDeletions"
 	reasonNotListed   = "NotListed"
 )
@@ -70,6 +71,18 @@ func acceptance(remarks []unmatched.Remark) report {
 	}}
 }
 
+// slowAfter is how long something waits before a status says so: what is on its way for a
+// moment is none of a status, which would be written each time.
+const slowAfter = time.Minute
+
+// waits adds what waits for a destination to its report.
+func (r report) waits(l event.Lag, now time.Time) report {
+	if all := l.Waiting(); all.Messages > 0 && now.Sub(all.Since) > slowAfter {
+		r.of.Waiting, r.of.WaitingSince = int64(all.Messages), timeOf(all.Since) //nolint:gosec // a stream's messages
+	}
+	return r
+}
+
 // progress is the report of a destination: of its phase, of what the git-writer says, and why
 // nothing sensitive is mirrored to it.
 func progress(rec event.PhaseRecord, st event.Status, withheld event.Withheld) report {
@@ -80,6 +93,7 @@ func progress(rec event.PhaseRecord, st event.Status, withheld event.Withheld) r
 			Created: int64(o.Created), Updated: int64(o.Updated), Deleted: int64(o.Deleted), Equal: int64(o.Equal),
 		}
 	}
+	r.of.DryRun = dryRun(st.DryRun)
 	parked := gap(rec)
 	add := func(c metav1.Condition) { r.conditions = append(r.conditions, c) }
 	switch {
@@ -93,6 +107,8 @@ func progress(rec event.PhaseRecord, st event.Status, withheld event.Withheld) r
 		text := "cluster and folder are compared"
 		add(condition(v1alpha1.ConditionReady, metav1.ConditionUnknown, reasonProgressing, text))
 		add(condition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, reasonProgressing, text))
+	case st.DryRun != nil:
+		add(condition(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonDryRun, "each change is taken, and nothing is pushed: status.dryRun has what would have been, and spec.mode Write begins to"))
 	default:
 		add(condition(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonSucceeded, "each change is written"))
 	}
@@ -126,10 +142,25 @@ func gap(rec event.PhaseRecord) string {
 	return lost + ": Git lacks them until the next comparison of cluster and folder, which is asked for, mends that"
 }
 
+// dryRun is what a destination in this mode would have pushed, nil of any other.
+func dryRun(d *event.DryRun) *v1alpha1.DryRunStatus {
+	if d == nil {
+		return nil
+	}
+	st := &v1alpha1.DryRunStatus{Since: seconds(d.Since), Commits: int64(d.Commits), Files: int64(d.Files)}
+	for _, c := range d.Newest {
+		st.Newest = append(st.Newest, v1alpha1.DryRunCommit{Time: seconds(c.Time), Subject: c.Subject, Files: int64(c.Files), Changes: c.Changes})
+	}
+	return st
+}
+
 // timeOf is a time as the API writes it, nil of none.
 func timeOf(t time.Time) *metav1.Time {
 	if t.IsZero() {
 		return nil
 	}
-	return &metav1.Time{Time: t.Truncate(time.Second)}
+	s := seconds(t)
+	return &s
 }
+
+func seconds(t time.Time) metav1.Time { return metav1.NewTime(t.Truncate(time.Second)) }

@@ -1,6 +1,7 @@
 package documents
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,9 @@ func TestReports(t *testing.T) {
 		{"types are not listed", progress(incomplete, event.Status{}, ""), "Ready=True Succeeded, Incomplete=True NotListed"},
 		{"deletions wait", progress(pending, event.Status{}, ""), "Ready=True Succeeded, PrunePending=True MaxDeletions"},
 		{"Secrets are withheld", progress(live, event.Status{}, event.WithheldNoRecipient), "Ready=True Succeeded, SecretsWithheld=True NoRecipient"},
+		{"in DryRun", progress(live, event.Status{DryRun: &event.DryRun{}}, ""), "Ready=True DryRun"},
+		{"in DryRun, and compared", progress(event.PhaseRecord{Phase: event.StartupReconcile}, event.Status{DryRun: &event.DryRun{}}, ""), "Ready=Unknown Progressing, Reconciling=True Progressing"},
+		{"in DryRun, and down", progress(live, event.Status{Stalled: down.Stalled, DryRun: &event.DryRun{}}, ""), "Ready=False RemoteUnreachable, Stalled=True RemoteUnreachable"},
 		{"down", progress(live, down, ""), "Ready=False RemoteUnreachable, Stalled=True RemoteUnreachable"},
 	} {
 		var got []string
@@ -48,6 +52,24 @@ func TestReports(t *testing.T) {
 		if s := strings.Join(got, ", "); s != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, s, tt.want)
 		}
+	}
+}
+
+// TestReportOfDryRun: what would have been pushed stands in the status, and goes with the mode.
+func TestReportOfDryRun(t *testing.T) {
+	at := time.Date(2026, 3, 14, 15, 9, 26, 5, time.UTC)
+	got := progress(event.PhaseRecord{}, event.Status{DryRun: &event.DryRun{
+		Since: at, Commits: 3, Files: 12, Newest: []event.WouldBe{{Time: at, Subject: "Create a", Files: 2, Changes: []string{"Create live/a.yaml"}}},
+	}}, "").of.DryRun
+	whole := metav1.NewTime(at.Truncate(time.Second))
+	want := &v1alpha1.DryRunStatus{
+		Since: whole, Commits: 3, Files: 12, Newest: []v1alpha1.DryRunCommit{{Time: whole, Subject: "Create a", Files: 2, Changes: []string{"Create live/a.yaml"}}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("it says %+v, want %+v", got, want)
+	}
+	if got := progress(event.PhaseRecord{}, event.Status{}, "").of.DryRun; got != nil {
+		t.Errorf("of one that is written to it says %+v", got)
 	}
 }
 
@@ -122,5 +144,27 @@ func TestLongMessage(t *testing.T) {
 	c := condition(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonInvalid, strings.Repeat("é", maxMessage))
 	if len(c.Message) > maxMessage+len("…") || !strings.HasSuffix(c.Message, "…") {
 		t.Errorf("%d bytes", len(c.Message))
+	}
+}
+
+// TestReportWaiting: what has waited for longer than a minute is told, and nothing else.
+func TestReportWaiting(t *testing.T) {
+	now := time.Now()
+	ago := func(n uint64, d time.Duration) event.Waiting { return event.Waiting{Messages: n, Since: now.Add(-d)} }
+	for name, tt := range map[string]struct {
+		lag   event.Lag
+		want  int64
+		since time.Duration
+	}{
+		"nothing":              {},
+		"a moment ago":         {lag: event.Lag{Stream: ago(5, time.Second), Writer: ago(4, 50*time.Second)}},
+		"for long":             {lag: event.Lag{Writer: ago(4, time.Hour)}, want: 4, since: time.Hour},
+		"some of it, for long": {lag: event.Lag{Stream: ago(5, time.Second), Writer: ago(4, time.Hour)}, want: 9, since: time.Hour},
+		"before the stream":    {lag: event.Lag{Stream: ago(5, 2*time.Hour), Writer: ago(4, time.Hour)}, want: 9, since: 2 * time.Hour},
+	} {
+		of := progress(event.PhaseRecord{}, event.Status{}, "").waits(tt.lag, now).of
+		if of.Waiting != tt.want || (of.WaitingSince == nil) != (tt.want == 0) || tt.want > 0 && !of.WaitingSince.Time.Equal(now.Add(-tt.since).Truncate(time.Second)) {
+			t.Errorf("%s: %d since %v", name, of.Waiting, of.WaitingSince)
+		}
 	}
 }

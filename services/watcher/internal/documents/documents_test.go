@@ -280,7 +280,7 @@ func TestReporter(t *testing.T) {
 	phases, statuses := map[string]event.PhaseRecord{}, map[string]event.Status{}
 	r := Reporter{
 		Source: source, Client: s, Cluster: "prod", Events: events, Log: slog.New(slog.DiscardHandler), told: map[types.UID]told{},
-		phases: records[event.PhaseRecord]{of: phases}, statuses: records[event.Status]{of: statuses},
+		phases: records[event.PhaseRecord]{of: phases}, statuses: records[event.Status]{of: statuses}, lags: records[event.Lag]{of: map[string]event.Lag{}},
 	}
 	key := subject.DestinationToken(event.DestinationKey{Cluster: "prod", Namespace: "shop", Name: "live"})
 	report := func(want ...string) {
@@ -342,7 +342,7 @@ func TestReporter(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), reportEvery+reportEvery/2)
 	defer cancel()
-	r.Phases, r.Statuses = bucket[event.PhaseRecord]{}, bucket[event.Status]{}
+	r.Phases, r.Statuses, r.Lags = bucket[event.PhaseRecord]{}, bucket[event.Status]{}, bucket[event.Lag]{}
 	r.Run(ctx, func() Verdict { return verdict })
 	if r.said == "" {
 		t.Error("nor is it logged")

@@ -48,11 +48,13 @@ type Reporter struct {
 	Cluster  string
 	Phases   Bucket[event.PhaseRecord]
 	Statuses Bucket[event.Status]
+	Lags     Bucket[event.Lag]
 	Events   record.EventRecorder
 	Log      *slog.Logger
 
 	phases   records[event.PhaseRecord]
 	statuses records[event.Status]
+	lags     records[event.Lag]
 	told     map[types.UID]told // what Events have told of each document
 	said     string             // what was last logged as wrong
 }
@@ -71,6 +73,7 @@ func (r *Reporter) Run(ctx context.Context, verdict func() Verdict) {
 	defer follows.Wait()
 	follows.Go(func() { r.phases.follow(ctx, r.Phases) })
 	follows.Go(func() { r.statuses.follow(ctx, r.Statuses) })
+	follows.Go(func() { r.lags.follow(ctx, r.Lags) })
 	for fault.Wait(ctx, reportEvery) == nil {
 		err := r.all(ctx, verdict())
 		if err == nil || ctx.Err() != nil {
@@ -133,7 +136,11 @@ func (r *Reporter) of(ref v1alpha1.Ref, problems v1alpha1.Problems, remarks []un
 	if err != nil {
 		return report{}, err
 	}
-	return progress(rec, st, withheld), nil
+	lag, err := r.lags.get(key)
+	if err != nil {
+		return report{}, err
+	}
+	return progress(rec, st, withheld).waits(lag, time.Now()), nil
 }
 
 // tell tells of what is new in a report by an Event. What stands in the status was told by a

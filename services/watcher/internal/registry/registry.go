@@ -40,6 +40,7 @@ func Compile(docs *v1alpha1.Documents, cluster, clusterID string) ([]event.Desti
 			Branch:    d.Spec.Branch,
 			Adopt:     d.Spec.Adopt,
 			Interval:  d.Spec.Interval.Duration,
+			DryRun:    d.Spec.Mode == v1alpha1.ModeDryRun,
 			Window:    d.Spec.Commit.Window.Duration,
 			Committer: event.Person{Name: remote.Committer.Name, Email: remote.Committer.Email},
 			Author:    author(d.Spec.Commit.Author, remote.Committer),
@@ -175,7 +176,8 @@ var ErrMoved = errors.New("where a destination points cannot change")
 // only what differs: a destination that did not change keeps its revision. One
 // that points elsewhere than before is ErrMoved, and nothing is written; but where replaced,
 // which is for documents whose own place cannot change, it is another one by the same name.
-// Others may write meanwhile: see Confirm.
+// ErrWritten if somebody else wrote one of them meanwhile, who may know more: nothing of that is
+// undone. Others may write behind it: see Confirm.
 func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destination, replaced bool) (Synced, error) {
 	bucket, err := bus.OpenBucket[event.Destination](ctx, b, subject.BucketDestination)
 	if err != nil {
@@ -204,37 +206,45 @@ func Sync(ctx context.Context, b *bus.Bus, cluster string, want []event.Destinat
 	// between leaves too few, until the next start.
 	for key, e := range have {
 		if _, ok := keep[key]; !ok && e.Record.Key.Cluster == cluster {
-			if err := bucket.Delete(ctx, key); err != nil {
-				return Synced{}, err
+			if err := bucket.Remove(ctx, key, e.Revision); err != nil {
+				return Synced{}, written(err)
 			}
+			delete(have, key)
 		}
 	}
 	for _, d := range want {
-		revision, err := put(ctx, bucket, subject.DestinationToken(d.Key), d)
+		revision, err := put(ctx, bucket, d, have[subject.DestinationToken(d.Key)])
 		if err != nil {
-			return Synced{}, err
+			return Synced{}, written(err)
 		}
 		r.Newest, r.Revisions[d.Key] = max(r.Newest, revision), revision
 	}
 	return r, nil
 }
 
-// Registered are the destinations of a cluster as they are registered, sorted by key. First is
-// set in each.
-func Registered(ctx context.Context, b *bus.Bus, cluster string) (all []event.Destination, err error) {
+// Read is what is registered of a cluster, sorted by key, with its revisions; First is set in
+// each. It may be older than what
+// the bucket's leader has: see Confirm.
+func Read(ctx context.Context, b *bus.Bus, cluster string) (all []event.Destination, s Synced, err error) {
 	bucket, err := bus.OpenBucket[event.Destination](ctx, b, subject.BucketDestination)
 	if err != nil {
-		return nil, err
+		return nil, s, err
 	}
 	have, err := bucket.All(ctx)
+	if err != nil {
+		return nil, s, err
+	}
+	s.Revisions = map[event.DestinationKey]uint64{}
 	for _, e := range have {
-		if e.Record.Key.Cluster == cluster {
-			e.Record.First = cmp.Or(e.Record.First, e.Revision)
-			all = append(all, e.Record)
+		if e.Record.Key.Cluster != cluster {
+			continue
 		}
+		e.Record.First = cmp.Or(e.Record.First, e.Revision)
+		all = append(all, e.Record)
+		s.Newest, s.Revisions[e.Record.Key] = max(s.Newest, e.Revision), e.Revision
 	}
 	slices.SortFunc(all, func(a, b event.Destination) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
-	return all, err
+	return all, s, nil
 }
 
 // Confirm is a revision at which the registry held, of a cluster, exactly what was synced,
@@ -284,21 +294,22 @@ func moved(old, d event.Destination) error {
 		ErrMoved, d.Key.Namespace, d.Key.Name, place(old), place(d))
 }
 
-func put(ctx context.Context, bucket *bus.Bucket[event.Destination], key string, d event.Destination) (uint64, error) {
-	for {
-		old, revision, err := bucket.Newest(ctx, key)
-		if err != nil && !errors.Is(err, bus.ErrNoMessage) {
-			return 0, err
-		}
-		if err == nil && same(old, d) {
-			return revision, nil
-		}
-		d.First = cmp.Or(old.First, revision)
-		next, err := bucket.Put(ctx, key, d, revision)
-		if !errors.Is(err, bus.ErrConflict) {
-			return next, err
-		}
+// put writes a destination that has not changed since it was read; one that says the same
+// keeps its revision.
+func put(ctx context.Context, bucket *bus.Bucket[event.Destination], d event.Destination, was bus.Entry[event.Destination]) (uint64, error) {
+	if was.Revision > 0 && same(was.Record, d) {
+		return was.Revision, nil
 	}
+	d.First = cmp.Or(was.Record.First, was.Revision)
+	return bucket.Put(ctx, subject.DestinationToken(d.Key), d, was.Revision)
+}
+
+// written is a conflict as what it means here.
+func written(err error) error {
+	if errors.Is(err, bus.ErrConflict) {
+		return fmt.Errorf("%w: %w", ErrWritten, err)
+	}
+	return err
 }
 
 // same compares destinations as they are stored, but for when they were registered:

@@ -311,6 +311,22 @@ func TestCompileReconciliation(t *testing.T) {
 	}
 }
 
+// TestCompileMode: a destination that is written to is registered as it was before there were modes.
+func TestCompileMode(t *testing.T) {
+	for mode, want := range map[v1alpha1.Mode]bool{"": false, v1alpha1.ModeWrite: false, v1alpha1.ModeDryRun: true} {
+		d := destination("shop", "live", "git", "live")
+		d.Spec.Mode = mode
+		docs := &v1alpha1.Documents{GitRemotes: []v1alpha1.GitRemote{remote("shop", "git", url)}, GitDestinations: []v1alpha1.GitDestination{d}}
+		got, err := Compile(docs, "prod", "c-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is := strings.Contains(string(event.Encode(got[0])), `"dryRun":true`); is != want || got[0].DryRun != want {
+			t.Errorf("in the mode %q it is %s", mode, event.Encode(got[0]))
+		}
+	}
+}
+
 // TestCompileZeroConfig: flags alone mean the defaults.
 func TestCompileZeroConfig(t *testing.T) {
 	got, err := Compile(v1alpha1.ZeroConfig(v1alpha1.ZeroConfigOptions{Repo: url}), "prod", "c-1")
