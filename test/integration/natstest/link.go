@@ -39,6 +39,11 @@ type lossy struct {
 	seen, ended atomic.Int64
 }
 
+// way is one direction of a connection.
+type way struct {
+	lost atomic.Bool // what is sent on it arrives nowhere
+}
+
 // Link opens a way to the server, of several to the first, until the test ends.
 func (a Address) Link(t testing.TB) *Link {
 	t.Helper()
@@ -61,8 +66,9 @@ func (a Address) Link(t testing.TB) *Link {
 				client.Close()
 				continue
 			}
-			all.Go(func() { l.pass(upstream, client) })
-			all.Go(func() { l.pass(client, upstream) })
+			var there, back way
+			all.Go(func() { l.pass(upstream, client, &there, &back) })
+			all.Go(func() { l.pass(client, upstream, &back, &there) })
 		}
 	})
 	t.Cleanup(func() {
@@ -109,7 +115,7 @@ func (l *Link) EndBehindEvery(bytes string, nth int64) (ended func() int64) {
 }
 
 // pass passes bytes on until either end is closed, and closes both.
-func (l *Link) pass(to, from net.Conn) {
+func (l *Link) pass(to, from net.Conn, there, back *way) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 64<<10)
@@ -119,19 +125,34 @@ func (l *Link) pass(to, from net.Conn) {
 			close(at.reached)
 			<-at.resumed
 		}
-		l.still.RLock()
-		_, werr := to.Write(buf[:n])
-		l.still.RUnlock()
+		ends := l.ends(buf[:n])
+		if ends != nil {
+			back.lost.Store(true) // before what is answered: it could be quicker than the end
+		}
+		var werr error
+		if !there.lost.Load() {
+			l.still.RLock()
+			_, werr = to.Write(buf[:n])
+			l.still.RUnlock()
+		}
+		if ends != nil {
+			ends()
+			return
+		}
 		if err != nil || werr != nil {
 			return
 		}
-		if end := l.last.Load(); end != nil && bytes.Contains(buf[:n], end.bytes) && l.last.CompareAndSwap(end, nil) {
-			close(end.passed)
-			return
-		}
-		if e := l.lossy.Load(); e != nil && bytes.Contains(buf[:n], e.bytes) && e.seen.Add(1)%e.every == 0 {
-			e.ended.Add(1)
-			return
-		}
 	}
+}
+
+// ends returns what is to be done once these bytes have passed and the connection ends behind them;
+// nil where it goes on.
+func (l *Link) ends(passing []byte) func() {
+	if end := l.last.Load(); end != nil && bytes.Contains(passing, end.bytes) && l.last.CompareAndSwap(end, nil) {
+		return func() { close(end.passed) }
+	}
+	if e := l.lossy.Load(); e != nil && bytes.Contains(passing, e.bytes) && e.seen.Add(1)%e.every == 0 {
+		return func() { e.ended.Add(1) }
+	}
+	return nil
 }
