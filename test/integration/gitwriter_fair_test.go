@@ -16,7 +16,7 @@ import (
 // push that is under way: it is part of the next, with all of the burst that came before it.
 func TestGitWriterFair(t *testing.T) {
 	t.Parallel()
-	const burst = 100 // with 400 the reader was seen to pause among them, which ends a push: see ADR 18
+	const burst = 400
 	s := newStand(t)
 	s.commitFile("README.md", "hello\n")
 	loud, near := s.register("loud", "loud", false), s.register("near", "near", false)

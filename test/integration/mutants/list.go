@@ -359,6 +359,13 @@ func List() []Mutant {
 			Package: roleTests, Test: "TestGitWriterDryRunBeside",
 		},
 		{
+			Name: "a push ends where its reader pauses", Why: "on a busy machine what waits takes several pushes, and a quiet destination waits for them",
+			File:    "services/git-writer/internal/branch/gather.go",
+			Find:    "if b.newest = max(1, s.record.newest(ctx, s.BranchKey)); b.Through >= b.newest {",
+			Replace: "if b.newest = 1; b.Through >= b.newest {",
+			Package: branchTests, Test: "TestGather",
+		},
+		{
 			Name: "Secret in clear in Git", Why: "a change that came in clear although its type is sensitive is published for ever",
 			File:    "services/git-writer/internal/branch/encrypt.go",
 			Find:    "case c.SealedTo == \"\" && (sensitive || manifest.IsSealedPath(c.Path)):",

@@ -13,12 +13,13 @@ import (
 const (
 	// idleWait is how often a quiet worker looks around.
 	idleWait = time.Second
-	// gatherWait is how long a worker waits for a change that the server says
-	// is on its way.
-	gatherWait = 20 * time.Millisecond
-	// bufferWait is the same where the server had no more, when it sent the last
-	// one: what it sent since is here already.
+	// bufferWait is how long a worker waits for the next message before it asks whether
+	// there is one: what the server has sent is here already.
 	bufferWait = time.Millisecond
+	// newestWait is how long it waits for the answer, and goes on without it.
+	newestWait = 100 * time.Millisecond
+	// knownWait is how long it waits for one that there is.
+	knownWait = time.Second
 	// moreWait is how long a worker waits for the next result of a run, so that
 	// the run is one commit although its results come a batch at a time.
 	moreWait = 5 * time.Second
@@ -115,6 +116,7 @@ type batch struct {
 	ledger.Batch[write]
 	barrier *barrier // that ended it; nil: none did
 	pending uint64   // how many more messages the server has
+	newest  uint64   // message, when it was asked for; 0: it was not yet
 }
 
 // waiting is how many changes are not on the remote.
@@ -131,13 +133,16 @@ func (b *batch) wait() time.Duration {
 	switch {
 	case b.Waits():
 		return moreWait
-	case b.pending == 0:
-		return bufferWait
+	case b.Through < b.newest:
+		return knownWait
 	}
-	return gatherWait
+	return bufferWait
 }
 
-// gather takes what waits in KS_WRITE, up to the bounds of a push or to a BARRIER. A
+// gather takes what waits in KS_WRITE, up to the bounds of a push or to a BARRIER: all that
+// had come before it asked for the newest, which it does once, when a push may begin and nothing
+// comes. A reader pauses although there is more, on a busy machine for longer than is worth
+// waiting without being sure; and a push takes as long for one change as for hundreds. A
 // version whose object had its commits of the minute it holds, past which the branch goes
 // on; and it takes held versions whose turn has come.
 func (s *session) gather(ctx context.Context, r source) (b batch, err error) {
@@ -168,7 +173,14 @@ func (s *session) gather(ctx context.Context, r source) (b batch, err error) {
 			}
 			due := s.due(&b)
 			if due == 0 {
-				return b, nil
+				if b.newest > 0 {
+					return b, nil
+				}
+				if b.newest = max(1, s.record.newest(ctx, s.BranchKey)); b.Through >= b.newest {
+					return b, nil
+				}
+				wait = knownWait
+				continue
 			}
 			if s.looksAgain() || s.freed() {
 				return s.later(&b), errReconfigured

@@ -13,6 +13,8 @@ import (
 type record interface {
 	// at is the message with a sequence; bus.ErrNoMessage if it was removed.
 	at(ctx context.Context, seq uint64) (bus.Message, error)
+	// newest is the sequence of a branch's newest message; 0: it is not known.
+	newest(ctx context.Context, branchKey string) uint64
 	// letter keeps a message of a destination that cannot be written, with the reason.
 	letter(ctx context.Context, k event.DestinationKey, m bus.Message, why error) error
 }
@@ -22,6 +24,16 @@ type live struct{ *bus.Bus }
 
 func (l live) at(ctx context.Context, seq uint64) (bus.Message, error) {
 	return l.MessageAt(ctx, subject.Write, seq)
+}
+
+func (l live) newest(ctx context.Context, branchKey string) uint64 {
+	ctx, cancel := context.WithTimeout(ctx, newestWait)
+	defer cancel()
+	seq, err := l.Newest(ctx, subject.Write, subject.WriteBranch(branchKey))
+	if err != nil {
+		return 0
+	}
+	return seq
 }
 
 func (l live) letter(ctx context.Context, k event.DestinationKey, m bus.Message, why error) error {
