@@ -361,8 +361,8 @@ func List() []Mutant {
 		{
 			Name: "a push ends where its reader pauses", Why: "on a busy machine what waits takes several pushes, and a quiet destination waits for them",
 			File:    "services/git-writer/internal/branch/gather.go",
-			Find:    "if b.newest = max(1, s.record.newest(ctx, s.BranchKey)); b.Through >= b.newest {",
-			Replace: "if b.newest = 1; b.Through >= b.newest {",
+			Find:    "known{true, s.record.newest(ctx, s.BranchKey), time.Now().Add(knownWait)}",
+			Replace: "known{true, 0, time.Now().Add(knownWait)}",
 			Package: branchTests, Test: "TestGather",
 		},
 		{

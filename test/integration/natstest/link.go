@@ -135,11 +135,10 @@ func (l *Link) pass(to, from net.Conn, there, back *way) {
 			_, werr = to.Write(buf[:n])
 			l.still.RUnlock()
 		}
-		if ends != nil {
+		if ends != nil && werr == nil {
 			ends()
-			return
 		}
-		if err != nil || werr != nil {
+		if ends != nil || err != nil || werr != nil {
 			return
 		}
 	}

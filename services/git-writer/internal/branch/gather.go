@@ -13,13 +13,17 @@ import (
 const (
 	// idleWait is how often a quiet worker looks around.
 	idleWait = time.Second
-	// bufferWait is how long a worker waits for the next message before it asks whether
-	// there is one: what the server has sent is here already.
+	// gatherWait is how long a worker waits for a change that the server says
+	// is on its way.
+	gatherWait = 20 * time.Millisecond
+	// bufferWait is the same where the server had no more, when it sent the last
+	// one: what it sent since is here already.
 	bufferWait = time.Millisecond
-	// newestWait is how long it waits for the answer, and goes on without it.
+	// newestWait is how long it waits, when nothing comes any more, to be told what the newest message is;
+	// it goes on without.
 	newestWait = 100 * time.Millisecond
-	// knownWait is how long it waits for one that there is.
-	knownWait = time.Second
+	// knownWait is how long it waits in all for what there is up to that one.
+	knownWait = 2 * time.Second
 	// moreWait is how long a worker waits for the next result of a run, so that
 	// the run is one commit although its results come a batch at a time.
 	moreWait = 5 * time.Second
@@ -116,7 +120,15 @@ type batch struct {
 	ledger.Batch[write]
 	barrier *barrier // that ended it; nil: none did
 	pending uint64   // how many more messages the server has
-	newest  uint64   // message, when it was asked for; 0: it was not yet
+	known   known
+}
+
+// known is up to where there are messages, and until when they are worth waiting for. Zero: nobody has
+// asked.
+type known struct {
+	asked  bool
+	newest uint64 // 0: it was not told
+	until  time.Time
 }
 
 // waiting is how many changes are not on the remote.
@@ -133,14 +145,16 @@ func (b *batch) wait() time.Duration {
 	switch {
 	case b.Waits():
 		return moreWait
-	case b.Through < b.newest:
-		return knownWait
+	case b.Through < b.known.newest && time.Until(b.known.until) > 0:
+		return time.Until(b.known.until)
+	case b.pending > 0:
+		return gatherWait
 	}
 	return bufferWait
 }
 
 // gather takes what waits in KS_WRITE, up to the bounds of a push or to a BARRIER: all that
-// had come before it asked for the newest, which it does once, when a push may begin and nothing
+// had come when it asked for the newest, which it does once, when a push may begin and nothing
 // comes. A reader pauses although there is more, on a busy machine for longer than is worth
 // waiting without being sure; and a push takes as long for one change as for hundreds. A
 // version whose object had its commits of the minute it holds, past which the branch goes
@@ -173,13 +187,14 @@ func (s *session) gather(ctx context.Context, r source) (b batch, err error) {
 			}
 			due := s.due(&b)
 			if due == 0 {
-				if b.newest > 0 {
+				if b.known.asked {
 					return b, nil
 				}
-				if b.newest = max(1, s.record.newest(ctx, s.BranchKey)); b.Through >= b.newest {
+				b.known = known{true, s.record.newest(ctx, s.BranchKey), time.Now().Add(knownWait)}
+				if b.Through >= b.known.newest {
 					return b, nil
 				}
-				wait = knownWait
+				wait = b.wait()
 				continue
 			}
 			if s.looksAgain() || s.freed() {
