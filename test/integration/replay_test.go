@@ -90,6 +90,7 @@ type piece struct {
 	messages []bus.Message
 	cursor   bus.Cursor
 	time     time.Time
+	batch    string // with others; "": alone
 }
 
 // String is its headers: of many messages, those of the first and the last one.
@@ -114,7 +115,7 @@ func record(c *chaos, name string) *recording {
 			if p.cursor, err = bus.ParseCursor(v[0]); err != nil {
 				c.Fatal(err)
 			}
-			p.time = m.Time
+			p.time, p.batch = m.Time, strings.Join(m.Header["Nats-Batch-Id"], "")
 			r.stored, p = append(r.stored, p), piece{}
 		}
 	}
@@ -222,10 +223,7 @@ func (r *recording) explain(p *player, before []fed, m bus.Message, n int) (fed,
 	if len(before) > 0 {
 		last = before[len(before)-1]
 	}
-	var since time.Time
-	if until > 0 {
-		since = r.stored[until-1].time
-	}
+	since := r.decidedSince(until)
 	for _, knows := range []bool{true, false} {
 		for dest := last.dest; dest < len(r.registry) && !r.registry[dest].time.After(r.stored[until].time); dest++ {
 			for rec := last.rec; rec < len(r.phases) && !r.phases[rec].time.After(r.stored[until].time); rec++ {
@@ -244,6 +242,18 @@ func (r *recording) explain(p *player, before []fed, m bus.Message, n int) (fed,
 		}
 	}
 	return fed{}, false
+}
+
+// decidedSince is when the piece before was stored, before which this one was not decided. Those of one batch
+// are decided one after the other before any of them is stored.
+func (r *recording) decidedSince(n int) (since time.Time) {
+	of := r.stored[n]
+	for _, before := range slices.Backward(r.stored[:n]) {
+		if before.batch == "" || before.batch != of.batch {
+			return before.time
+		}
+	}
+	return since
 }
 
 // replay feeds the inputs to two, and compares what they make of them.
