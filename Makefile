@@ -153,12 +153,12 @@ check: need-build generate-check lint tidy-check ## what is generated, format, l
 
 generate: need-build ## deep copies, CustomResourceDefinitions and docs/reference, from the code
 	@$(GENERATE) '$(CURDIR)'
-	cd shared && $(GO) test -count=1 -run '^TestReference$$' ./exclusion -update
+	cd shared && $(GO) test -count=1 -run '^TestReference$$' ./exclusion ./bus -update
 
 generate-check:
 	@echo 'is what is generated of this code?'
 	@$(GENERATE) --check
-	cd shared && $(GO) test -count=1 -run '^TestReference$$' ./exclusion
+	cd shared && $(GO) test -count=1 -run '^TestReference$$' ./exclusion ./bus
 
 vuln: ## known vulnerabilities, from vuln.go.dev: needs the internet
 	@for m in $(addprefix services/,$(BINARIES)) shared; do echo "govulncheck $$m"; (cd $$m && GOWORK=off $(GO) run $(GOVULN) ./...) || exit 1; done

@@ -130,7 +130,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (p *Process, err e
 		return p, err
 	}
 	p.Bus, err = bus.Connect(ctx, bus.Config{
-		InProcess: p.server, User: p.server.Access.User, Password: p.server.Access.Password, Name: "kubescribe", Log: log,
+		InProcess: p.server, Username: p.server.Access.User, Password: p.server.Access.Password, Name: "kubescribe", Log: log,
 	})
 	if err != nil {
 		return p, err

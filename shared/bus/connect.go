@@ -5,18 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nkeys"
 
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 // answerWait bounds how long one request to the server may go unanswered.
@@ -41,11 +38,11 @@ const (
 
 // Config says how to reach the NATS server.
 type Config struct {
-	URL       string                     // ignored with InProcess
-	Creds     string                     // file of user credentials, "" for none
-	User      string                     // with Password, "" for none
+	Access
+	Username  string                     // with Password, for who has it by itself; "" for what Access says
 	Password  string                     //nolint:gosec // a field's name, not a secret
-	InProcess nats.InProcessConnProvider // an embedded server
+	InProcess nats.InProcessConnProvider // an embedded server, instead of the URL
+	As        subject.User               // whose permissions are enough; "" for all of them
 	Name      string                     // of the connection, as the server lists it
 	Log       *slog.Logger
 }
@@ -59,39 +56,6 @@ type Bus struct {
 	FullFor time.Duration // how long a series waits for room in KS_SNAP: two minutes
 	gauges  sync.Map      // *gauge by stream
 	ended   sync.Map      // end by stream, for which ExtentPast has waited in vain
-}
-
-// CheckURL refuses what is no server's URL, or list of them with commas between,
-// and one that holds credentials, without repeating it.
-func CheckURL(raw string) error {
-	if strings.Contains(raw, "@") {
-		return errors.New("the NATS URL holds credentials, which would end up in logs: put them into a credentials file")
-	}
-	for one := range strings.SplitSeq(raw, ",") {
-		if u, err := url.Parse(strings.TrimSpace(one)); err != nil || u.Host == "" {
-			return errors.New("the NATS URL is not one: write it like nats://127.0.0.1:4222, and several with commas between")
-		}
-	}
-	return nil
-}
-
-// CheckCreds refuses a file that holds no user credentials, as nsc and nk write
-// them: a JWT and the seed of its key. "" stands for none.
-func CheckCreds(file string) error {
-	if file == "" {
-		return nil
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("reading NATS credentials: %w", err)
-	}
-	jwt, jwtErr := nkeys.ParseDecoratedJWT(b)
-	key, seedErr := nkeys.ParseDecoratedUserNKey(b)
-	if jwtErr != nil || seedErr != nil || strings.Count(jwt, ".") != 2 {
-		return fmt.Errorf("the file %s holds no NATS user credentials (a JWT and a seed, as nsc generate creds writes them)", file)
-	}
-	key.Wipe()
-	return nil
 }
 
 // Connect dials the server and goes on reconnecting for as long as the Bus
@@ -118,22 +82,17 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 			log.Warn("bus reported an error", "err", err)
 		}),
 	}
-	switch {
-	case cfg.InProcess != nil:
+	if cfg.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(cfg.InProcess))
-	default:
-		if err := CheckURL(cfg.URL); err != nil {
-			return nil, fault.As(fault.Terminate, err)
-		}
-	}
-	if err := CheckCreds(cfg.Creds); err != nil {
+	} else if err := cfg.Check(); err != nil {
 		return nil, fault.As(fault.Terminate, err)
 	}
-	if cfg.Creds != "" {
-		opts = append(opts, nats.UserCredentials(cfg.Creds))
+	opts = append(opts, cfg.options(cfg.As, log)...)
+	if cfg.Username != "" {
+		opts = append(opts, nats.UserInfo(cfg.Username, cfg.Password))
 	}
-	if cfg.User != "" {
-		opts = append(opts, nats.UserInfo(cfg.User, cfg.Password))
+	if cfg.As != "" {
+		opts = append(opts, nats.CustomInboxPrefix(subject.Inbox(cfg.As)))
 	}
 	var backoff fault.Backoff
 	for {
@@ -165,7 +124,17 @@ func newBus(nc *nats.Conn, log *slog.Logger) (*Bus, error) {
 func (b *Bus) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	return b.js.PublishMsg(ctx, m, opts...)
+	ack, err := b.js.PublishMsg(ctx, m, opts...)
+	return ack, b.unanswered(err)
+}
+
+// unanswered tells why a request has no answer, where the server has said that this user may not ask
+// for that: it says so, and never answers.
+func (b *Bus) unanswered(err error) error {
+	if last := b.nc.LastError(); err != nil && errors.Is(err, context.DeadlineExceeded) && errors.Is(last, nats.ErrPermissionViolation) {
+		return fmt.Errorf("%w; what this NATS user was refused last: %w: does the server include the accounts of this version (kubescribe explain accounts)?", err, last)
+	}
+	return err
 }
 
 // Close flushes what is on its way out and disconnects.

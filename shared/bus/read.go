@@ -43,7 +43,7 @@ func (b *Bus) leaderGet(ctx context.Context, stream string, req map[string]any) 
 	}
 	answer, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, body)
 	if err != nil {
-		return Message{}, fmt.Errorf("reading %s: %w", stream, err)
+		return Message{}, fmt.Errorf("reading %s: %w", stream, b.unanswered(err))
 	}
 	var got struct {
 		Error   *jetstream.APIError `json:"error"`

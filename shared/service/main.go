@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/fault"
+	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 // Exit codes of every kubescribe program.
@@ -37,7 +38,7 @@ type Env struct {
 
 // Process is a program that runs one role against a NATS server.
 type Process struct {
-	Name   string
+	Name   string   // also that of its user of the NATS server
 	Host   string   // its name
 	Args   []string // without the program's name
 	Stderr io.Writer
@@ -63,8 +64,8 @@ func (p Process) Main(ctx context.Context) int {
 	}
 	fs := flag.NewFlagSet(p.Name, flag.ContinueOnError)
 	fs.SetOutput(p.Stderr)
-	natsURL := fs.String("nats", "nats://127.0.0.1:4222", "`URL` of the NATS server")
-	creds := fs.String("nats-creds", "", "`file` with NATS user credentials")
+	to := bus.Config{As: subject.User(p.Name), Name: p.Name}
+	to.Flags(fs.StringVar, "nats://127.0.0.1:4222", to.As)
 	listen := fs.String("listen", "127.0.0.1:8080", "`address` of /healthz, /readyz and /metrics")
 	verbose := fs.Bool("verbose", false, "log debug messages too")
 	if p.Flags != nil {
@@ -84,12 +85,8 @@ func (p Process) Main(ctx context.Context) int {
 		fmt.Fprintf(p.Stderr, "%s: --%s is empty: give it a value, or leave it out\n", p.Name, name)
 		return ExitUsage
 	}
-	if err := bus.CheckURL(*natsURL); err != nil {
-		fmt.Fprintf(p.Stderr, "%s: --nats: %v\n", p.Name, err)
-		return ExitUsage
-	}
-	if err := bus.CheckCreds(*creds); err != nil {
-		fmt.Fprintf(p.Stderr, "%s: --nats-creds: %v\n", p.Name, err)
+	if err := to.Check(); err != nil {
+		fmt.Fprintf(p.Stderr, "%s: %v\n", p.Name, err)
 		return ExitUsage
 	}
 	if err := CheckListen(ctx, *listen); err != nil {
@@ -106,12 +103,10 @@ func (p Process) Main(ctx context.Context) int {
 	if *verbose {
 		level = slog.LevelDebug
 	}
-	log := NewLogger(p.Stderr, level)
-	err := Bounded(ctx, log, func() error {
-		return p.run(ctx, bus.Config{URL: *natsURL, Creds: *creds, Name: p.Name, Log: log}, *listen)
-	})
+	to.Log = NewLogger(p.Stderr, level)
+	err := Bounded(ctx, to.Log, func() error { return p.run(ctx, to, *listen) })
 	if err != nil {
-		log.Error("stopped", "role", p.Name, "err", err)
+		to.Log.Error("stopped", "role", p.Name, "err", err)
 		return ExitError
 	}
 	return ExitOK

@@ -197,7 +197,7 @@ func (c *chaos) join(t *testing.T, links *harness.Links, service, name, remote s
 	listen := fmt.Sprintf("%s:%d", place.Address, 8080+len(c.parties))
 	p.command = harness.Command{
 		Bins: bins, Program: service, Log: c.log(name), Clock: true, Place: place,
-		Args: []string{"--nats", strings.Join(urls, ","), "--listen", listen},
+		Args: []string{"--nats", strings.Join(urls, ","), "--nats-password-file", c.password, "--listen", listen},
 	}
 	switch service {
 	case "watcher":

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ type fleet struct {
 	bins     harness.Bins               // of the services
 	server   *harness.NATS              // the first one
 	nats     string                     // URL, of all NATS servers
+	password string                     // file, of each service's NATS user
 	config   string                     // file
 	interval string                     // from one drift check to the next
 	adopt    bool                       // folders of another install
@@ -60,6 +62,9 @@ func newFleetOn(t *testing.T, w *world, server *harness.NATS, url string, replic
 	t.Helper()
 	f := &fleet{world: w, bins: bins, server: server, nats: url, interval: "0s", running: map[string]*harness.Daemon{}, listens: map[string]string{}}
 	t.Cleanup(func() { f.logs(t) })
+	password, err := harness.NATSPassword(t.TempDir())
+	must(t, err)
+	f.password = password
 	must(t, f.connect(t).Provision(within(t, stepLimit), bus.Options{Replicas: replicas}))
 	return f
 }
@@ -67,7 +72,7 @@ func newFleetOn(t *testing.T, w *world, server *harness.NATS, url string, replic
 // connect is a connection of the test's own.
 func (f *fleet) connect(t *testing.T) *bus.Bus {
 	t.Helper()
-	b, err := bus.Connect(within(t, stepLimit), bus.Config{URL: f.nats, Name: "e2e", Log: slog.New(slog.DiscardHandler)})
+	b, err := bus.Connect(within(t, stepLimit), bus.Config{Access: bus.Access{URL: f.nats}, Name: "e2e", Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	t.Cleanup(b.Close)
 	return b
@@ -138,6 +143,11 @@ spec:
 func (f *fleet) logs(t *testing.T) {
 	t.Helper()
 	failed := t.Failed()
+	said, err := os.ReadFile(f.server.Log)
+	must(t, err)
+	for _, refused := range natsRefused.FindAll(said, -1) {
+		t.Errorf("a service has not the permission for what it does on the bus: %s", refused)
+	}
 	for name := range f.running {
 		b, err := os.ReadFile(f.log(name))
 		must(t, err)
@@ -152,6 +162,9 @@ func (f *fleet) logs(t *testing.T) {
 		}
 	}
 }
+
+// natsRefused is how the log of a NATS server says that a user has not the permission for something.
+var natsRefused = regexp.MustCompile(`[^\n]* Violation [^\n]*`)
 
 func (f *fleet) log(name string) string { return filepath.Join(f.dir, name+".log") }
 
@@ -184,7 +197,7 @@ func (f *fleet) run(t *testing.T, name string, c harness.Command) {
 	if f.env != nil {
 		c.Env = append(c.Env, f.env(name)...)
 	}
-	c.Args = append([]string{"--nats", f.nats, "--listen", cmp.Or(f.listens[name], "127.0.0.1:0")}, c.Args...)
+	c.Args = append([]string{"--nats", f.nats, "--nats-password-file", f.password, "--listen", cmp.Or(f.listens[name], "127.0.0.1:0")}, c.Args...)
 	d, err := harness.StartDaemon(within(t, startLimit), c)
 	must(t, err)
 	t.Cleanup(d.Kill)

@@ -112,14 +112,14 @@ func TestNATSCredentials(t *testing.T) {
 	w := f.world
 	f.newestRun(t) // what comes from now on is no part of it
 	w.sentinel(t, ns)
-	const open, shut = "max_payload", "authorization {user: somebody, password: else}\nmax_payload"
+	const open, shut = "PASSWORD: ", "PASSWORD: another_"
 	must(t, f.server.Reconfigure(open, shut))
 	must(t, f.server.Reload())
 	for _, name := range services {
 		awaitNotReady(t, f.running[name], "bus connection is ")
 	}
 	written := w.apply(t, configMap(ns, "meanwhile", "x"))
-	ends(t, "router", []string{"--nats", f.nats, "--listen", "127.0.0.1:0"}, "the server refused the credentials")
+	ends(t, "router", []string{"--nats", f.nats, "--nats-password-file", f.password, "--listen", "127.0.0.1:0"}, "the server refused the credentials")
 	must(t, f.server.Reconfigure(shut, open))
 	must(t, f.server.Reload())
 	must(t, w.awaitVersions(within(t, stepLimit), "", written))

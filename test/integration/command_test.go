@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/shared/event"
 	"github.com/kubescribe/kubescribe/shared/subject"
+	"github.com/kubescribe/kubescribe/test/integration/natstest"
 )
 
 // program is the kubescribe binary, built once.
@@ -95,7 +96,15 @@ func (s *said) String() string {
 // types begins a command line on the install's bus.
 func (in *install) types(args ...string) *invocation {
 	in.Helper()
-	return in.typesIn(nil, append(args, "--nats", in.nats.URL())...)
+	return in.typesIn(nil, append(args, in.access()...)...)
+}
+
+// access is how a command line reaches the install's bus, as its operator.
+func (in *install) access() []string {
+	if in.password == "" {
+		in.password = natstest.PasswordFile(in.T, subject.UserOperator)
+	}
+	return []string{"--nats", in.nats.URL(), "--nats-password-file", in.password}
 }
 
 func (in *install) typesIn(env []string, args ...string) *invocation {
@@ -354,7 +363,7 @@ func TestCommandApprove(t *testing.T) {
 	c := in.types("reconcile", "d")
 	first := p.begins(event.ReasonRequested, before.Run)
 	goes(first, "a", "b")
-	c.ends(0, "withheld: 2 deletions", "    "+mapFile("a")+"\n    "+mapFile("b")+"\n", "kubescribe approve --nats "+in.nats.URL()+" test/default/d "+first.Run+"\n")
+	c.ends(0, "withheld: 2 deletions", "    "+mapFile("a")+"\n    "+mapFile("b")+"\n", "kubescribe approve "+strings.Join(in.access(), " ")+" test/default/d "+first.Run+"\n")
 	in.types("get").ends(0, "PrunePending: 2 ("+first.Run+")")
 	in.types("approve", "d", "other").ends(1, "2 deletions of run "+first.Run)
 
@@ -365,7 +374,7 @@ func TestCommandApprove(t *testing.T) {
 		t.Errorf("the run is %+v", second)
 	}
 	goes(second, "a", "b", "c")
-	c.ends(1, "3 deletions withheld again, under run "+second.Run, "kubescribe approve --nats "+in.nats.URL()+" test/default/d "+second.Run)
+	c.ends(1, "3 deletions withheld again, under run "+second.Run, "kubescribe approve "+strings.Join(in.access(), " ")+" test/default/d "+second.Run)
 	in.types("approve", "d", first.Run).ends(1, "3 deletions of run "+second.Run)
 
 	c = in.types("approve", "d", second.Run)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,7 +160,7 @@ func (m *mirror) tidied() {
 // diff runs kubescribe diff to its end.
 func (m *mirror) diff(code int, args ...string) string {
 	m.Helper()
-	c := m.typesIn(m.env, append([]string{"diff", "d", "--nats", m.nats.URL()}, args...)...)
+	c := m.typesIn(m.env, slices.Concat([]string{"diff", "d"}, m.access(), args)...)
 	c.ends(code)
 	if strings.Contains(c.stdout.String()+c.stderr.String(), "s3cret") {
 		m.Errorf("it shows the password: %s%s", c.stdout.String(), c.stderr.String())
@@ -221,11 +222,11 @@ test/default/d, folder live on main: 1 missing in Git, 1 orphaned, 1 different, 
 	}
 
 	// Credentials that do not fit.
-	c := m.typesIn([]string{"KUBESCRIBE_GIT_USERNAME=", "KUBESCRIBE_GIT_PASSWORD_FILE=", "GIT_CONFIG_NOSYSTEM=1", "HOME=" + t.TempDir()}, "diff", "d", "--exit-code", "--nats", m.nats.URL())
+	c := m.typesIn([]string{"KUBESCRIBE_GIT_USERNAME=", "KUBESCRIBE_GIT_PASSWORD_FILE=", "GIT_CONFIG_NOSYSTEM=1", "HOME=" + t.TempDir()}, append([]string{"diff", "d", "--exit-code"}, m.access()...)...)
 	c.ends(2, m.stand.url)
-	m.typesIn([]string{"KUBESCRIBE_GIT_USERNAME=me", "KUBESCRIBE_GIT_PASSWORD_FILE="}, "diff", "d", "--nats", m.nats.URL()).ends(2, "KUBESCRIBE_GIT_PASSWORD_FILE")
-	m.typesIn(m.env, "diff", "e", "--nats", m.nats.URL()).ends(1, "test/default/d")
-	m.typesIn(m.env, "diff", "e", "--exit-code", "--nats", m.nats.URL()).ends(2, "test/default/d")
+	m.typesIn([]string{"KUBESCRIBE_GIT_USERNAME=me", "KUBESCRIBE_GIT_PASSWORD_FILE="}, append([]string{"diff", "d"}, m.access()...)...).ends(2, "KUBESCRIBE_GIT_PASSWORD_FILE")
+	m.typesIn(m.env, append([]string{"diff", "e"}, m.access()...)...).ends(1, "test/default/d")
+	m.typesIn(m.env, append([]string{"diff", "e", "--exit-code"}, m.access()...)...).ends(2, "test/default/d")
 
 	// What it showed is what a run then does.
 	m.types("reconcile", "d").ends(0, "1 created, 1 updated, 1 deleted, 1 equal")

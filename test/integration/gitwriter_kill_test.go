@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/kubescribe/kubescribe/shared/event"
+	"github.com/kubescribe/kubescribe/shared/subject"
+	"github.com/kubescribe/kubescribe/test/integration/natstest"
 )
 
 // gitWriter is the git-writer binary, built once.
@@ -35,7 +37,7 @@ func (s *stand) processOf(cache string) (signal func(os.Signal), kill func()) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	cmd := exec.CommandContext(s.Context(), bin, "--nats", s.nats.URL(), "--listen", "127.0.0.1:0", "--cache-dir", cache)
+	cmd := exec.CommandContext(s.Context(), bin, "--nats", s.nats.URL(), "--nats-password-file", natstest.PasswordFile(s.T, subject.UserGitWriter), "--listen", "127.0.0.1:0", "--cache-dir", cache)
 	var stderr said
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {

@@ -130,7 +130,7 @@ spec: {destinationRef: {name: %[2]s, namespace: default}, rules: [{apiGroups: ['
 	inner := event.DestinationKey{Cluster: "other", Namespace: "default", Name: "inner"}
 	other, rest := newCluster(t, "deployments.apps")
 	other.put("deployments", "team", "own", "1")
-	b := m.connect()
+	b := m.connect(subject.UserWatcher)
 	w, err := watcher.New(t.Context(), watcher.Config{Cluster: "other", Documents: documents("inner", "live/shop"), REST: rest, Owner: t.Name()},
 		watcher.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
 	if err != nil {

@@ -358,6 +358,6 @@ func TestSecretOfDocument(t *testing.T) {
 	if got := m.diff(1, "--exit-code", "--git-credentials", dir.dir); !strings.Contains(got, shown) {
 		t.Errorf("by the flag it prints\n%s", got)
 	}
-	m.typesIn(m.env, "diff", "d", "--nats", m.nats.URL()).ends(1, "Secret test/default/git", "--git-credentials")
-	m.typesIn(m.env, "diff", "d", "--nats", m.nats.URL(), "--git-credentials", dir.dir+"/none").ends(2, "the directory of Secrets")
+	m.typesIn(m.env, append([]string{"diff", "d"}, m.access()...)...).ends(1, "Secret test/default/git", "--git-credentials")
+	m.typesIn(m.env, append([]string{"diff", "d", "--git-credentials", dir.dir + "/none"}, m.access()...)...).ends(2, "the directory of Secrets")
 }

@@ -216,7 +216,7 @@ func (s *stand) startAs(creds gitwriter.Credentials, metrics *prometheus.Registr
 // startUnder is startAs, of one that a context stops too.
 func (s *stand) startUnder(parent context.Context, creds gitwriter.Credentials, metrics *prometheus.Registry) (w *gitwriter.Writer, stop func()) {
 	s.Helper()
-	b := s.nats.Connect(s.T)
+	b := s.nats.ConnectAs(s.T, subject.UserGitWriter)
 	if err := b.Verify(s.Context()); err != nil {
 		s.Fatal(err)
 	}

@@ -28,7 +28,7 @@ import (
 // janitor is one that does nothing by itself yet.
 func (in *install) janitor() (*janitor.Janitor, *prometheus.Registry) {
 	in.Helper()
-	b, registry, metrics := in.connect(), bus.NewRegistry(), prometheus.NewRegistry()
+	b, registry, metrics := in.connect(subject.UserReconciler), bus.NewRegistry(), prometheus.NewRegistry()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -374,7 +374,7 @@ func TestStatusesOfWhoHasLeft(t *testing.T) {
 	if !shown("d") || shown("gone") {
 		t.Errorf("shown: %t of who is registered, %t of who is not", shown("d"), shown("gone"))
 	}
-	behind, err := janitor.New(t.Context(), l.connect(), bus.NewRegistry(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	behind, err := janitor.New(t.Context(), l.connect(subject.UserReconciler), bus.NewRegistry(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,7 +399,7 @@ func TestFullStreams(t *testing.T) {
 	in.limit(192 << 10)
 	d := s.register("live", "live", false)
 	router, stream := in.router(), in.stream()
-	feeder := in.connect()
+	feeder := in.connect(subject.UserWatcher)
 	l, err := feeder.TakeLane(t.Context(), configMapsPart, "test", "feeder")
 	if err != nil {
 		t.Fatal(err)

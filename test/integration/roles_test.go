@@ -43,6 +43,7 @@ type install struct {
 	recipient *seal.Recipient
 	log       *slog.Logger // of watchers; nil: nowhere
 	replica   string       // of a watcher: its name among those it shares with; "": it shares with nobody
+	password  string       // file, of the operator's NATS user, once a command line has needed it
 }
 
 // long leaves out what takes long where that is asked for: make test has no time for it.
@@ -68,10 +69,10 @@ func newInstall(t *testing.T) *install {
 	return in
 }
 
-// connect opens a connection for one role.
-func (in *install) connect() *bus.Bus {
+// connect opens a connection for a role, with its permissions.
+func (in *install) connect(as subject.User) *bus.Bus {
 	in.Helper()
-	return in.verified(in.nats.Connect(in.T))
+	return in.verified(in.nats.ConnectAs(in.T, as))
 }
 
 // verified is a connection that knows the install.
@@ -126,14 +127,14 @@ func (in *install) begin(run func(context.Context) error, r role) role {
 
 func (in *install) router() role {
 	in.Helper()
-	b, reg := in.connect(), prometheus.NewRegistry()
+	b, reg := in.connect(subject.UserRouter), prometheus.NewRegistry()
 	r := router.New(router.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: reg})
 	return in.run(r.Run, role{bus: b, metrics: reg, ready: r.Ready})
 }
 
 func (in *install) stream() role {
 	in.Helper()
-	return in.streamOn(in.connect())
+	return in.streamOn(in.connect(subject.UserStream))
 }
 
 func (in *install) streamOn(b *bus.Bus) role {
@@ -155,7 +156,7 @@ func (in *install) reconciler() role {
 func (in *install) reconcilerWith(d reconciler.Deps) role {
 	in.Helper()
 	if d.Bus == nil {
-		d.Bus = in.connect()
+		d.Bus = in.connect(subject.UserReconciler)
 	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)

@@ -472,6 +472,6 @@ func TestSealedDiff(t *testing.T) {
 	if got := s.diff(1, "--exit-code"); !strings.Contains(got, shown) {
 		t.Errorf("by the environment it prints\n%s", got)
 	}
-	s.typesIn(nil, "diff", "d", "--nats", s.nats.URL()).ends(1, "Secret test/default/git", "--credentials-identity")
-	s.typesIn(nil, "diff", "d", "--nats", s.nats.URL(), "--credentials-identity", s.file+"-none").ends(2, "age-keygen")
+	s.typesIn(nil, append([]string{"diff", "d"}, s.access()...)...).ends(1, "Secret test/default/git", "--credentials-identity")
+	s.typesIn(nil, append([]string{"diff", "d", "--credentials-identity", s.file + "-none"}, s.access()...)...).ends(2, "age-keygen")
 }

@@ -76,7 +76,7 @@ func (in *install) watcher(cluster *rest.Config, docs *v1alpha1.Documents) (role
 // newWatcher is a watcher that does not run yet.
 func (in *install) newWatcher(cluster *rest.Config, docs *v1alpha1.Documents) (*watcher.Watcher, role) {
 	in.Helper()
-	return in.watcherOn(in.connect(), cluster, docs)
+	return in.watcherOn(in.connect(subject.UserWatcher), cluster, docs)
 }
 
 // watcherOn is a watcher on a connection of its own that does not run yet.
@@ -243,7 +243,7 @@ func TestWatcherRefusesToMove(t *testing.T) {
 	old, _ := in.watcher(cluster, documents(t, "a", "b"))
 	before := in.registered()
 	old.stop()
-	b := in.connect()
+	b := in.connect(subject.UserWatcher)
 	w, err := watcher.New(t.Context(), watcher.Config{Cluster: "test", Documents: documents(t, "a/elsewhere", "b+", "c"), REST: cluster},
 		watcher.Deps{Bus: b, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
 	if err != nil {

@@ -29,7 +29,7 @@ func (i *install) startWhole(ctx context.Context, kubeconfig string) error {
 	if err != nil {
 		return err
 	}
-	to := bus.Config{URL: access.URL, User: access.User, Password: access.Password}
+	to := bus.Config{Access: bus.Access{URL: access.URL}, Username: access.User, Password: access.Password}
 	if err := i.connect(ctx, to, nats.UserInfo(access.User, access.Password)); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (i *install) startApart(ctx context.Context, kubeconfig string, replicas in
 		return err
 	}
 	i.url = i.nats.URL
-	if err := i.connect(ctx, bus.Config{URL: i.url}, nats.Name("bench")); err != nil {
+	if err := i.connect(ctx, bus.Config{Access: bus.Access{URL: i.url}}, nats.Name("bench")); err != nil {
 		return err
 	}
 	if err := i.provision(ctx); err != nil {

@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+
+	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 // NATS is a NATS server with JetStream, a process of its own.
@@ -26,7 +29,7 @@ type NATS struct {
 // its own, and returns once it takes clients.
 func StartNATS(ctx context.Context, bins Bins, dir string, maxPayload int) (*NATS, error) {
 	n := &NATS{bins: bins, Dir: dir}
-	config := fmt.Sprintf("listen: \"127.0.0.1:-1\"\nmax_payload: %d\njetstream {store_dir: %q, sync_interval: always}\n", maxPayload, filepath.Join(dir, "store"))
+	config := fmt.Sprintf("listen: \"127.0.0.1:-1\"\nmax_payload: %d\njetstream {store_dir: %q, sync_interval: always}\n%s", maxPayload, filepath.Join(dir, "store"), natsUsers())
 	if err := os.WriteFile(n.config(), []byte(config), 0o600); err != nil {
 		return nil, fmt.Errorf("starting the NATS server: %w", err)
 	}
@@ -45,6 +48,28 @@ func StartNATS(ctx context.Context, bins Bins, dir string, maxPayload int) (*NAT
 		return nil, fmt.Errorf("starting the NATS server: %w", err)
 	}
 	return n, nil
+}
+
+// natsPassword is that of each of kubescribe's users.
+const natsPassword = "harness"
+
+// NATSPassword writes a file with the password of each user of a server's that this package starts.
+// Who names none may do anything.
+func NATSPassword(dir string) (file string, err error) {
+	file = filepath.Join(dir, "nats.password")
+	return file, os.WriteFile(file, []byte(natsPassword), 0o600)
+}
+
+// natsUsers is the part of a server's configuration that has kubescribe's users, each with its
+// permissions, and one who may do anything: who names none.
+func natsUsers() string {
+	var c strings.Builder
+	fmt.Fprintf(&c, "no_auth_user: harness\nPASSWORD: %s\n", natsPassword)
+	for _, u := range subject.Users() {
+		fmt.Fprintf(&c, "%s: $PASSWORD\n", bus.PasswordVariable(u))
+	}
+	c.WriteString(strings.Replace(bus.Accounts(), "users: [\n", "users: [\n      {user: harness, password: harness}\n", 1))
+	return c.String()
 }
 
 // natsAddress is how the server's log says where it listens.

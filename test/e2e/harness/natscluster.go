@@ -55,8 +55,8 @@ func StartNATSCluster(ctx context.Context, o NATSClusterOptions) (*NATSCluster, 
 		var cluster string
 		cluster, err = o.cluster(i, nodes)
 		// What it would take for its limit is the free space, of which a small disk has too little.
-		config := fmt.Sprintf("server_name: node-%d\nlisten: %q\nmax_payload: %d\njetstream {store_dir: %q, sync_interval: always, max_file_store: 64GB}\n%s\n",
-			i, clients[i], o.MaxPayload, o.NodeStore(i), cluster)
+		config := fmt.Sprintf("server_name: node-%d\nlisten: %q\nmax_payload: %d\njetstream {store_dir: %q, sync_interval: always, max_file_store: 64GB}\n%s\n%s",
+			i, clients[i], o.MaxPayload, o.NodeStore(i), cluster, natsUsers())
 		if err == nil {
 			err = os.MkdirAll(n.Dir, 0o755)
 		}

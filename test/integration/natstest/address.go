@@ -24,7 +24,7 @@ func (a Address) Connect(t testing.TB) *bus.Bus {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	b, err := bus.Connect(ctx, bus.Config{URL: a.URL(), Name: t.Name(), Log: slog.New(slog.DiscardHandler)})
+	b, err := bus.Connect(ctx, bus.Config{Access: bus.Access{URL: a.URL()}, Name: t.Name(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

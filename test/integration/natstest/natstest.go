@@ -14,8 +14,9 @@ import (
 // Server is one node with JetStream on loopback, in this process.
 type Server struct {
 	Address
-	opts server.Options
-	s    *server.Server
+	opts    server.Options
+	s       *server.Server
+	refused refusals
 }
 
 // Patience is how long a test waits for what has to come about. It is there to fail, not to
@@ -38,10 +39,13 @@ const maxPayload = bus.MaxPayload + 64<<10
 func newServer(t testing.TB, name string) *Server {
 	t.Helper()
 	port := freePort(t)
-	return &Server{Address: address(port), opts: server.Options{
+	n := &Server{Address: address(port), opts: server.Options{
 		ServerName: name, Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: maxPayload,
 	}}
+	setUsers(t, &n.opts)
+	t.Cleanup(func() { n.refused.check(t) })
+	return n
 }
 
 func (n *Server) start(t testing.TB) {
@@ -50,6 +54,7 @@ func (n *Server) start(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.SetLoggerV2(&n.refused, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(Patience) {
 		t.Fatal("the NATS server is not ready")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/exclusion"
 	"github.com/kubescribe/kubescribe/shared/outcome"
 )
@@ -24,6 +25,13 @@ func explainCommand(env Env) *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use: "outcomes", Short: "List what may become of a change, as metrics and replay name it", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return explainOutcomes(env.Stdout) },
+	})
+	cmd.AddCommand(&cobra.Command{
+		Use: "accounts", Short: "Print what a NATS server has to know of kubescribe's users and their permissions", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := io.WriteString(env.Stdout, bus.Accounts())
+			return err
+		},
 	})
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/exclusion"
 	"github.com/kubescribe/kubescribe/shared/outcome"
 	"github.com/kubescribe/kubescribe/shared/service"
@@ -27,6 +28,13 @@ func TestExplainExclusions(t *testing.T) {
 	}
 	if r := command(t, "explain", "exclusions", "x"); r.code != service.ExitUsage {
 		t.Errorf("with an argument: %+v", r)
+	}
+}
+
+// TestExplainAccounts: it is what the configuration of a NATS server includes.
+func TestExplainAccounts(t *testing.T) {
+	if r := command(t, "explain", "accounts"); r.code != service.ExitOK || r.stderr != "" || r.stdout != bus.Accounts() {
+		t.Errorf("%+v", r)
 	}
 }
 

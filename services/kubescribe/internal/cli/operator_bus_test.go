@@ -32,7 +32,7 @@ func newIdle(t *testing.T) *idle {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var err error
-	if in.bus, err = bus.Connect(ctx, bus.Config{URL: in.url, Name: t.Name(), Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if in.bus, err = bus.Connect(ctx, bus.Config{Access: bus.Access{URL: in.url}, Name: t.Name(), Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(in.bus.Close)

@@ -10,13 +10,14 @@ import (
 
 	"github.com/kubescribe/kubescribe/shared/bus"
 	"github.com/kubescribe/kubescribe/shared/service"
+	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 // provisionWait bounds how long provisioning waits for its server.
 const provisionWait = time.Minute
 
 func provisionCommand(env Env) *cobra.Command {
-	var url, creds string
+	var to bus.Access
 	var replicas int
 	cmd := &cobra.Command{
 		Use: "provision", Short: "Make the streams that the services meet on", Args: noArgs,
@@ -27,16 +28,13 @@ run by themselves wait until it was. (kubescribe run does it on its own server.)
 			if cmd.Flags().Changed("replicas") && replicas != 1 && replicas != 3 {
 				return usage("--replicas %d: use 1, or 3 on a cluster of NATS servers", replicas)
 			}
-			if err := bus.CheckURL(url); err != nil {
-				return usage("--nats: %w", err)
-			}
-			if err := bus.CheckCreds(creds); err != nil {
-				return usage("--nats-creds: %w", err)
+			if err := to.Check(); err != nil {
+				return usage("%w", err)
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), provisionWait)
 			defer cancel()
 			log := service.NewLogger(env.Stderr, slog.LevelInfo)
-			b, err := bus.Connect(ctx, bus.Config{URL: url, Creds: creds, Name: "kubescribe-provision", Log: log})
+			b, err := bus.Connect(ctx, bus.Config{Access: to, As: subject.UserOperator, Name: "kubescribe-provision", Log: log})
 			if err != nil {
 				return unlessStopped(cmd.Context(), err, log)
 			}
@@ -44,12 +42,11 @@ run by themselves wait until it was. (kubescribe run does it on its own server.)
 			if err := b.Provision(ctx, bus.Options{Replicas: replicas}); err != nil {
 				return unlessStopped(cmd.Context(), err, log)
 			}
-			_, err = fmt.Fprintf(env.Stdout, "provisioned install %s on %s\n", b.Install.Incarnation, url)
+			_, err = fmt.Fprintf(env.Stdout, "provisioned install %s on %s\n", b.Install.Incarnation, to.URL)
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&url, "nats", "nats://127.0.0.1:4222", "`URL` of the NATS server")
-	cmd.Flags().StringVar(&creds, "nats-creds", "", "`file` with NATS user credentials")
+	to.Flags(cmd.Flags().StringVar, "nats://127.0.0.1:4222", subject.UserOperator)
 	cmd.Flags().IntVar(&replicas, "replicas", 0, "`copies` of each stream, 1 or 3 (default: as many as there are, 1 of a new one)")
 	return cmd
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubescribe/kubescribe/services/kubescribe/internal/embedded"
 	"github.com/kubescribe/kubescribe/shared/bus"
+	"github.com/kubescribe/kubescribe/shared/subject"
 )
 
 // reachWait bounds how long a command waits for the bus: a server that runs answers
@@ -20,7 +21,8 @@ const reachWait = 5 * time.Second
 
 // reach says how a command reaches the bus.
 type reach struct {
-	dataDir, nats, creds string
+	dataDir string
+	nats    bus.Access
 }
 
 // reachLong is said in the help of every command that works on the bus.
@@ -30,25 +32,22 @@ server that --nats names.`
 
 func (r *reach) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.dataDir, "data-dir", "", "`directory` that kubescribe run keeps its message bus in")
-	cmd.Flags().StringVar(&r.nats, "nats", "", "`URL` of the NATS server, where services run by themselves")
-	cmd.Flags().StringVar(&r.creds, "nats-creds", "", "`file` with NATS user credentials")
+	r.nats.Flags(cmd.Flags().StringVar, "", subject.UserOperator)
 }
 
 // check refuses what cannot be meant.
 func (r *reach) check() error {
 	switch {
-	case r.nats != "" && r.dataDir != "":
+	case r.nats.URL != "" && r.dataDir != "":
 		return usage("--nats and --data-dir exclude each other: kubescribe run says in its data directory where its bus is")
-	case r.creds != "" && r.nats == "":
-		return usage("--nats-creds goes with --nats")
-	case r.nats == "":
+	case r.nats.URL == "":
+		if given := r.nats.Args(); len(given) > 0 {
+			return usage("%s goes with --nats", given[0])
+		}
 		return nil
 	}
-	if err := bus.CheckURL(r.nats); err != nil {
-		return usage("--nats: %w", err)
-	}
-	if err := bus.CheckCreds(r.creds); err != nil {
-		return usage("--nats-creds: %w", err)
+	if err := r.nats.Check(); err != nil {
+		return usage("%w", err)
 	}
 	return nil
 }
@@ -56,9 +55,9 @@ func (r *reach) check() error {
 // open connects. A data directory that was found, and not given, is noted, so that
 // what a person is told to type next is complete.
 func (r *reach) open(ctx context.Context, env Env) (*bus.Bus, error) {
-	cfg := bus.Config{URL: r.nats, Creds: r.creds, Name: "kubescribe-" + env.Owner, Log: slog.New(slog.DiscardHandler)}
+	cfg := bus.Config{Access: r.nats, As: subject.UserOperator, Name: "kubescribe-" + env.Owner, Log: slog.New(slog.DiscardHandler)}
 	mend := "; does a NATS server run there?"
-	if r.nats == "" {
+	if r.nats.URL == "" {
 		if r.dataDir == "" {
 			dir, err := onlyDataDir(env.Getenv)
 			if err != nil {
@@ -70,7 +69,7 @@ func (r *reach) open(ctx context.Context, env Env) (*bus.Bus, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w; is kubescribe running with --data-dir %s?", err, r.dataDir)
 		}
-		cfg.URL, cfg.User, cfg.Password = access.URL, access.User, access.Password
+		cfg.URL, cfg.Username, cfg.Password = access.URL, access.User, access.Password
 		mend = "; is kubescribe running with --data-dir " + r.dataDir + "?"
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachWait)
@@ -88,13 +87,14 @@ func (r *reach) open(ctx context.Context, env Env) (*bus.Bus, error) {
 
 // typed is the flags with which another command reaches the same bus.
 func (r *reach) typed() string {
-	switch {
-	case r.creds != "":
-		return " --nats " + shell(r.nats) + " --nats-creds " + shell(r.creds)
-	case r.nats != "":
-		return " --nats " + shell(r.nats)
+	if r.nats.URL == "" {
+		return " --data-dir " + shell(r.dataDir)
 	}
-	return " --data-dir " + shell(r.dataDir)
+	var words strings.Builder
+	for _, arg := range r.nats.Args() {
+		words.WriteString(" " + shell(arg))
+	}
+	return words.String()
 }
 
 // shell is a word as a shell takes it.

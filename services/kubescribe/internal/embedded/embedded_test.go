@@ -37,7 +37,7 @@ func told(t *testing.T, dir *datadir.Dir) (a Access) {
 // provision uses the server as a local program does, and returns the install.
 func provision(t *testing.T, a Access) (string, error) {
 	t.Helper()
-	b, err := bus.Connect(t.Context(), bus.Config{URL: a.URL, User: a.User, Password: a.Password, Name: "test", Log: slog.New(slog.DiscardHandler)})
+	b, err := bus.Connect(t.Context(), bus.Config{Access: bus.Access{URL: a.URL}, Username: a.User, Password: a.Password, Name: "test", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return "", err
 	}
