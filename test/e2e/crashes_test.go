@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// envCrashCells says which part of the crash table is played: a tenth, all on one NATS
-	// node, or a third on three.
+	// envCrashCells says which part of the crash table is played: a tenth, or all, or each second cell (odd
+	// or even), on one NATS node, or a third on three.
 	envCrashCells = "KUBESCRIBE_CRASH_CELLS"
 	// envCrashSeed draws the cells, and what is left to chance in them; else the commit does.
 	envCrashSeed = "KUBESCRIBE_CRASH_SEED"
@@ -33,7 +33,7 @@ func TestCrashes(t *testing.T) {
 	part := cmp.Or(os.Getenv(envCrashCells), "tenth")
 	cells := drawn(crashTable(), part)
 	if cells == nil {
-		t.Fatalf("%s=%s: it is tenth, all or three-nodes", envCrashCells, part)
+		t.Fatalf("%s=%s: it is tenth, all, odd, even or three-nodes", envCrashCells, part)
 	}
 	t.Logf("%s=%s %s=%s: %d cells", envCrashCells, part, envCrashSeed, seed(), len(cells))
 	c := newCrashes(t, part == "three-nodes")
@@ -103,9 +103,15 @@ func crashTable() (table []crash) {
 	return table
 }
 
-// drawn is a part of the table: the cells with the lowest lots, and one at least of each
+// drawn is a part of the table: each second cell, or those with the lowest lots and one at least of each
 // role.
-func drawn(table []crash, part string) []crash {
+func drawn(table []crash, part string) (cells []crash) {
+	if first, half := map[string]int{"odd": 0, "even": 1}[part]; half {
+		for i := first; i < len(table); i += 2 {
+			cells = append(cells, table[i])
+		}
+		return cells
+	}
 	n, known := map[string]int{"tenth": len(table) / 10, "all": len(table), "three-nodes": len(table) / 3}[part]
 	if !known {
 		return nil
@@ -175,7 +181,7 @@ func TestCrashTable(t *testing.T) {
 	if d := 2*with - len(all); d < -3 || d > 3 {
 		t.Errorf("a NATS server is killed in %d of %d cells", with, len(all))
 	}
-	for part, least := range map[string]int{"tenth": len(all) / 10, "all": len(all), "three-nodes": len(all) / 3} {
+	for part, least := range map[string]int{"tenth": len(all) / 10, "all": len(all), "odd": len(all) / 2, "even": len(all) / 2, "three-nodes": len(all) / 3} {
 		roles, some := map[string]bool{}, drawn(all, part)
 		for _, c := range some {
 			roles[c.Role] = true
@@ -183,6 +189,13 @@ func TestCrashTable(t *testing.T) {
 		if len(roles) != len(services) || len(some) < least {
 			t.Errorf("%s: %d cells of the roles %v", part, len(some), roles)
 		}
+	}
+	halves := map[string]bool{}
+	for _, c := range append(drawn(all, "odd"), drawn(all, "even")...) {
+		halves[c.name()] = true
+	}
+	if len(halves) != len(all) {
+		t.Errorf("the halves have %d of %d cells", len(halves), len(all))
 	}
 	if drawn(all, "half") != nil {
 		t.Error("a part that is none is one")

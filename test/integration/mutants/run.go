@@ -132,9 +132,9 @@ func (r Runner) overlay(dir string, m Mutant) (string, error) {
 	return base + ".json", errors.Join(os.WriteFile(base+".go", []byte(broken), 0o600), os.WriteFile(base+".json", replaced, 0o600))
 }
 
-// test runs tests of a package. That they fail is no error.
+// test runs tests of a package, many at once: those that take long wait. That they fail is no error.
 func (r Runner) test(ctx context.Context, pkg, tests string, args ...string) (printed []byte, err error) {
-	args = append([]string{"test", "-json", "-count=1", "-vet=off", "-timeout", testLimit.String(), "-run", tests}, append(args, pkg)...)
+	args = append([]string{"test", "-json", "-count=1", "-vet=off", "-parallel=12", "-timeout", testLimit.String(), "-run", tests}, append(args, pkg)...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = r.Root
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
