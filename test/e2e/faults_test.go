@@ -158,7 +158,7 @@ var phrases = []phrase{
 	{"a shard was lost to another replica", true},        // who stands still past its leases
 	{"bus connection lost, reconnecting", true},          // to a NATS node that is killed
 	{"hop interrupted, opening its ledgers again", true}, // by another owner, or a store without an answer
-	{"branch does not move, retrying", true},             // while the remote refuses, or is down
+	{"branch does not move, retrying", false},            // while the remote refuses, or is down, there has to be something to push
 	{"the API server forgot our version, listing", true}, // each time that it is killed
 	{"JetStream out of", true},                           // of a NATS node whose disk is full
 	{"no space left on device", true},                    // of that one, too
